@@ -1,0 +1,125 @@
+"""
+Where a node listens: an IP address and a port, and the file that lists the seeds'.
+
+An address is written C{IP:PORT}, an IPv6 one C{[IP]:PORT}.  Names are not
+addresses: a list that is handed from peer to peer must mean the same to each.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import ip_address
+
+import attrs
+
+
+class AddressError(ValueError):
+    """
+    A text that should name an address, or a file that should list some, does not.
+
+    The message is one line that an operator can act on.
+    """
+
+
+@attrs.frozen(order=True)
+class Address:
+    """
+    An IP address and a TCP port.
+
+    @ivar host: an IPv4 or IPv6 address in its canonical text form, without
+        brackets.
+    @ivar port: 0 (any free port, for listening only) to 65535.
+    """
+
+    host: str
+    port: int
+
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def fromText(text: str) -> Address:
+        """
+        Read C{IP:PORT} or C{[IPv6]:PORT}.
+
+        @raise AddressError: the text is something else, or the port is not in 1..65535.
+        """
+        host, colon, port = text.rpartition(":")
+        if not colon or not host:
+            raise AddressError(f"{text!r} is not IP:PORT")
+        return Address(readHost(host, bracketed=True), readPort(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def readHost(text: str, bracketed: bool = False) -> str:
+    """
+    The canonical form of an IP address.
+
+    @param bracketed: IPv6 must stand in brackets, as it does in front of a port.
+    @raise AddressError: the text is not an IP address.
+    """
+    bare = text
+    if text.startswith("[") and text.endswith("]"):
+        bare = text[1:-1]
+        if ":" not in bare:
+            raise AddressError(f"{text!r} is not an IP address")
+    elif bracketed and ":" in text:
+        raise AddressError(f"{text!r} must stand in brackets: [{text}]:PORT")
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        raise AddressError(f"{text!r} is not an IP address") from None
+
+
+def readPort(text: str, lowest: int = 1) -> int:
+    """
+    A port number.
+
+    @param lowest: 0 where "any free port" is an answer, else 1.
+    @raise AddressError: the text is not a number in lowest..65535.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and lowest <= int(text) <= 65535):
+        raise AddressError(f"{text!r} is not a port ({lowest} to 65535)")
+    return int(text)
+
+
+def parseConfig(text: str, name: str = "config.txt") -> list[Address]:
+    """
+    The seeds' addresses, in the order of the file: one C{IP:PORT} a line;
+    blank lines and C{#} comments (whole or at a line's end) are passed over.
+
+    @param name: what to call the text in an error.
+    @raise AddressError: a line is not an address or stands twice (the message
+        names file and line), or there is no address at all.
+    """
+    found: dict[Address, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        entry = line.partition("#")[0].strip()
+        if not entry:
+            continue
+        try:
+            address = Address.fromText(entry)
+        except AddressError as error:
+            raise AddressError(f"{name}, line {number}: {error}") from None
+        if address in found:
+            raise AddressError(f"{name}, line {number}: {address} stands on line {found[address]} already")
+        found[address] = number
+    if not found:
+        raise AddressError(f"{name}: no address in it (one IP:PORT a line)")
+    return list(found)
+
+
+def readConfig(path: str) -> list[Address]:
+    """
+    L{parseConfig} of a file.
+
+    @raise AddressError: the file cannot be read, is not text, or is not a list of addresses.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as error:
+        raise AddressError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise AddressError(f"{path}: is not a text file (UTF-8)") from None
+    return parseConfig(text, path)

@@ -1,0 +1,170 @@
+"""
+Every setting of a seed and of a peer: its meaning, unit, range and default, each described here and nowhere else.
+
+The daemons' command-line options (C{--gossip-interval}) and the keys of a
+scenario file (C{gossipInterval}) are made from these two records.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import attrs
+
+T = TypeVar("T")
+
+
+class SettingError(ValueError):
+    """A setting's value is out of its range or of the wrong kind; the message is one line that names it."""
+
+
+def _checked(instance: object, field: attrs.Attribute[Any], value: Any) -> None:
+    """Refuse what is not of the field's kind or not within its bounds."""
+    kind, low, high = field.metadata["kind"], field.metadata["low"], field.metadata["high"]
+    numeric = kind in (int, float)
+    if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+        raise SettingError(f"{field.name}: {value!r} is not {KINDS[kind]}")
+    size = value if numeric else len(value)
+    if not low <= size <= high:
+        unit = field.metadata["unit"]
+        raise SettingError(f"{field.name}: {value!r} is not within {low} to {high} {unit}".rstrip())
+
+
+KINDS = {int: "a whole number", float: "a number", str: "a text"}
+"""How an error message calls the kind of value that a setting takes."""
+
+
+def setting(default: T, what: str, unit: str = "", low: float = 0, high: float = 2**31) -> T:
+    """
+    A field of a settings record.
+
+    @param default: the default; its type is the setting's type.
+    @param what: one line for C{--help}.
+    @param unit: what the number counts; empty for a name.
+    @param low: the smallest value taken (for a text, the shortest length).
+    @param high: the largest value taken (for a text, the greatest length).
+    """
+    kind = type(default)
+    field: T = attrs.field(
+        default=default,
+        validator=_checked,
+        metadata={"what": what, "unit": unit, "kind": kind, "low": low, "high": high},
+    )
+    return field
+
+
+@attrs.frozen(kw_only=True)
+class LinkSettings:
+    """What holds for every connection of a node, seed or peer."""
+
+    network: str = setting(
+        "p2p", "name of the network; nodes of another name are turned away", "characters", 1, 64
+    )
+    connectTimeout: float = setting(
+        5.0, "how long dialling an address may take", "seconds", 0.01, 300
+    )
+    handshakeTimeout: float = setting(
+        5.0, "how long a new connection may take to say who it is", "seconds", 0.01, 300
+    )
+    probeTimeout: float = setting(
+        2.0, "how long a suspect has to answer a fresh connection before it is called dead", "seconds", 0.01, 300
+    )
+    maxBacklog: int = setting(
+        8 * 2**20, "unsent data at which a slow reader is cut off; at least 4 times maxPayload is wise",
+        "bytes", 2**10, 2**31,
+    )
+    maxPerHost: int = setting(
+        512, "connections taken from one IP address at a time", "connections", 1, 10**6
+    )
+    shutdownTimeout: float = setting(
+        2.0, "how long saying goodbye may take when the daemon ends", "seconds", 0, 60
+    )
+
+
+@attrs.frozen(kw_only=True)
+class SeedSettings(LinkSettings):
+    """How a seed behaves."""
+
+    leaseInterval: float = setting(
+        20.0, "how often a peer must renew; after three of these without, it is gone", "seconds", 0.01, 86400
+    )
+    maxPeers: int = setting(
+        100_000, "peers on the list at most; further registrations are refused", "peers", 1, 10**7
+    )
+    maxSample: int = setting(
+        1000, "peers in one answer at most; of a longer list a random sample is sent", "peers", 1, 1000
+    )
+    maxLinks: int = setting(
+        120_000, "connections at a time, from everyone together", "connections", 1, 10**7
+    )
+    registrationRate: float = setting(
+        200.0, "registrations a second taken from one IP address, with bursts of five times as many",
+        "per second", 0.01, 10**6,
+    )
+    falseReports: int = setting(
+        3, "reports of a live peer as dead after which a reporter is not listened to", "reports", 1, 10**6
+    )
+    falseReportWindow: float = setting(
+        60.0, "within how long those false reports must fall", "seconds", 0.01, 86400
+    )
+    muteTime: float = setting(
+        300.0, "how long such a reporter is not listened to", "seconds", 0.01, 86400
+    )
+    maxChecks: int = setting(
+        64, "peers dialled back at a time, to check an address or a report", "checks", 1, 10**5
+    )
+
+
+@attrs.frozen(kw_only=True)
+class PeerSettings(LinkSettings):
+    """How a peer behaves."""
+
+    maxConnections: int = setting(
+        4, "links it dials at most; it draws min(random 1..n, this) of n candidates", "links", 1, 1000
+    )
+    maxInbound: int = setting(
+        16, "links it takes from those that dial it", "links", 0, 10**5
+    )
+    overlay: str = setting("random", "how it chooses whom to be linked to", "characters", 1, 64)
+    broadcast: str = setting("flood", "how messages spread", "characters", 1, 64)
+    detector: str = setting("heartbeat", "how it tells who is alive", "characters", 1, 64)
+    gossipInterval: float = setting(
+        5.0, "pause between the messages it makes by itself", "seconds", 0.001, 86400
+    )
+    gossipCount: int = setting(
+        10, "messages it makes by itself; 0 for none", "messages", 0, 10**9
+    )
+    livenessInterval: float = setting(
+        1.0, "pause between two pings of a neighbour", "seconds", 0.01, 3600
+    )
+    livenessMisses: int = setting(
+        3, "intervals of silence after which a neighbour is suspected and dialled afresh", "intervals", 1, 1000
+    )
+    seedInterval: float = setting(
+        30.0, "how often it asks the seeds for the list again, and exchanges one link", "seconds", 0.01, 86400
+    )
+    maxKnown: int = setting(
+        256, "addresses it remembers, to replace lost links from", "addresses", 8, 10**5
+    )
+    maxPayload: int = setting(
+        2**20, "payload of one message; the same in the whole network", "bytes", 1, 2**28
+    )
+    historyMessages: int = setting(
+        10_000, "recent messages kept for neighbours that missed them", "messages", 0, 10**7
+    )
+    historyBytes: int = setting(
+        4 * 2**20, "payload bytes kept for neighbours that missed them", "bytes", 0, 2**31
+    )
+    historyTime: float = setting(
+        300.0, "how long a message is kept for neighbours that missed it", "seconds", 0, 86400
+    )
+    maxOrigins: int = setting(
+        10_000, "origins whose sequence numbers are remembered; the longest silent is forgotten first",
+        "origins", 1, 10**7,
+    )
+    maxGap: int = setting(
+        4096, "how far back in one origin's sequence a missing message is still taken", "messages", 1, 10**7
+    )
+    maxLinks: int = setting(
+        1024, "connections at a time, probes and newcomers included", "connections", 2, 10**6
+    )
