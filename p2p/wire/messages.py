@@ -1,0 +1,200 @@
+"""
+The catalogue: every message that travels between nodes, and nothing else.
+
+A message is a MessagePack array whose first element is its number, followed by
+its fields in the order given here.  Fields may be added at an array's end, and
+a reader passes over those it does not know; docs/protocol.md tells the same
+in prose.  The bounds are part of the types: what decodes, keeps them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from p2p.identity import IDENTITY_SIZE
+
+VERSION = 1
+"""The protocol's version; nodes of another version are turned away."""
+
+MAX_CONTACTS = 1000
+"""Contacts in one message at most."""
+
+MAX_HOPS = 2**16 - 1
+"""Hop count at which a message is no longer relayed."""
+
+Identity = Annotated[bytes, Meta(min_length=IDENTITY_SIZE, max_length=IDENTITY_SIZE)]
+AddressText = Annotated[str, Meta(max_length=64)]
+Reason = Annotated[str, Meta(max_length=32)]
+Detail = Annotated[str, Meta(max_length=256)]
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Contact(Struct, array_like=True, frozen=True, gc=False):
+    """
+    A peer as others know it: who it is and where it listens.
+
+    @ivar address: C{IP:PORT}; empty where a node does not say.
+    """
+
+    identity: Identity
+    address: AddressText
+
+    @property
+    def id(self) -> bytes:
+        """The peer's id, the same for life."""
+        return self.identity[:8]
+
+
+Contacts = Annotated[list[Contact], Meta(max_length=MAX_CONTACTS)]
+
+
+class Hello(Struct, array_like=True, frozen=True, tag=1):
+    """
+    The dialler's first message.
+
+    @ivar purpose: C{"neighbour"} (a lasting link between peers), C{"register"}
+        (a peer's lasting link to a seed) or C{"probe"} (are you alive?).
+    """
+
+    version: Number
+    network: Annotated[str, Meta(max_length=64)]
+    purpose: Reason
+    contact: Contact
+
+
+class Welcome(Struct, array_like=True, frozen=True, tag=2):
+    """The answer to a L{Hello} that fits: who answers, and a few others it knows."""
+
+    contact: Contact
+    others: Contacts
+
+
+class Close(Struct, array_like=True, frozen=True, tag=3):
+    """
+    The last message on a connection, in either direction, at any time.
+
+    @ivar reason: one of the words of L{p2p.wire.reasons}.
+    @ivar detail: a line for the other side's log.
+    @ivar others: whom to try instead.
+    """
+
+    reason: Reason
+    detail: Detail
+    others: Contacts
+
+
+class Register(Struct, array_like=True, frozen=True, tag=10):
+    """
+    Peer to seed: I am active and listen here.  Also renews the lease.
+
+    @ivar want: how many contacts the answer should hold at most.
+    """
+
+    contact: Contact
+    want: Annotated[int, Meta(ge=0, le=MAX_CONTACTS)]
+
+
+class Registered(Struct, array_like=True, frozen=True, tag=11):
+    """
+    Seed to peer: you are on the list.
+
+    @ivar lease: seconds within which to L{Register} again.
+    @ivar total: how many peers are on the list.
+    @ivar contacts: other active peers, all or a random sample.
+    """
+
+    lease: Annotated[float, Meta(gt=0, le=86400)]
+    total: Number
+    contacts: Contacts
+
+
+class Removed(Struct, array_like=True, frozen=True, tag=12):
+    """Seed to peer: this identity is off the list (C{reason} says why); who is alive registers with a higher incarnation."""
+
+    identity: Identity
+    reason: Reason
+
+
+class Unreachable(Struct, array_like=True, frozen=True, tag=13):
+    """Seed to peer: I cannot dial the address that you gave, so nobody is sent there."""
+
+    address: AddressText
+    detail: Detail
+
+
+class Dead(Struct, array_like=True, frozen=True, tag=14):
+    """
+    Peer to seed: this peer is dead.
+
+    @ivar evidence: what showed it: C{"refused"}, C{"silent"} or C{"replaced"}.
+    """
+
+    contact: Contact
+    evidence: Reason
+
+
+class Alive(Struct, array_like=True, frozen=True, tag=15):
+    """Peer to neighbour: I was called dead and am not; this is my identity from now on."""
+
+    identity: Identity
+
+
+class Message(Struct, array_like=True, frozen=True, tag=20):
+    """
+    A broadcast, known by its origin's identity and its number there.
+
+    @ivar sequence: 1 for an origin's first message in this incarnation.
+    @ivar hops: links it has crossed when it arrives; 1 from the origin itself.
+    """
+
+    origin: Identity
+    sequence: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    hops: Annotated[int, Meta(ge=1, le=MAX_HOPS)]
+    payload: bytes
+
+
+class Held(Struct, array_like=True, frozen=True):
+    """
+    What a peer has of one origin.
+
+    @ivar top: the highest sequence number seen.
+    @ivar missing: numbers below C{top} that it would still take.
+    """
+
+    origin: Identity
+    top: Number
+    missing: Annotated[list[Number], Meta(max_length=2**16)]
+
+
+class Have(Struct, array_like=True, frozen=True, tag=21):
+    """
+    Neighbour to neighbour when their link comes up: what I have; send what I lack.
+
+    @ivar last: this was the last of possibly several.
+    """
+
+    held: Annotated[list[Held], Meta(max_length=1000)]
+    last: bool
+
+
+class Ping(Struct, array_like=True, frozen=True, tag=30):
+    """Are you there?"""
+
+    number: Number
+
+
+class Pong(Struct, array_like=True, frozen=True, tag=31):
+    """The answer to the L{Ping} of that number."""
+
+    number: Number
+
+
+AnyMessage = (
+    Hello | Welcome | Close
+    | Register | Registered | Removed | Unreachable | Dead | Alive
+    | Message | Have
+    | Ping | Pong
+)  # fmt: skip
+"""What may stand in a frame."""
