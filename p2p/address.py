@@ -47,6 +47,11 @@ class Address:
             raise AddressError(f"{text!r} is not IP:PORT")
         return Address(readHost(host, bracketed=True), readPort(port))
 
+    @classmethod
+    def of(cls, host: str, port: int) -> Address:
+        """One end of a connection as a socket names it: an IPv4 address inside an IPv6 one becomes itself again."""
+        return cls(host[7:] if host.startswith("::ffff:") and "." in host else host.partition("%")[0], port)
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

@@ -21,10 +21,9 @@ class SettingError(ValueError):
 def _checked(instance: object, field: attrs.Attribute[Any], value: Any) -> None:
     """Refuse what is not of the field's kind or not within its bounds."""
     kind, low, high = field.metadata["kind"], field.metadata["low"], field.metadata["high"]
-    numeric = kind in (int, float)
     if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
         raise SettingError(f"{field.name}: {value!r} is not {KINDS[kind]}")
-    size = value if numeric else len(value)
+    size = len(value) if isinstance(value, str) else value
     if not low <= size <= high:
         unit = field.metadata["unit"]
         raise SettingError(f"{field.name}: {value!r} is not within {low} to {high} {unit}".rstrip())
@@ -76,8 +75,8 @@ class LinkSettings:
     maxPerHost: int = setting(
         512, "connections taken from one IP address at a time", "connections", 1, 10**6
     )
-    shutdownTimeout: float = setting(
-        2.0, "how long saying goodbye may take when the daemon ends", "seconds", 0, 60
+    goodbyeTimeout: float = setting(
+        2.0, "how long saying goodbye may take, to one other or to all when the daemon ends", "seconds", 0.01, 60
     )
 
 

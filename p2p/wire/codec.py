@@ -1,0 +1,112 @@
+"""
+Frames and messages: bytes to L{p2p.wire.messages} and back.  Pure.
+
+A frame is a length (4 bytes, big-endian, of what follows) and a message in
+MessagePack.  L{Decoder} is fed what came in, in whatever pieces, and yields
+messages one at a time, so that its caller may stop, or raise the limit, after
+any of them: what a stranger may send is smaller than what a neighbour may.
+
+A message that is whole in the piece that came in is cut from it without any
+other copy; only a message that straddles pieces is collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct as Packing
+
+import msgspec
+
+from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
+from p2p.wire.messages import AnyMessage
+from p2p.wire.reasons import MALFORMED, TOO_LARGE
+
+HEADER = 4
+"""Bytes in front of each message."""
+
+STRANGER_LIMIT = 4 * 2**10
+"""The largest message that is taken from whom has not said who it is, in bytes."""
+
+OVERHEAD = 2**18
+"""
+What a neighbour may send beyond the largest payload, in bytes: room for the
+longest list of contacts or of what one side has.
+"""
+
+_length = Packing(">I")
+_unpackLength = _length.unpack_from
+_packLength = _length.pack
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(AnyMessage).decode
+
+
+def encode(message: AnyMessage) -> bytes:
+    """
+    A message as a frame.
+
+    @raise LocalProtocolError: it is too large for any frame.
+    """
+    body = _encode(message)
+    if len(body) > 0xFFFFFFFF:
+        raise LocalProtocolError(f"{type(message).__name__} of {len(body)} bytes")
+    return _packLength(len(body)) + body
+
+
+class Decoder:
+    """
+    Takes bytes as they come and gives messages.
+
+    @ivar limit: the largest message taken, in bytes; may change at any time
+        and holds from the next message on.
+    """
+
+    __slots__ = ("_have", "_need", "_pieces", "limit")
+
+    def __init__(self, limit: int = STRANGER_LIMIT) -> None:
+        self.limit = limit
+        self._pieces: list[bytes] = []
+        self._have = 0
+        self._need = HEADER
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of an incomplete message that wait for the rest; at most C{limit} plus one piece."""
+        return self._have
+
+    def feed(self, data: bytes) -> Iterator[AnyMessage]:
+        """
+        The messages that are complete with these bytes.
+
+        Consume it to its end, or never feed this decoder again.
+
+        @raise RemoteProtocolError: a frame is too large or holds no message.
+        """
+        if self._have:
+            self._pieces.append(data)
+            self._have += len(data)
+            if self._have < self._need:
+                return
+            data = b"".join(self._pieces)
+            self._pieces = []
+            self._have = 0
+        start = 0
+        end = len(data)
+        while end - start >= HEADER:
+            size = _unpackLength(data, start)[0]
+            if size > self.limit:
+                raise RemoteProtocolError(TOO_LARGE, f"a frame of {size} bytes, {self.limit} are allowed")
+            stop = start + HEADER + size
+            if stop > end:
+                self._need = HEADER + size
+                break
+            try:
+                message = _decode(data[start + HEADER : stop])
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise RemoteProtocolError(MALFORMED, str(error)[:200]) from None
+            start = stop
+            yield message
+        else:
+            self._need = HEADER
+        if start < end:
+            self._pieces = [data[start:] if start else data]
+            self._have = end - start

@@ -1,0 +1,292 @@
+"""
+What all connections of one node have in common: who it says it is, whom it lets in, and how it dials.
+
+L{LinkFactory} does the part of the handshake that seeds and peers share; their
+factories say what becomes of a caller that has introduced itself properly.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2p.address import Address, AddressError
+from p2p.settings import LinkSettings
+from p2p.wire import reasons
+from p2p.wire.codec import STRANGER_LIMIT
+from p2p.wire.errors import RemoteProtocolError
+from p2p.wire.link import Handlers, Link, State, Turn
+from p2p.wire.messages import VERSION, Close, Contact, Hello, Welcome
+
+TOLD = 64
+"""Callers beyond the limit who are told that there is no room, at a time; those beyond them are just cut off."""
+
+NEIGHBOUR = "neighbour"
+REGISTER = "register"
+PROBE = "probe"
+
+
+class DialFailed(Exception):
+    """
+    An address was dialled and no link came of it.
+
+    @ivar reason: a word of L{p2p.wire.reasons}.
+    @ivar others: whom the other side named instead.
+    """
+
+    def __init__(self, reason: str, detail: str = "", others: tuple[Contact, ...] = ()) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+        self.others = others
+
+
+def checkedContacts(contacts: list[Contact]) -> list[Contact]:
+    """
+    Contacts that came from outside, if each names an address.
+
+    @raise RemoteProtocolError: one does not.
+    """
+    for contact in contacts:
+        checkedAddress(contact)
+    return contacts
+
+
+def checkedAddress(contact: Contact) -> Address:
+    """
+    The address of a contact that came from outside.
+
+    @raise RemoteProtocolError: it is none.
+    """
+    try:
+        return Address.fromText(contact.address)
+    except AddressError as error:
+        raise RemoteProtocolError(reasons.MALFORMED, str(error)) from None
+
+
+class LinkFactory(Factory[Link]):
+    """
+    Makes and counts a node's links, in and out.
+
+    @ivar identity: the node's 16 bytes; changes when its incarnation grows.
+    @ivar turn: what is being handled now; see L{Turn}.
+    @ivar counters: what happened how often since the start, by name.
+    """
+
+    _log = Logger()
+    noisy = False
+    linkType: type[Link] = Link
+
+    def __init__(
+        self, reactor: Any, settings: LinkSettings, identity: bytes, advertise: Address | None, maxLinks: int
+    ) -> None:
+        """
+        @param advertise: where others are told that this node listens; C{None}
+            for the address that each connection uses here, with the port listened on.
+        @param maxLinks: connections taken at a time.
+        """
+        self.reactor = reactor
+        self.seconds = reactor.seconds
+        self.settings = settings
+        self.identity = identity
+        self.advertise = advertise
+        self.listening: IListeningPort | None = None
+        self.turn = Turn()
+        self.counters: Counter[str] = Counter()
+        self.accepting = True
+        self._maxLinks = maxLinks
+        self._links: dict[Link, None] = {}
+        self._inbound: Counter[str] = Counter()
+        self._dials: dict[Link, Deferred[Link]] = {}
+        self._emptied: Deferred[None] | None = None
+        self.shaking: Handlers = {Hello: self._greeted, Welcome: self._welcomed, Close: self._closedByOther}
+        self.closing: Handlers = {Hello: _ignored, Welcome: _ignored, Close: self._closedByOther}
+
+    # For seeds and peers to say.
+
+    def introduced(self, link: Link, hello: Hello, now: float) -> None:
+        """
+        A caller of this network has said who it is and is not a prober: C{welcome} it, or C{close} the link.
+        """
+        raise NotImplementedError
+
+    def linkEnded(self, link: Link, now: float) -> None:
+        """A link, whatever became of it, is of no more use; C{link.reason} says why."""
+        answered = self._dials.pop(link, None)
+        if answered is not None:
+            answered.errback(DialFailed(link.reason, link.detail, link.others))
+
+    def others(self, exclude: bytes) -> list[Contact]:
+        """A few contacts to name to the peer of that id."""
+        return []
+
+    # What they use.
+
+    def contactOn(self, link: Link) -> Contact:
+        """This node as it introduces itself on a link."""
+        address = self.advertise
+        if address is None:
+            if self.listening is None:
+                return Contact(self.identity, "")
+            address = Address.of(link.transport.getHost().host, self.port)
+        return Contact(self.identity, str(address))
+
+    def welcome(self, link: Link, hello: Hello, handlers: Handlers, limit: int) -> None:
+        """Let a caller in: answer its L{Hello}, and take these messages from now on."""
+        link.contact = hello.contact
+        link.opened({**handlers, Close: self._closedByOther}, limit)
+        link.send(Welcome(self.contactOn(link), self.others(hello.contact.id)))
+
+    def enter(self, link: Link, handlers: Handlers, limit: int) -> None:
+        """Go on with a link that C{dial} gave: take these messages from now on."""
+        link.opened({**handlers, Close: self._closedByOther}, limit)
+
+    def dial(self, address: Address, purpose: str) -> Deferred[Link]:
+        """
+        Connect and introduce this node.
+
+        @return: fires with a link that the other side welcomed and whose
+            C{contact} is known, for C{enter} or C{close}; or fails with
+            L{DialFailed}.  Cancelling it ends the attempt.
+        """
+        link = self.linkType(self, purpose)
+        link.where = str(address)
+        endpoint = TCP4ClientEndpoint(
+            self.reactor, address.host, address.port, timeout=self.settings.connectTimeout
+        )
+
+        def cancel(_: Deferred[Link]) -> None:
+            if self._dials.pop(link, None) is not None:
+                connecting.cancel()
+                if link in self._links:
+                    link.abort(reasons.DONE, "no longer wanted")
+
+        def failed(failure: Failure) -> None:
+            if self._dials.pop(link, None) is not None:
+                refused = failure.check(ConnectionRefusedError) is not None
+                reason = reasons.REFUSED if refused else reasons.TIMEOUT
+                answered.errback(DialFailed(reason, failure.getErrorMessage()))
+
+        answered: Deferred[Link] = Deferred(cancel)
+        self._dials[link] = answered
+        connecting: Deferred[Link] = connectProtocol(endpoint, link)
+        connecting.addErrback(failed)
+        return answered
+
+    def closeAll(self, reason: str) -> Deferred[None]:
+        """
+        Say goodbye on every link and take no more.
+
+        @return: fires when the last connection is gone, within about C{goodbyeTimeout}.
+        """
+        self.accepting = False
+        for answered in list(self._dials.values()):
+            answered.addErrback(lambda failure: None)
+            answered.cancel()
+        with self.turn:
+            for link in list(self._links):
+                link.close(reason)
+        done: Deferred[None] = Deferred()
+        if self._links:
+            self._emptied = done
+        else:
+            done.callback(None)
+        return done
+
+    # What Twisted and the links call.
+
+    def buildProtocol(self, addr: IAddress | None) -> Link | None:
+        """Make a link for a caller; one for whom there is no room is told so, and that it is not death."""
+        assert isinstance(addr, (IPv4Address, IPv6Address))
+        if not self.accepting or len(self._links) >= self._maxLinks + TOLD:
+            self.counters["turnedAway"] += 1
+            return None
+        return self.linkType(self)
+
+    def linkMade(self, link: Link) -> None:
+        """A connection stands: count it, and introduce this node if it dialled."""
+        self._links[link] = None
+        self.counters["connections"] += 1
+        if not link.outgoing:
+            host = link.transport.getPeer().host
+            self._inbound[host] += 1
+            if len(self._links) > self._maxLinks or self._inbound[host] > self.settings.maxPerHost:
+                self.counters["turnedAway"] += 1
+                link.close(reasons.FULL, "too many connections")
+        elif link in self._dials:
+            link.send(Hello(VERSION, self.settings.network, link.purpose, self.contactOn(link)))
+        else:
+            link.abort(reasons.DONE, "no longer wanted")
+
+    def linkGone(self, link: Link) -> None:
+        """A connection is gone for good."""
+        if self._links.pop(link, link) is None and not link.outgoing:
+            host = link.transport.getPeer().host
+            self._inbound[host] -= 1
+            if self._inbound[host] <= 0:
+                del self._inbound[host]
+        if self._emptied is not None and not self._links:
+            emptied, self._emptied = self._emptied, None
+            emptied.callback(None)
+
+    @property
+    def port(self) -> int:
+        """The port listened on; 0 for none."""
+        if self.listening is None:
+            return 0
+        host = self.listening.getHost()
+        assert isinstance(host, (IPv4Address, IPv6Address))
+        return host.port
+
+    @property
+    def connections(self) -> int:
+        """Connections that stand now, of every kind."""
+        return len(self._links)
+
+    # Private.
+
+    def _greeted(self, hello: Hello, link: Link, now: float) -> None:
+        """A caller says who it is."""
+        if link.outgoing:
+            raise RemoteProtocolError(reasons.MALFORMED, "Hello in answer to Hello")
+        if hello.version != VERSION:
+            raise RemoteProtocolError(reasons.VERSION, f"version {hello.version}, this is {VERSION}")
+        if hello.network != self.settings.network:
+            raise RemoteProtocolError(reasons.NETWORK, f"network {hello.network!r}, this is another")
+        link.purpose = hello.purpose
+        if hello.contact.id == self.identity[:8] and hello.purpose != PROBE:
+            link.close(reasons.SELF, "you dialled yourself")
+        elif hello.purpose == PROBE:
+            self.welcome(link, hello, {}, STRANGER_LIMIT)
+        else:
+            checkedAddress(hello.contact)
+            self.introduced(link, hello, now)
+
+    def _welcomed(self, welcome: Welcome, link: Link, now: float) -> None:
+        """Whom this node dialled has let it in."""
+        answered = self._dials.pop(link, None)
+        if answered is None:
+            raise RemoteProtocolError(reasons.MALFORMED, "Welcome without Hello")
+        if welcome.contact.address:
+            checkedAddress(welcome.contact)
+        link.contact = welcome.contact
+        link.others = tuple(checkedContacts(welcome.others))
+        answered.callback(link)
+        if link.state is State.SHAKING:
+            link.close(reasons.DONE)
+
+    def _closedByOther(self, message: Close, link: Link, now: float) -> None:
+        link.closedByOther(message, link, now)
+
+
+def _ignored(message: object, link: Link, now: float) -> None:
+    """A word that crossed ours."""

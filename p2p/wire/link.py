@@ -1,0 +1,321 @@
+"""
+One connection between two nodes, as a Twisted protocol.
+
+The life of a connection:
+
+ 1. The dialler sends L{Hello}; the acceptor answers L{Welcome} or L{Close}.
+    Until then only small frames are taken, and only for C{handshakeTimeout}.
+ 2. The link is I{open}: messages go both ways, each handed to the function
+    that was named for its type when the link opened.
+ 3. Either side ends it with L{Close}.  Whoever sends it goes on reading until
+    the other has closed too, so that nothing that was under way is lost;
+    whoever receives it sends what is left and closes.
+ 4. A connection that ends without a L{Close} is I{lost}, which is evidence.
+
+What is sent while bytes that came in are being handled is collected and
+written once per link at the end (L{Turn}): a peer that receives two hundred
+messages in one piece writes once to each neighbour, not two hundred times.
+
+Back-pressure: a link whose transport is full keeps its frames; one that keeps
+more than C{maxBacklog} bytes is cut off as L{SLOW<p2p.wire.reasons.SLOW>}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from zope.interface import implementer
+
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2p.address import Address
+from p2p.wire import reasons
+from p2p.wire.codec import Decoder, encode
+from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
+from p2p.wire.messages import AnyMessage, Close, Contact, Hello
+
+if TYPE_CHECKING:
+    from p2p.wire.factory import LinkFactory
+
+Handler = Callable[[Any, Any, float], object]
+"""What is called with a message, the link it came on, and the time."""
+
+Handlers = Mapping[type, Handler]
+"""What is called for each type of message; any other type may not come."""
+
+
+class State(Enum):
+    """Where a link is in its life."""
+
+    SHAKING = "shaking hands"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Turn:
+    """
+    One event being handled: what it sends is written at its end, once per link.
+
+    Use it as a context; turns within a turn belong to the outermost.
+    """
+
+    __slots__ = ("depth", "dirty")
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.dirty: list[Link] = []
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        dirty = self.dirty
+        self.dirty = []
+        for link in dirty:
+            link.flush()
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *error: object) -> None:
+        self.depth -= 1
+        if not self.depth and self.dirty:
+            self.flush()
+
+
+@implementer(IPushProducer)
+class Link(Protocol):
+    """
+    A connection; see the module's text.
+
+    @ivar contact: who the other side is, once it has said so.
+    @ivar outgoing: this side dialled.
+    @ivar purpose: what the dialler wants, a word as in L{Hello}.
+    @ivar heard: something came in; whoever watches for silence resets it.
+    @ivar reason: a word of L{p2p.wire.reasons}: why it ended, or is about to; empty while it lives.
+    @ivar detail: more of it, for the log.
+    @ivar others: whom the other side named when it closed the connection.
+    """
+
+    _log = Logger()
+
+    factory: LinkFactory
+    transport: Any
+    contact: Contact
+    heard = True
+    outgoing = False
+    purpose = ""
+    reason = ""
+    detail = ""
+    others: tuple[Contact, ...] = ()
+    state = State.SHAKING
+    where = "?"
+    _deaf = False
+    _paused = False
+    _timer: IDelayedCall | None = None
+
+    def __init__(self, factory: LinkFactory, purpose: str = "") -> None:
+        """
+        @param factory: what all links of this node have in common.
+        @param purpose: for the dialler, what it wants.
+        """
+        self.factory = factory
+        self.outgoing = bool(purpose)
+        self.purpose = purpose
+        self._turn = factory.turn
+        self._handlers: Handlers = factory.shaking
+        self._decoder = Decoder()
+        self._pending: list[bytes] = []
+        self._kept: list[bytes] = []
+        self.backlog = 0
+
+    # What Twisted calls.
+
+    def connectionMade(self) -> None:
+        """Begin the handshake."""
+        peer = self.transport.getPeer()
+        self.where = str(Address.of(peer.host, peer.port))
+        self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        self._setTimer(self.factory.settings.handshakeTimeout, self._shookTooLong)
+        with self._turn:
+            self.factory.linkMade(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Hand each message that is now complete to its function."""
+        if self._deaf:
+            return
+        self.heard = True
+        turn = self._turn
+        turn.depth += 1
+        now = self.factory.seconds()
+        try:
+            for message in self._decoder.feed(data):
+                handler = self._handlers.get(type(message))
+                if handler is None:
+                    raise RemoteProtocolError(
+                        reasons.MALFORMED, f"{type(message).__name__} may not come while {self.state.value}"
+                    )
+                handler(message, self, now)
+        except RemoteProtocolError as error:
+            self._misbehaved(error)
+        finally:
+            turn.depth -= 1
+            if not turn.depth and turn.dirty:
+                turn.flush()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell the factory."""
+        self._setTimer(None)
+        self._kept = []
+        self._pending = []
+        with self._turn:
+            self._end(reasons.LOST, reason.getErrorMessage())
+            self.state = State.CLOSED
+            self.factory.linkGone(self)
+
+    # What the transport calls, being full or empty.
+
+    def pauseProducing(self) -> None:
+        """Keep what is sent from now on."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """Write what was kept."""
+        self._paused = False
+        kept, self._kept, self.backlog = self._kept, [], 0
+        if kept:
+            self.transport.write(b"".join(kept))
+
+    def stopProducing(self) -> None:
+        """The connection is lost; C{connectionLost} says so too."""
+
+    # What the rest of this program calls.
+
+    def send(self, message: AnyMessage) -> None:
+        """Send a message; on a link that has ended, nothing happens."""
+        self.sendFrame(encode(message))
+
+    def sendFrame(self, frame: bytes) -> None:
+        """Send a message that is packed already."""
+        pending = self._pending
+        if not pending:
+            self._turn.dirty.append(self)
+        pending.append(frame)
+        if not self._turn.depth:
+            self._turn.flush()
+
+    def flush(self) -> None:
+        """Write what was collected, if the transport takes it; cut the link off if too much has gathered."""
+        pending = self._pending
+        if not pending:
+            return
+        self._pending = []
+        if self.state is State.CLOSING or self.state is State.CLOSED:
+            return
+        if not self._paused:
+            self.transport.write(pending[0] if len(pending) == 1 else b"".join(pending))
+            return
+        self._kept += pending
+        self.backlog += sum(map(len, pending))
+        if self.backlog > self.factory.settings.maxBacklog:
+            self._log.warn("{link} does not read: cut off with {bytes} bytes unsent", link=self, bytes=self.backlog)
+            self.abort(reasons.SLOW, f"{self.backlog} bytes unread")
+
+    def opened(self, handlers: Handlers, limit: int) -> None:
+        """
+        The handshake is done.
+
+        @param handlers: what to call for each type of message from now on.
+        @param limit: the largest message to take, in bytes.
+        """
+        if self.state is not State.SHAKING:
+            raise LocalProtocolError(f"opened while {self.state.value}")
+        self.state = State.OPEN
+        self._handlers = handlers
+        self._decoder.limit = limit
+        self._setTimer(None)
+
+    def close(self, reason: str, detail: str = "", others: list[Contact] | None = None) -> None:
+        """
+        End the link politely: say why, and go on reading until the other side has closed too.
+
+        @param others: whom the other side may try instead.
+        """
+        if self.state is State.CLOSING or self.state is State.CLOSED:
+            return
+        self._pending.append(encode(Close(reason, detail[:256], others or [])))
+        self.flush()
+        self._closing()
+        self._end(reason, detail)
+
+    def abort(self, reason: str, detail: str = "") -> None:
+        """End the link at once, whatever is under way."""
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSING
+        self._deaf = True
+        self.transport.abortConnection()
+        self._end(reason, detail)
+
+    def closedByOther(self, message: Close, link: Link, now: float) -> None:
+        """L{Close} came: send what is left, and close."""
+        alreadyClosing = self.state is State.CLOSING
+        if not alreadyClosing:
+            self.flush()
+            self._closing()
+        self.others = tuple(message.others)
+        self._deaf = True
+        if self._paused:
+            # Whoever does not read when the end has come is not waited for.
+            self.transport.abortConnection()
+        else:
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+        self._end(message.reason, message.detail)
+
+    def __str__(self) -> str:
+        return f"{'link to' if self.outgoing else 'connection from'} {self.where}"
+
+    # Private.
+
+    def _misbehaved(self, error: RemoteProtocolError) -> None:
+        """The other side broke the protocol: one line in the log, the reason to the other side, the end."""
+        if self.state is not State.CLOSING:
+            self.factory.counters["misbehaved"] += 1
+            self._log.warn("{link} ended: {reason}: {detail}", link=self, reason=error.reason, detail=error.detail)
+        self.close(error.reason, error.detail)
+        self._deaf = True
+
+    def _closing(self) -> None:
+        """From now on nothing is sent, and the end must come in time."""
+        if self.state is State.SHAKING:
+            self._handlers = self.factory.closing
+        self.state = State.CLOSING
+        self._setTimer(self.factory.settings.goodbyeTimeout, self._closedTooLong)
+
+    def _end(self, reason: str, detail: str) -> None:
+        """The link is of no more use; the first reason is the one that counts."""
+        if not self.reason:
+            self.reason = reason
+            self.detail = detail
+            self.factory.linkEnded(self, self.factory.seconds())
+
+    def _shookTooLong(self) -> None:
+        self._timer = None
+        self.close(reasons.TIMEOUT, "no word in time")
+
+    def _closedTooLong(self) -> None:
+        self._timer = None
+        self.transport.abortConnection()
+
+    def _setTimer(self, after: float | None, call: Callable[[], None] | None = None) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        if after is not None and call is not None:
+            self._timer = self.factory.reactor.callLater(after, call)

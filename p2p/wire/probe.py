@@ -1,0 +1,124 @@
+"""
+Is somebody there?  A fresh connection, a L{Hello}, and the answer or none.
+
+A link that has gone silent may have died of its network path; only a fresh
+connection tells a dead process from a broken link.  And the one who asks may
+itself have slept: a time-out that comes late says nothing of the other side,
+so it is given once more.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import attrs
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from p2p.address import Address
+from p2p.wire import reasons
+from p2p.wire.factory import PROBE, DialFailed, LinkFactory
+from p2p.wire.link import Link
+from p2p.wire.messages import Contact
+
+LATE = 0.5
+"""A time-out that comes later than this share of itself means that this process slept."""
+
+
+class Verdict(Enum):
+    """What a probe showed."""
+
+    ALIVE = "alive"
+    REFUSED = "refused"
+    SILENT = "silent"
+    REPLACED = "replaced"
+
+
+@attrs.frozen
+class Outcome:
+    """
+    How a probe ended.
+
+    @ivar contact: who answered, if somebody did.
+    @ivar detail: a line for logs.
+    """
+
+    verdict: Verdict
+    contact: Contact | None = None
+    detail: str = ""
+
+
+
+def probe(factory: LinkFactory, contact: Contact) -> Deferred[Outcome]:
+    """
+    Ask whether a peer lives.
+
+    @return: fires with an L{Outcome} within C{probeTimeout}, or two of them
+        when this process slept meanwhile; never fails.
+    """
+    return _Probe(factory, contact).done
+
+
+class _Probe:
+    """One question, asked again where a connection broke off before its answer came."""
+
+    def __init__(self, factory: LinkFactory, contact: Contact) -> None:
+        self._factory = factory
+        self._contact = contact
+        self._address = Address.fromText(contact.address)
+        self._again = False
+        self._timeout = factory.settings.probeTimeout
+        self._retry: IDelayedCall | None = None
+        self.done: Deferred[Outcome] = Deferred()
+        self._wait()
+        self._ask()
+
+    def _wait(self) -> None:
+        due = self._factory.seconds() + self._timeout
+        self._timer = self._factory.reactor.callLater(self._timeout, self._expired, due)
+
+    def _ask(self) -> None:
+        self._retry = None
+        self._dialling = self._factory.dial(self._address, PROBE)
+        self._dialling.addCallbacks(self._answered, self._failed)
+
+    def _expired(self, due: float) -> None:
+        if self._factory.seconds() - due > LATE * self._timeout and not self._again:
+            self._again = True
+            self._wait()
+        elif self._retry is not None:
+            self._finish(Outcome(Verdict.SILENT, None, "every connection broke off"))
+        else:
+            self._dialling.cancel()
+
+    def _answered(self, link: Link) -> None:
+        found = link.contact
+        link.close(reasons.DONE)
+        if found.id != self._contact.id:
+            self._finish(Outcome(Verdict.REPLACED, found, "another peer answers there"))
+        elif found.identity < self._contact.identity:
+            self._finish(Outcome(Verdict.REPLACED, found, "an earlier incarnation answers there"))
+        else:
+            self._finish(Outcome(Verdict.ALIVE, found))
+
+    def _failed(self, failure: Failure) -> None:
+        error = failure.value
+        reason = error.reason if isinstance(error, DialFailed) else reasons.TIMEOUT
+        if reason == reasons.REFUSED:
+            self._finish(Outcome(Verdict.REFUSED, None, "connection refused"))
+        elif reason in (reasons.FULL, reasons.RATE):
+            self._finish(Outcome(Verdict.ALIVE, None, str(error)))
+        elif reason == reasons.LOST and self._timer.active():
+            self._retry = self._factory.reactor.callLater(self._timeout / 10, self._ask)
+        elif reason in (reasons.LOST, reasons.TIMEOUT):
+            self._finish(Outcome(Verdict.SILENT, None, "no answer"))
+        else:
+            self._finish(Outcome(Verdict.REPLACED, None, str(error)))
+
+    def _finish(self, outcome: Outcome) -> None:
+        for call in (self._timer, self._retry):
+            if call is not None and call.active():
+                call.cancel()
+        self.done.callback(outcome)
