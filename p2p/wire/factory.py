@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import ConnectionRefusedError, NoRouteError, TimeoutError
 from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -172,8 +172,10 @@ class LinkFactory(Factory[Link]):
 
         def failed(failure: Failure) -> None:
             if self._dials.pop(link, None) is not None:
-                refused = failure.check(ConnectionRefusedError) is not None
-                reason = reasons.REFUSED if refused else reasons.TIMEOUT
+                if failure.check(ConnectionRefusedError):
+                    reason = reasons.REFUSED
+                else:
+                    reason = reasons.TIMEOUT if failure.check(TimeoutError, NoRouteError) else reasons.LOCAL
                 answered.errback(DialFailed(reason, failure.getErrorMessage()))
 
         answered: Deferred[Link] = Deferred(cancel)

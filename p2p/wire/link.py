@@ -26,18 +26,17 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from zope.interface import implementer
-
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from p2p.address import Address
 from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
-from p2p.wire.messages import AnyMessage, Close, Contact, Hello
+from p2p.wire.messages import AnyMessage, Close, Contact
 
 if TYPE_CHECKING:
     from p2p.wire.factory import LinkFactory

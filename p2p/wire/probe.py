@@ -12,7 +12,6 @@ from __future__ import annotations
 from enum import Enum
 
 import attrs
-
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
@@ -34,6 +33,7 @@ class Verdict(Enum):
     REFUSED = "refused"
     SILENT = "silent"
     REPLACED = "replaced"
+    UNSURE = "unsure"
 
 
 @attrs.frozen
@@ -110,6 +110,8 @@ class _Probe:
             self._finish(Outcome(Verdict.REFUSED, None, "connection refused"))
         elif reason in (reasons.FULL, reasons.RATE):
             self._finish(Outcome(Verdict.ALIVE, None, str(error)))
+        elif reason == reasons.LOCAL:
+            self._finish(Outcome(Verdict.UNSURE, None, str(error)))
         elif reason == reasons.LOST and self._timer.active():
             self._retry = self._factory.reactor.callLater(self._timeout / 10, self._ask)
         elif reason in (reasons.LOST, reasons.TIMEOUT):

@@ -1,8 +1,8 @@
 """
 Why a connection ended: the words that a L{Close} carries, that logs print and that strategies are told.
 
-Two words never travel, because nobody was there to send them: L{LOST} and
-L{REFUSED}.
+Three words never travel, because nobody was there to send them: L{LOST},
+L{REFUSED} and L{LOCAL}.
 """
 
 LEAVING = "leaving"
@@ -59,5 +59,11 @@ LOST = "lost"
 REFUSED = "refused"
 """Nobody listens at that address."""
 
+LOCAL = "local"
+"""This node could not even try (no descriptor, no route of its own): that says nothing of the other."""
+
 DEAD = "dead"
 """The other was declared dead."""
+
+EXPIRED = "expired"
+"""The lease ran out without having been renewed."""

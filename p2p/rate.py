@@ -1,0 +1,32 @@
+"""
+How often something may happen: a token bucket per key.  Pure: it is told the time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+
+class RateLimit:
+    """
+    Allows C{rate} events a second and key, and C{burst} at once after a rest.
+
+    Remembers at most C{keys} keys, the longest unused are forgotten first.
+    """
+
+    def __init__(self, rate: float, burst: float, keys: int = 10_000) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._keys = keys
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def allow(self, key: Hashable, now: float) -> bool:
+        """Count an event; false if it is one too many."""
+        tokens, then = self._buckets.pop(key, (self._burst, now))
+        tokens = min(self._burst, tokens + max(0.0, now - then) * self._rate)
+        allowed = tokens >= 1
+        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
+        if len(self._buckets) > self._keys:
+            self._buckets.popitem(last=False)
+        return allowed

@@ -1,0 +1,65 @@
+"""
+A node's periodic jobs: started in one place, staggered, and not stopped by an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+
+class Timers:
+    """
+    The L{LoopingCall}s of one node.
+
+    Each starts at a random moment within its first interval, so that a
+    thousand nodes started together do not all speak at once.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, random: Random) -> None:
+        self._reactor = reactor
+        self._random = random
+        self._loops: dict[str, LoopingCall] = {}
+        self._waiting: dict[str, Any] = {}
+
+    def start(self, name: str, interval: float, job: Callable[[], object]) -> None:
+        """
+        Call C{job} every C{interval} seconds until it is stopped.
+
+        A call that raises is logged and the next comes as usual.
+        """
+
+        def safely() -> None:
+            try:
+                job()
+            except Exception:
+                self._log.failure("the periodic job {job} failed", job=name)
+
+        def begin() -> None:
+            del self._waiting[name]
+            loop.start(interval)
+
+        loop = LoopingCall(safely)
+        loop.clock = self._reactor
+        self._loops[name] = loop
+        self._waiting[name] = self._reactor.callLater(self._random.uniform(0, interval), begin)
+
+    def stop(self, name: str) -> None:
+        """End one job; one that is not running is passed over."""
+        waiting = self._waiting.pop(name, None)
+        if waiting is not None:
+            waiting.cancel()
+        loop = self._loops.pop(name, None)
+        if loop is not None and loop.running:
+            loop.stop()
+
+    def stopAll(self) -> None:
+        """End every job."""
+        for name in list(self._loops):
+            self.stop(name)
