@@ -1,0 +1,123 @@
+"""
+What a daemon takes for itself before it starts: its ports and its files.
+
+It is taken while the command line is read.  That is before C{twistd} forks,
+looks for a pid file or writes one: so a port or a directory that is in use
+ends the start with one line, and what the other daemon has is left alone.
+
+A port is held by a socket that is bound and does not listen; another socket
+may then still be bound and listen (both allow the address to be used again),
+but no third program is given the number.  Files are held by a lock on a file
+next to them, which the kernel drops however the process ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+
+class Taken(Exception):
+    """Something that the daemon needs cannot be had; the message is one line."""
+
+
+class Claim:
+    """What was taken so far."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+        self._locks: list[tuple[int, str]] = []
+
+    def port(self, host: str, port: int) -> int:
+        """
+        Take a TCP port.
+
+        @param host: an IP address of this machine, C{""} for all of them.
+        @param port: 0 for any that is free.
+        @return: the port's number.
+        @raise Taken: it is in use, or this process may not have it.
+        """
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+        except OSError as error:
+            sock.close()
+            raise Taken(f"cannot listen on port {port} of {host or 'any address'}: {_why(error)}") from None
+        self._sockets.append(sock)
+        number: int = sock.getsockname()[1]
+        return number
+
+    def files(self, directory: str, name: str) -> None:
+        """
+        Take all files in C{directory} that are called C{name} and something.
+
+        @raise Taken: another living process has them.
+        """
+        path = os.path.join(directory, f"{name}.lock")
+        if any(path == held for _, held in self._locks):
+            return
+        try:
+            while True:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Its last owner may have removed it between our two calls.
+                if _sameFile(descriptor, path):
+                    break
+                os.close(descriptor)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise Taken(f"another daemon has the files {os.path.join(directory, name)}.*") from None
+        except OSError as error:
+            raise Taken(f"{path}: {error.strerror}") from None
+        self._locks.append((descriptor, path))
+
+    def listening(self) -> None:
+        """The daemon listens itself now: the ports need not be held any more."""
+        while self._sockets:
+            self._sockets.pop().close()
+
+    def release(self) -> None:
+        """Give everything back."""
+        self.listening()
+        while self._locks:
+            descriptor, path = self._locks.pop()
+            _quietly(lambda path=path: os.unlink(path))  # type: ignore[misc]
+            os.close(descriptor)
+
+
+def socketIsLive(path: str) -> bool:
+    """Does somebody accept connections on the UNIX socket at that path?"""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def _sameFile(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _quietly(act: Callable[[], object]) -> None:
+    with suppress(OSError):
+        act()
+
+
+def _why(error: OSError) -> str:
+    return {
+        errno.EADDRINUSE: "it is taken",
+        errno.EADDRNOTAVAIL: "that is not an address of this machine",
+        errno.EACCES: "not permitted",
+    }.get(error.errno or 0, error.strerror or str(error))

@@ -1,0 +1,388 @@
+"""
+The command line of both daemons.
+
+The options that describe how a node behaves are made from the records in
+L{p2p.settings}; those that say where it listens and where its files are stand
+here.  Once the line is read, everything that can be wrong with a start has
+been looked at: the files that are named, the directories, the ports, and
+whether another daemon has them.  Whatever it is, the start ends with one line
+on stderr and exit status 1, before anything was written or forked.
+
+A daemon's files are named after its role and port: C{peer-6001.log},
+C{.sock}, C{.state}, C{.pid}.  With C{--port 0} the port is chosen here, so
+that they bear the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+import attrs
+from twisted.python import usage
+
+from p2p.address import Address, AddressError, readConfig, readHost, readPort
+from p2p.daemon.claim import Claim, Taken, socketIsLive
+from p2p.daemon.lean import importReactorWithoutTls
+from p2p.daemon.where import BadEndpoint, Where
+from p2p.settings import LinkSettings, PeerSettings, SeedSettings, SettingError
+
+S = TypeVar("S", bound=LinkSettings)
+
+
+def kebab(name: str) -> str:
+    """C{gossipInterval} as C{gossip-interval}."""
+    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name)
+
+
+def _coercer(option: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """
+    A function that reads an option's value, and names the option if it cannot.
+    """
+
+    def coerce(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise usage.UsageError(f"--{option}: {error}") from None
+
+    return coerce
+
+
+def _settingReader(field: attrs.Attribute[Any]) -> Callable[[str], Any]:
+    """
+    A function that reads a setting's value and checks it.
+    """
+    kind: type = field.metadata["kind"]
+
+    def read(text: str) -> Any:
+        value: object = text
+        if kind is not str:
+            try:
+                value = kind(text)
+            except ValueError:
+                word = "a whole number" if kind is int else "a number"
+                raise ValueError(f"{text!r} is not {word}") from None
+        assert field.validator is not None
+        try:
+            field.validator(None, field, value)
+        except SettingError as error:
+            raise ValueError(str(error).removeprefix(f"{field.name}: ")) from None
+        return value
+
+    return read
+
+
+def settingParameters(record: type[LinkSettings]) -> list[list[Any]]:
+    """
+    A settings record as C{optParameters}.
+    """
+    parameters = []
+    for field in attrs.fields(record):
+        name, unit = kebab(field.name), field.metadata["unit"]
+        what = f"{field.metadata['what']} ({unit})" if field.metadata["kind"] is not str else field.metadata["what"]
+        parameters.append([name, None, field.default, what, _coercer(name, _settingReader(field))])
+    return parameters
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def _format(text: str) -> str:
+    if text not in ("text", "json"):
+        raise ValueError(f"{text!r} is neither text nor json")
+    return text
+
+
+def _port(text: str) -> int:
+    return readPort(text, lowest=0)
+
+
+COMMON: list[tuple[str, Any, str, Callable[[str], Any]]] = [
+    ("config", "config.txt", "file that lists the seeds, one IP:PORT a line", str),
+    ("host", None, "IP address to listen on; 0.0.0.0 or :: for all", readHost),
+    ("advertise", None, "IP:PORT under which others reach this node", Address.fromText),
+    ("log-dir", ".", "directory for the log file and the UNIX socket", str),
+    ("log-format", "text", "text, or json: one object a line", _format),
+    ("log-messages", 100, "messages first seen that get a line each (per second); the rest are counted", _count),
+    ("state-dir", ".", "directory for what outlives the daemon", str),
+    ("http", None, "where the HTTP interface listens: an endpoint string of Twisted's, or none"
+     " [default: a UNIX socket next to the log file, for this user only]", str),
+    ("http-token-file", None, "file that holds the token which HTTP requests must bear;"
+     " needed where others than this machine can connect", str),
+    ("http-name", None, "further host names, comma-separated, under which the HTTP interface"
+     " is reached over TCP", str),
+]  # fmt: skip
+"""Name, default, meaning and reader of each option that both daemons have, beside the settings."""
+
+
+class DaemonOptions(usage.Options):
+    """
+    What both daemons have in common.
+
+    @cvar role: C{"seed"} or C{"peer"}.
+    @cvar record: the settings record.
+    @ivar claim: what was taken for this daemon.
+    @ivar seeds: the seeds' addresses, from the file.
+    @ivar listen: where the node listens.
+    @ivar where: where the HTTP interface listens; C{None} for nowhere.
+    @ivar token: what HTTP requests must bear, if anything.
+    """
+
+    role: ClassVar[str]
+    record: ClassVar[type[LinkSettings]]
+
+    optParameters: ClassVar[list[list[Any]]] = [
+        [name, None, default, what, _coercer(name, read)] for name, default, what, read in COMMON
+    ]
+
+    seeds: Sequence[Address]
+    listen: Address
+    where: Where | None
+    token: bytes | None = None
+
+    def __init__(self, claim: Claim | None = None) -> None:
+        super().__init__()
+        self.claim = Claim() if claim is None else claim
+
+    def getSynopsis(self) -> str:
+        """The first line of the help."""
+        return f"Usage: twistd [options of twistd] p2p{self.role} [options]"
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Read the command line.
+
+        @raise SystemExit: something is wrong with it; its code is the line to print.
+        """
+        try:
+            super().parseOptions(options)
+        except (usage.UsageError, AddressError, SettingError, BadEndpoint, Taken) as error:
+            self.fail(str(error))
+
+    def parseArgs(self, *arguments: str) -> None:
+        """There is nothing but options."""
+        if arguments:
+            raise usage.UsageError(f"{arguments[0]!r} is not an option")
+
+    def fail(self, why: str) -> NoReturn:
+        """End the start with one line."""
+        self.claim.release()
+        raise SystemExit(f"p2p{self.role}: {' '.join(why.split())}")
+
+    def postOptions(self) -> None:
+        """Look at everything that can be wrong, and take what the daemon needs."""
+        if str(self["http"]).partition(":")[0] in WITHOUT_TLS:
+            importReactorWithoutTls()
+        self.seeds = readConfig(self["config"])
+        for option in ("log-dir", "state-dir"):
+            self[option] = _directory(option, self[option])
+        self.token = _token(self["http-token-file"])
+        listen = self.chooseListen()
+        self.listen = attrs.evolve(listen, port=self.claim.port(listen.host, listen.port))
+        self.where = self.chooseWhere()
+        if self.where is not None:
+            self.claimWhere(self.where)
+        self.claim.files(self["log-dir"], self.name)
+        self.claim.files(self["state-dir"], self.name)
+        self.nameTwistdsFiles()
+
+    def chooseListen(self) -> Address:
+        """Where the node listens; port 0 for any."""
+        raise NotImplementedError
+
+    def chooseWhere(self) -> Where | None:
+        """
+        Where the HTTP interface listens.
+
+        @raise usage.UsageError: others could connect there, and need not know a token.
+        """
+        text = self["http"]
+        if text == "none":
+            return None
+        if text is None:
+            return Where.unix(_shortest(self.file("log", "sock"), self._rundir()))
+        where = Where.fromText(text)
+        if not where.isLocal and self.token is None:
+            raise usage.UsageError(f"--http {where}: others can connect there, so it needs --http-token-file")
+        return where
+
+    def claimWhere(self, where: Where) -> None:
+        """Take what the HTTP interface listens on."""
+        if where.path is not None:
+            if socketIsLive(where.path):
+                raise Taken(f"{where.path}: another daemon listens on this socket")
+            if os.path.exists(where.path) and not stat.S_ISSOCK(os.lstat(where.path).st_mode):
+                raise Taken(f"{where.path}: is there, and is not a socket")
+        elif where.port:
+            try:
+                self.claim.port(where.host, where.port)
+            except Taken as error:
+                raise Taken(f"--http {where}: {error}") from None
+
+    @property
+    def name(self) -> str:
+        """What this daemon's files are called."""
+        return f"{self.role}-{self.listen.port}"
+
+    def file(self, directory: str, suffix: str) -> str:
+        """
+        The path of one of this daemon's files.
+
+        @param directory: C{"log"} or C{"state"}.
+        """
+        return os.path.join(self[f"{directory}-dir"], f"{self.name}.{suffix}")
+
+    @property
+    def httpNames(self) -> frozenset[str]:
+        """The host names that C{--http-name} adds."""
+        return frozenset(name.strip().lower() for name in (self["http-name"] or "").split(",")) - {""}
+
+    def settings(self) -> Any:
+        """The settings record, of the type that L{record} says."""
+        return self.record(**{field.name: self[kebab(field.name)] for field in attrs.fields(self.record)})
+
+    def nameTwistdsFiles(self) -> None:
+        """
+        Let two daemons run in one directory: name the pid file, and a forked daemon's own log, after this one.
+
+        A pid file of that name belonged to a daemon that is gone, or the
+        files could not have been claimed; so it is removed, lest its number
+        now be somebody else's.
+        """
+        parent = self.parent
+        if parent is None:
+            return
+        if parent.get("pidfile") == "twistd.pid":
+            path = parent["pidfile"] = self.file("log", "pid")
+            if os.path.exists(path):
+                os.unlink(path)
+        if "nodaemon" in parent and not parent["nodaemon"] and parent.get("logfile") is None:
+            parent["logfile"] = self.file("log", "twistd.log")
+
+    def _rundir(self) -> str:
+        return str(self.parent.get("rundir", ".")) if self.parent is not None else "."
+
+
+class SeedOptions(DaemonOptions):
+    """
+    The command line of C{p2pseed}.
+
+    @ivar address: where others find this seed.
+    """
+
+    role = "seed"
+    record = SeedSettings
+
+    optParameters: ClassVar[list[list[Any]]] = [
+        ["port", None, None, "the port of the seed's entry in the list; the first entry by default",
+         _coercer("port", readPort)],
+        *settingParameters(SeedSettings),
+    ]  # fmt: skip
+
+    address: Address
+
+    def chooseListen(self) -> Address:
+        """
+        Find the entry of the list that is this seed.
+
+        C{--port}, and C{--host} where that leaves several, say which it is;
+        C{--advertise} says it outright.  It listens on the entry's own
+        address unless C{--host} is another one (C{0.0.0.0}, say).
+        """
+        host, port, config = self["host"], self["port"], self["config"]
+        entries = [entry for entry in self.seeds if port in (None, entry.port)]
+        if self["advertise"] is not None:
+            self.address = self["advertise"]
+        elif port is None and host is None:
+            self.address = entries[0]
+        elif not entries:
+            raise usage.UsageError(f"--port {port}: {config} lists no seed with that port")
+        else:
+            exact = [entry for entry in entries if entry.host == host] or entries
+            if len(exact) > 1 and (port is not None or host not in (None, *ANY)):
+                raise usage.UsageError(
+                    f"{config} lists {' and '.join(map(str, exact))}: say with --host or --advertise which one this is"
+                )
+            self.address = exact[0]
+        return Address(host or self.address.host, port or self.address.port)
+
+
+class PeerOptions(DaemonOptions):
+    """The command line of C{p2ppeer}."""
+
+    role = "peer"
+    record = PeerSettings
+
+    optParameters: ClassVar[list[list[Any]]] = [
+        ["port", None, 0, "port to listen on; 0 for any free one", _coercer("port", _port)],
+        *settingParameters(PeerSettings),
+    ]
+
+    def chooseListen(self) -> Address:
+        """What the user says."""
+        listen = Address(self["host"] or "127.0.0.1", self["port"])
+        if listen in self.seeds:
+            raise usage.UsageError(f"--port {listen.port}: {listen} is a seed's address in {self['config']}")
+        return listen
+
+
+ANY = ("0.0.0.0", "::")
+"""Addresses to listen on that stand for all of the machine's."""
+
+WITHOUT_TLS = ("None", "none", "unix", "tcp", "tcp6", "systemd")
+"""The kinds of endpoint that never need OpenSSL."""
+
+
+def _directory(option: str, text: str) -> str:
+    """
+    The absolute path of a directory that files can be made in.
+
+    @raise usage.UsageError: it is none.
+    """
+    path = os.path.abspath(text)
+    if not os.path.exists(path):
+        raise usage.UsageError(f"--{option}: {text}: no such directory")
+    if not os.path.isdir(path):
+        raise usage.UsageError(f"--{option}: {text}: not a directory")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise usage.UsageError(f"--{option}: {text}: no permission to write in it")
+    return path
+
+
+def _token(path: str | None) -> bytes | None:
+    """
+    What a token file holds, without the white space around it.
+    """
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            token = file.read(4097).strip()
+    except OSError as error:
+        raise usage.UsageError(f"--http-token-file: {path}: {error.strerror}") from None
+    if not 8 <= len(token) <= 4096 or len(token.split()) != 1:
+        raise usage.UsageError(f"--http-token-file: {path}: should hold one word of 8 to 4096 characters")
+    return token
+
+
+def _shortest(path: str, rundir: str) -> str:
+    """
+    A socket's path may have some hundred bytes only; where the absolute one has more, the relative one may do.
+    """
+    if len(os.fsencode(path)) > 100 and rundir == ".":
+        return min(path, os.path.relpath(path), key=len)
+    return path
+
+
+def say(line: str) -> None:
+    """Print a line where the user sees it, even after C{twistd} has taken stderr for its log."""
+    stream = sys.__stderr__
+    if stream is not None:
+        print(line, file=stream, flush=True)

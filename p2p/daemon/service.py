@@ -1,0 +1,164 @@
+"""
+A daemon: a node, its log file, its memory and its HTTP interface, started and stopped in the right order.
+
+Started: the log is opened, so that nothing is missed; the node listens; then
+the HTTP interface, which answers for the node.  Stopped: the node says
+goodbye, which is bounded in time; then the HTTP interface, whose listeners
+have seen the end; the log is closed last.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from p2p.daemon.logfile import LogFile
+from p2p.daemon.options import DaemonOptions, PeerOptions, SeedOptions, say
+
+
+class StartFailed(Exception):
+    """A daemon cannot start; the message is one line."""
+
+
+class Daemon(MultiService):
+    """
+    What C{twistd} runs.
+
+    @param options: the command line, with what was claimed for this daemon.
+    @param say: prints a line for the user.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: Any, options: DaemonOptions, node: Any, say: Callable[[str], object] = say
+    ) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._options = options
+        self._say = say
+        self.node = node
+        self.log = LogFile(
+            reactor,
+            node,
+            options["log-dir"],
+            options.name,
+            options["log-format"],
+            options["log-messages"],
+            lambda line: say(f"p2p{options.role}: {line}"),
+        )
+        self.log.setServiceParent(self)
+        node.setServiceParent(self)
+        if options.where is not None:
+            from p2p.daemon.http import HttpService
+
+            http = HttpService(reactor, node, options.where, options.token, options.httpNames)
+            http.setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        """Start what takes ports and files; if one cannot be had, end the process with one line."""
+        self._orFail(super().privilegedStartService)
+        self._options.claim.listening()
+
+    def startService(self) -> None:
+        """Start the rest; under C{twist}, everything."""
+        self._orFail(super().startService)
+        self._options.claim.listening()
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Stop everything, one after the other.
+
+        @return: fires when all is written and closed.
+        """
+        self.running = False
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        limit = self.node.settings.goodbyeTimeout + 1.0
+        # The log was started first, and ends last.
+        log, node, *others = self.services
+        for service in (node, *others, log):
+            try:
+                await maybeDeferred(service.stopService).addTimeout(limit, self._reactor)
+            except Exception:
+                self._log.failure("{service} did not stop as it should", service=service)
+        self._options.claim.release()
+
+    def _orFail(self, start: Callable[[], object]) -> None:
+        try:
+            start()
+        except (CannotListenError, OSError, StartFailed, ValueError) as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """
+        End a process that could not be started: one line, and nothing left behind.
+
+        A forked daemon's parent waits to hear of it: C{twistd} tells it of an
+        exception, and removes the pid file itself.
+        """
+        for service in self.services:
+            maybeDeferred(service.stopService).addErrback(lambda failure: None)
+        self._options.claim.release()
+        line = f"p2p{self._options.role}: {_reason(error)}"
+        parent: Any = self._options.parent or {}
+        if "statusPipe" in parent:
+            raise StartFailed(_reason(error)) from None
+        pidfile = parent.get("pidfile")
+        if pidfile and os.path.exists(pidfile):
+            os.unlink(pidfile)
+        self._say(line)
+        raise SystemExit(1)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, CannotListenError):
+        return f"cannot listen on {error.interface or ''}:{error.port}: {error.socketError}"
+    return " ".join(str(error).split())
+
+
+def makeSeed(options: SeedOptions, reactor: Any = None) -> Daemon:
+    """The service of C{twistd p2pseed}."""
+    from p2p.daemon.store import SeedDatabase
+    from p2p.seed.service import SeedService
+
+    reactor = _reactor(reactor)
+    node = SeedService(
+        reactor,
+        options.settings(),
+        options.address,
+        host=options.listen.host,
+        store=SeedDatabase(options.file("state", "db")),
+    )
+    return Daemon(reactor, options, node)
+
+
+def makePeer(options: PeerOptions, reactor: Any = None) -> Daemon:
+    """The service of C{twistd p2ppeer}."""
+    from p2p.daemon.store import PeerStateFile
+    from p2p.peer.service import PeerService
+
+    reactor = _reactor(reactor)
+    node = PeerService(
+        reactor,
+        options.settings(),
+        options.seeds,
+        host=options.listen.host,
+        port=options.listen.port,
+        advertise=options["advertise"],
+        store=PeerStateFile(options.file("state", "state")),
+    )
+    return Daemon(reactor, options, node)
+
+
+def _reactor(reactor: Any) -> Any:
+    if reactor is None:
+        from twisted.internet import reactor
+    return reactor

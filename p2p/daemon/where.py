@@ -1,0 +1,118 @@
+"""
+Where the HTTP interface listens: what can be known of an endpoint string without listening.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from ipaddress import ip_address
+
+import attrs
+from twisted.internet.interfaces import IStreamServerEndpoint
+
+LOCAL_NAMES = frozenset(["localhost", "127.0.0.1", "::1"])
+"""The host names under which a browser on this machine, but no page's own server, is reached."""
+
+MAX_PATH = 107
+"""Bytes in a UNIX socket's path at most."""
+
+
+class BadEndpoint(ValueError):
+    """The text is not a server endpoint; the message is one line."""
+
+
+def isLoopback(host: str) -> bool:
+    """Can only this machine connect to that IP address or name?  False if that cannot be told."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@attrs.frozen
+class Where:
+    """
+    @ivar text: the endpoint string.
+    @ivar path: a UNIX socket's path, if it is one.
+    @ivar mode: that socket's mode.
+    @ivar host: for TCP, the interface's address; C{""} for all.
+    @ivar port: for TCP, the port; C{None} where only listening will tell.
+    """
+
+    text: str
+    path: str | None = None
+    mode: int = 0o600
+    host: str = ""
+    port: int | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def unix(cls, path: str, mode: int = 0o600) -> Where:
+        """A UNIX socket, by default for this user only."""
+        size = len(os.fsencode(path))
+        if size > MAX_PATH:
+            raise BadEndpoint(f"--http: {path}: {size} bytes are too long for a socket's path ({MAX_PATH} at most)")
+        return cls(f"unix:{path}", path=path, mode=mode)
+
+    @classmethod
+    def fromText(cls, text: str) -> Where:
+        """
+        Read an endpoint string.
+
+        @raise BadEndpoint: it is none.
+        """
+        kind, *rest = _split(text)
+        named = dict(part.split("=", 1) for part in rest if "=" in part)
+        plain = [part for part in rest if "=" not in part]
+        try:
+            if kind == "unix":
+                return cls.unix(named.get("address") or plain[0], int(named.get("mode", "600"), 8))
+            if kind in ("tcp", "tcp6", "ssl"):
+                host = named.get("interface", "::" if kind == "tcp6" else "")
+                port = int(named.get("port") or plain[0])
+                if not 0 <= port <= 65535:
+                    raise ValueError
+                where = cls(text, host=host, port=port)
+            else:
+                where = cls(text)
+            _parse(text)
+        except BadEndpoint:
+            raise
+        except Exception as error:
+            raise BadEndpoint(f"--http {text}: not an endpoint string such as tcp:8001:interface=127.0.0.1"
+                              + (f" ({error})" if str(error) and kind not in ("tcp", "unix") else "")) from None
+        return where
+
+    @property
+    def isLocal(self) -> bool:
+        """
+        Can only this machine connect?  What is known only after listening is
+        taken to be local here, and looked at again then.
+        """
+        if self.path is not None or self.port is None:
+            return True
+        return isLoopback(self.host)
+
+    def endpoint(self, reactor: object) -> IStreamServerEndpoint:
+        """What to listen on."""
+        from twisted.internet.endpoints import UNIXServerEndpoint, serverFromString
+
+        if self.path is not None:
+            return UNIXServerEndpoint(reactor, self.path, mode=self.mode, wantPID=False)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, self.text)
+        return endpoint
+
+
+def _split(text: str) -> list[str]:
+    """An endpoint string's parts; a backslash takes the next character literally."""
+    return [re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"(?:^|(?<=:))((?:\\.|[^:\\])*)(?:$|:)", text)]
+
+
+def _parse(text: str) -> None:
+    """Let Twisted read the string; it needs no reactor before it listens."""
+    from twisted.internet.endpoints import serverFromString
+
+    serverFromString(None, text)
