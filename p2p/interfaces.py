@@ -9,7 +9,18 @@ the generator they were given.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
+from typing import TYPE_CHECKING, Any
+
 from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from p2p.peer.memory import PeerMemory
+    from p2p.seed.registry import Entry
+    from p2p.wire.messages import Contact, Message
+    from p2p.wire.probe import Outcome
+
+# An interface's methods have no self: they are written as they are called.
 
 
 class INeighbour(Interface):
@@ -21,19 +32,19 @@ class INeighbour(Interface):
     outgoing = Attribute("C{bool}: this side dialled")
     heard = Attribute("C{bool}: set at every sign of life; whoever watches resets it")
     rtt = Attribute("C{float | None}: the last round-trip time measured, in seconds")
-    state = Attribute('C{str}: "up" or "suspected"')
+    suspected = Attribute("C{bool}: it has been silent for too long")
 
 
 class IOverlayOutlet(Interface):
     """What an overlay may do."""
 
-    def connect(contact):
+    def connect(contact: Contact) -> None:
         """Dial that L{Contact}; C{neighbourUp} or C{dialFailed} follows."""
 
-    def disconnect(neighbour, reason, others=()):
+    def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
         """End a link politely with a reason; C{neighbourDown} follows."""
 
-    def send(neighbours, message):
+    def send(neighbours: Iterable[Any], message: Any) -> None:
         """Send one message to each of those neighbours; it is packed once."""
 
 
@@ -46,7 +57,7 @@ class IOverlay(Interface):
 
     messages = Attribute("tuple of the message types that are C{received} by this strategy")
 
-    def listed(contacts, fresh, now):
+    def listed(contacts: Iterable[Contact], fresh: bool, now: float) -> None:
         """
         A seed answered with contacts.
 
@@ -54,44 +65,44 @@ class IOverlay(Interface):
             removed from its list: there may be peers never met.
         """
 
-    def learned(contacts, now):
+    def learned(contacts: Iterable[Contact], now: float) -> None:
         """A peer named contacts."""
 
-    def accept(contact, now):
+    def accept(contact: Contact, now: float) -> str | None:
         """May this dialler become a neighbour?  C{None} for yes, else the reason to refuse with."""
 
-    def neighbourUp(neighbour, now):
+    def neighbourUp(neighbour: INeighbour, now: float) -> None:
         """A link is ready for messages."""
 
-    def neighbourDown(neighbour, reason, now):
+    def neighbourDown(neighbour: INeighbour, reason: str, now: float) -> None:
         """A link is gone."""
 
-    def dialFailed(contact, reason, now):
+    def dialFailed(contact: Contact, reason: str, now: float) -> None:
         """What C{connect} asked for did not come about."""
 
-    def dead(contact, now):
+    def dead(contact: Contact, now: float) -> None:
         """This peer is dead: do not dial that identity again."""
 
-    def received(message, neighbour, now):
+    def received(message: Any, neighbour: INeighbour, now: float) -> None:
         """One of the overlay's own messages came."""
 
-    def known(count, exclude=()):
+    def known(count: int, exclude: Container[bytes] = ()) -> list[Contact]:
         """At most C{count} random contacts worth naming to somebody else, none of whose ids is in C{exclude}."""
 
-    def tick(now):
+    def tick(now: float) -> None:
         """About once a second."""
 
 
 class IBroadcastOutlet(Interface):
     """What a broadcast may do."""
 
-    def send(neighbours, message):
+    def send(neighbours: Iterable[Any], message: Any) -> None:
         """Send one message to each of those neighbours; it is packed once."""
 
-    def deliver(message, neighbour, now):
+    def deliver(message: Message, neighbour: Any, now: float) -> None:
         """Hand a message to this node's subscribers; C{neighbour} brought it, C{None} for its own."""
 
-    def lost(origin, first, last):
+    def lost(origin: bytes, first: int, last: int) -> None:
         """Numbers C{first..last} of that origin are given up: they are outside what is remembered."""
 
 
@@ -101,41 +112,47 @@ class IBroadcast(Interface):
     messages = Attribute("tuple of the message types that are C{received} by this strategy")
     duplicates = Attribute("C{int}: payload messages received that had been seen already")
 
-    def publish(identity, payload, now):
-        """Send a new message of this node's own; returns the L{Message}."""
+    def publish(identity: bytes, payload: bytes, now: float) -> Message:
+        """
+        Send a new message of this node's own.
 
-    def neighbourUp(neighbour, now):
+        Numbers begin at 1 for every identity that the node takes.
+
+        @return: the L{Message}.
+        """
+
+    def neighbourUp(neighbour: INeighbour, now: float) -> None:
         """A link is ready for messages."""
 
-    def neighbourDown(neighbour, reason, now):
+    def neighbourDown(neighbour: INeighbour, reason: str, now: float) -> None:
         """A link is gone."""
 
-    def received(message, neighbour, now):
+    def received(message: Any, neighbour: INeighbour, now: float) -> None:
         """One of the broadcast's messages came."""
 
-    def recent():
+    def recent() -> list[tuple[float, Message]]:
         """The messages still kept for others, the oldest first, each as a pair (time it was first seen, L{Message})."""
 
-    def tick(now):
+    def tick(now: float) -> None:
         """About once a second."""
 
 
 class IDetectorOutlet(Interface):
     """What a detector may do."""
 
-    def send(neighbours, message):
+    def send(neighbours: Iterable[Any], message: Any) -> None:
         """Send one message to each of those neighbours; it is packed once."""
 
-    def probe(contact):
+    def probe(contact: Contact) -> None:
         """Dial that L{Contact} afresh and ask whether it lives; C{probed} follows."""
 
-    def suspected(neighbour):
-        """That neighbour's C{state} changed between C{"up"} and C{"suspected"}."""
+    def suspected(neighbour: Any) -> None:
+        """That neighbour's C{suspected} changed."""
 
-    def disconnect(neighbour, reason, others=()):
+    def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
         """End a link; C{neighbourDown} follows."""
 
-    def dead(contact, evidence):
+    def dead(contact: Contact, evidence: str) -> None:
         """The verdict: that peer is dead."""
 
 
@@ -144,32 +161,32 @@ class IDetector(Interface):
 
     messages = Attribute("tuple of the message types that are C{received} by this strategy")
 
-    def neighbourUp(neighbour, now):
+    def neighbourUp(neighbour: INeighbour, now: float) -> None:
         """A link is ready for messages."""
 
-    def neighbourDown(neighbour, reason, now):
+    def neighbourDown(neighbour: INeighbour, reason: str, now: float) -> None:
         """A link is gone; C{reason} is a word of L{p2p.wire.reasons}."""
 
-    def received(message, neighbour, now):
+    def received(message: Any, neighbour: INeighbour, now: float) -> None:
         """One of the detector's messages came."""
 
-    def dialFailed(contact, reason, now):
+    def dialFailed(contact: Contact, reason: str, now: float) -> None:
         """Somebody else's attempt to dial that contact failed."""
 
-    def probed(contact, outcome, now):
+    def probed(contact: Contact, outcome: Outcome, now: float) -> None:
         """A probe ended; C{outcome} is a L{p2p.wire.probe.Outcome}."""
 
-    def tick(now):
+    def tick(now: float) -> None:
         """Every C{livenessInterval}; it may come late, and then this process slept."""
 
 
 class IPeerStore(Interface):
     """Where a peer keeps what must outlive it."""
 
-    def load():
+    def load() -> PeerMemory | None:
         """The L{p2p.peer.memory.PeerMemory} that was saved last, or C{None}."""
 
-    def save(memory):
+    def save(memory: PeerMemory) -> None:
         """
         Keep this instead; all of it or nothing.
 
@@ -180,7 +197,7 @@ class IPeerStore(Interface):
 class ISeedStore(Interface):
     """Where a seed keeps its list."""
 
-    def load():
+    def load() -> tuple[bytes | None, list[Entry]]:
         """
         What was saved last.
 
@@ -188,7 +205,7 @@ class ISeedStore(Interface):
             first start) and a list of L{p2p.seed.registry.Entry}.
         """
 
-    def save(identity, changed, removed):
+    def save(identity: bytes, changed: Iterable[Entry], removed: Iterable[bytes]) -> None:
         """
         Keep a change; all of it or nothing.
 
@@ -197,7 +214,7 @@ class ISeedStore(Interface):
         @raise OSError: it could not be written; what was there before is untouched.
         """
 
-    def close():
+    def close() -> None:
         """Nothing more will be saved."""
 
 
@@ -208,11 +225,11 @@ class INode(Interface):
     settings = Attribute("L{p2p.settings.SeedSettings} or L{p2p.settings.PeerSettings}")
     events = Attribute("L{p2p.events.Events}")
 
-    def status():
+    def status() -> dict[str, Any]:
         """
         A dictionary fit for JSON: role, id, incarnation, address, network, uptime (seconds), counters (a
         dictionary of numbers that only grow) and gauges (a dictionary of numbers).
         """
 
-    def peers():
+    def peers() -> dict[str, Any]:
         """The dictionary that C{GET /peers} answers with; see docs/operations.md."""

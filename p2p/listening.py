@@ -15,7 +15,7 @@ BACKLOG = 1024
 """Connections that the kernel keeps for a busy node."""
 
 
-def listen(reactor: Any, host: str, port: int, factory: Factory) -> IListeningPort:
+def listen(reactor: Any, host: str, port: int, factory: Factory[Any]) -> IListeningPort:
     """
     Listen for TCP connections.
 

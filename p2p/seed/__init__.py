@@ -1,1 +1,3 @@
-
+"""
+A seed: it keeps the list of active peers.
+"""

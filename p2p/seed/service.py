@@ -16,6 +16,7 @@ asked over its connection instead.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from random import Random, SystemRandom
 from typing import Any
 
@@ -107,7 +108,7 @@ class SeedFactory(LinkFactory):
         self.reports = Reports(settings.falseReports, settings.falseReportWindow, settings.muteTime)
         self._events = events
         self._rate = RateLimit(settings.registrationRate, 5 * settings.registrationRate)
-        self._links_: dict[bytes, SeedProtocol] = {}
+        self._registered: dict[bytes, SeedProtocol] = {}
         self._checks: dict[bytes, Check] = {}
         self._queue: deque[bytes] = deque()
         self._checking = 0
@@ -152,8 +153,8 @@ class SeedFactory(LinkFactory):
         self.counters["registrations"] += 1
         link.contact = contact
         link.registered = True
-        earlier = self._links_.get(contact.id)
-        self._links_[contact.id] = link
+        earlier = self._registered.get(contact.id)
+        self._registered[contact.id] = link
         if earlier is not None and earlier is not link:
             earlier.close(reasons.STALE, "registered again on another connection")
         link.send(
@@ -219,9 +220,9 @@ class SeedFactory(LinkFactory):
             check = self._checks.get(link.contact.id)
             if check is not None:
                 self._finish(check, Outcome(Verdict.SILENT, None, "its connection ended"))
-        if not link.registered or self._links_.get(link.contact.id) is not link:
+        if not link.registered or self._registered.get(link.contact.id) is not link:
             return
-        del self._links_[link.contact.id]
+        del self._registered[link.contact.id]
         entry = self.registry.get(link.contact.id)
         if entry is None or entry.contact.identity != link.contact.identity or not self.accepting:
             return
@@ -258,10 +259,10 @@ class SeedFactory(LinkFactory):
             entry = self.registry.get(check.contact.id)
             self.counters["checks"] += 1
             self._checking += 1
-            if entry is not None and entry.reachable is False and check.contact.id in self._links_:
-                self._ask(check, self._links_[check.contact.id])
+            if entry is not None and entry.reachable is False and check.contact.id in self._registered:
+                self._ask(check, self._registered[check.contact.id])
             else:
-                probe(self, check.contact).addCallback(lambda outcome, check=check: self._finish(check, outcome))
+                probe(self, check.contact).addCallback(partial(self._finish, check))
 
     def _ask(self, check: Check, link: SeedProtocol) -> None:
         """Ask over the peer's own connection, since it cannot be dialled."""
@@ -302,10 +303,10 @@ class SeedFactory(LinkFactory):
                         "{peer} lives: {why}, but it answered",
                         peer=identityText(entry.contact.identity), why=check.why,
                     )  # fmt: skip
-            elif check.doubted or check.contact.id not in self._links_:
+            elif check.doubted or check.contact.id not in self._registered:
                 self._remove(entry, reasons.DEAD, f"{check.why}; {outcome.verdict.value}: {outcome.detail}", now)
             else:
-                self._unreachable(entry, self._links_[check.contact.id], outcome)
+                self._unreachable(entry, self._registered[check.contact.id], outcome)
         self._next()
 
     def _unreachable(self, entry: Entry, link: SeedProtocol, outcome: Outcome) -> None:
@@ -334,7 +335,7 @@ class SeedFactory(LinkFactory):
             "removed", peer=identityText(entry.contact.identity), address=entry.contact.address,
             reason=reason, detail=detail,
         )  # fmt: skip
-        link = self._links_.get(entry.id)
+        link = self._registered.get(entry.id)
         if link is not None:
             link.registered = False
             link.send(Removed(entry.contact.identity, reason))

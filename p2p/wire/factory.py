@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionRefusedError, NoRouteError, TimeoutError
 from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
@@ -71,6 +71,18 @@ def checkedAddress(contact: Contact) -> Address:
         return Address.fromText(contact.address)
     except AddressError as error:
         raise RemoteProtocolError(reasons.MALFORMED, str(error)) from None
+
+
+class _Once(Factory[Link]):
+    """Makes the one link that an endpoint is to connect."""
+
+    noisy = False
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def buildProtocol(self, addr: IAddress | None) -> Link:
+        return self._link
 
 
 class LinkFactory(Factory[Link]):
@@ -180,7 +192,7 @@ class LinkFactory(Factory[Link]):
 
         answered: Deferred[Link] = Deferred(cancel)
         self._dials[link] = answered
-        connecting: Deferred[Link] = connectProtocol(endpoint, link)
+        connecting: Deferred[Link] = endpoint.connect(_Once(link))
         connecting.addErrback(failed)
         return answered
 

@@ -97,6 +97,7 @@ class Link(Protocol):
     @ivar heard: something came in; whoever watches for silence resets it.
     @ivar reason: a word of L{p2p.wire.reasons}: why it ended, or is about to; empty while it lives.
     @ivar detail: more of it, for the log.
+    @ivar byOther: the other side ended it.
     @ivar others: whom the other side named when it closed the connection.
     """
 
@@ -110,6 +111,7 @@ class Link(Protocol):
     purpose = ""
     reason = ""
     detail = ""
+    byOther = False
     others: tuple[Contact, ...] = ()
     state = State.SHAKING
     where = "?"
@@ -263,8 +265,8 @@ class Link(Protocol):
 
     def closedByOther(self, message: Close, link: Link, now: float) -> None:
         """L{Close} came: send what is left, and close."""
-        alreadyClosing = self.state is State.CLOSING
-        if not alreadyClosing:
+        if self.state is not State.CLOSING:
+            self.byOther = True
             self.flush()
             self._closing()
         self.others = tuple(message.others)

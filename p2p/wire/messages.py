@@ -24,6 +24,12 @@ MAX_CONTACTS = 1000
 MAX_HOPS = 2**16 - 1
 """Hop count at which a message is no longer relayed."""
 
+MAX_GAPS = 64
+"""Ranges of missing numbers that are told of one origin at most."""
+
+MAX_HELD = 200
+"""Origins in one L{Have} at most."""
+
 Identity = Annotated[bytes, Meta(min_length=IDENTITY_SIZE, max_length=IDENTITY_SIZE)]
 AddressText = Annotated[str, Meta(max_length=64)]
 Reason = Annotated[str, Meta(max_length=32)]
@@ -111,7 +117,9 @@ class Registered(Struct, array_like=True, frozen=True, tag=11):
 
 
 class Removed(Struct, array_like=True, frozen=True, tag=12):
-    """Seed to peer: this identity is off the list (C{reason} says why); who is alive registers with a higher incarnation."""
+    """
+    Seed to peer: this identity is off the list; whoever is alive registers under a higher incarnation.
+    """
 
     identity: Identity
     reason: Reason
@@ -160,22 +168,23 @@ class Held(Struct, array_like=True, frozen=True):
     What a peer has of one origin.
 
     @ivar top: the highest sequence number seen.
-    @ivar missing: numbers below C{top} that it would still take.
+    @ivar gaps: first and last number of each range below C{top} that it
+        lacks and would still take, in rising order: C{[1, 3, 7, 7]}.
     """
 
     origin: Identity
     top: Number
-    missing: Annotated[list[Number], Meta(max_length=2**16)]
+    gaps: Annotated[list[Number], Meta(max_length=2 * MAX_GAPS)]
 
 
 class Have(Struct, array_like=True, frozen=True, tag=21):
     """
-    Neighbour to neighbour when their link comes up: what I have; send what I lack.
+    Neighbour to neighbour, once, when their link comes up: what I have; send what I lack.
 
-    @ivar last: this was the last of possibly several.
+    @ivar last: false if another follows.
     """
 
-    held: Annotated[list[Held], Meta(max_length=1000)]
+    held: Annotated[list[Held], Meta(max_length=MAX_HELD)]
     last: bool
 
 

@@ -1,0 +1,244 @@
+"""
+Flooding: whoever sees a message for the first time sends it to every neighbour but the one it came from.
+
+On a connected overlay of E links and N peers a message without loss costs
+exactly 2E - (N - 1) frames and reaches everyone by the shortest way.  It is
+the mission's gossip, and the yardstick for anything cleverer.
+
+B{What was seen} is remembered per origin as the highest number seen and the
+ranges below it that are missing (L{Origin}): a few words however many messages
+there were, so that a message that comes back after days is still known.
+
+B{What was missed} while two peers were not linked is made good when they are:
+each tells the other what it has (L{Have}), and is sent what it lacks, out of
+the recent messages that everyone keeps.  So a message published in one half of
+a split network reaches the other when they meet again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Any
+
+from zope.interface import implementer
+
+from p2p.interfaces import IBroadcast
+from p2p.settings import PeerSettings
+from p2p.wire import reasons
+from p2p.wire.errors import RemoteProtocolError
+from p2p.wire.messages import MAX_GAPS, MAX_HELD, MAX_HOPS, Have, Held, Message
+
+
+class Origin:
+    """
+    What has been seen of one origin.
+
+    @ivar top: the highest number seen.
+    @ivar gaps: ranges below it not seen, first and last number each, rising.
+    @ivar lastSeen: when something new of it came.
+    """
+
+    __slots__ = ("gaps", "lastSeen", "top")
+
+    def __init__(self) -> None:
+        self.top = 0
+        self.gaps: list[tuple[int, int]] = []
+        self.lastSeen = 0.0
+
+    def lacks(self, number: int) -> bool:
+        """That number has not been seen and would be taken."""
+        return number > self.top or self._find(number) is not None
+
+    def see(self, number: int, maxGap: int) -> bool:
+        """
+        Mark a number as seen.
+
+        @param maxGap: how far behind C{top} a gap may begin; what is further
+            back counts as seen.
+        @return: it was new.
+        """
+        if number > self.top:
+            if number > self.top + 1:
+                self.gaps.append((max(self.top + 1, number - maxGap), number - 1))
+                if len(self.gaps) > MAX_GAPS:
+                    del self.gaps[0]
+            self.top = number
+            return True
+        place = self._find(number)
+        if place is None:
+            return False
+        first, last = self.gaps[place]
+        rest = [(a, b) for a, b in ((first, number - 1), (number + 1, last)) if a <= b]
+        self.gaps[place : place + 1] = rest
+        if len(self.gaps) > MAX_GAPS:
+            del self.gaps[0]
+        return True
+
+    def _find(self, number: int) -> int | None:
+        """The place of the gap that a number falls into."""
+        gaps = self.gaps
+        if not gaps or number > gaps[-1][1]:
+            return None
+        place = bisect_left(gaps, number, key=lambda gap: gap[1])
+        return place if gaps[place][0] <= number else None
+
+
+@implementer(IBroadcast)
+class Flood:
+    """The broadcast named C{flood}; see the module's text."""
+
+    messages = (Message, Have)
+
+    def __init__(self, outlet: Any, settings: PeerSettings) -> None:
+        """
+        @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
+        """
+        self.duplicates = 0
+        self._outlet = outlet
+        self._maxGap = settings.maxGap
+        self._maxOrigins = settings.maxOrigins
+        self._maxMessages = settings.historyMessages
+        self._maxBytes = settings.historyBytes
+        self._maxAge = settings.historyTime
+        self._neighbours: dict[Any, None] = {}
+        # The longest silent first.
+        self._origins: OrderedDict[bytes, Origin] = OrderedDict()
+        self._history: deque[tuple[float, Message]] = deque()
+        self._historyBytes = 0
+        # What a new neighbour has said so far of what it has; gone once it has said all.
+        self._hearing: dict[Any, dict[bytes, Held]] = {}
+        self._identity = b""
+        self._sequence = 0
+
+    def publish(self, identity: bytes, payload: bytes, now: float) -> Message:
+        """See L{IBroadcast}."""
+        if identity != self._identity:
+            self._identity = identity
+            self._sequence = 0
+        self._sequence += 1
+        message = Message(identity, self._sequence, 1, payload)
+        self._origin(identity, now).see(self._sequence, self._maxGap)
+        self._keep(message, now)
+        self._outlet.send(self._neighbours, message)
+        self._outlet.deliver(message, None, now)
+        return message
+
+    def neighbourUp(self, neighbour: Any, now: float) -> None:
+        """Tell it what is here, so that it sends what is not."""
+        self._neighbours[neighbour] = None
+        self._hearing[neighbour] = {}
+        held = list(self._held(now))
+        chunks = [held[start : start + MAX_HELD] for start in range(0, len(held), MAX_HELD)] or [[]]
+        for number, chunk in enumerate(chunks, 1):
+            self._outlet.send([neighbour], Have(chunk, number == len(chunks)))
+
+    def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
+        """See L{IBroadcast}."""
+        self._neighbours.pop(neighbour, None)
+        self._hearing.pop(neighbour, None)
+
+    def received(self, message: Message | Have, neighbour: Any, now: float) -> None:
+        """Take a message: the path that everything a peer does is measured by."""
+        if isinstance(message, Have):
+            self._had(message, neighbour, now)
+            return
+        number = message.sequence
+        origin = self._origins.get(message.origin)
+        if origin is None:
+            origin = self._origin(message.origin, now)
+            origin.see(number, self._maxGap)
+        elif number == origin.top + 1:
+            origin.top = number
+            origin.lastSeen = now
+            self._origins.move_to_end(message.origin)
+        elif origin.see(number, self._maxGap):
+            origin.lastSeen = now
+            self._origins.move_to_end(message.origin)
+        else:
+            self.duplicates += 1
+            return
+        self._keep(message, now)
+        hops = message.hops
+        if hops < MAX_HOPS:
+            others = [other for other in self._neighbours if other is not neighbour]
+            self._outlet.send(others, Message(message.origin, number, hops + 1, message.payload))
+        self._outlet.deliver(message, neighbour, now)
+
+    def recent(self) -> list[tuple[float, Message]]:
+        """See L{IBroadcast}."""
+        return list(self._history)
+
+    def tick(self, now: float) -> None:
+        """Forget messages that are too old to be asked for."""
+        history = self._history
+        while history and now - history[0][0] > self._maxAge:
+            self._drop()
+
+    # Private.
+
+    def _origin(self, identity: bytes, now: float) -> Origin:
+        """The record of an origin, made if need be; something new of it came."""
+        origin = self._origins.get(identity)
+        if origin is None:
+            origin = self._origins[identity] = Origin()
+            if len(self._origins) > self._maxOrigins:
+                self._origins.popitem(last=False)
+        origin.lastSeen = now
+        self._origins.move_to_end(identity)
+        return origin
+
+    def _keep(self, message: Message, now: float) -> None:
+        self._history.append((now, message))
+        self._historyBytes += len(message.payload)
+        while self._history and (len(self._history) > self._maxMessages or self._historyBytes > self._maxBytes):
+            self._drop()
+
+    def _drop(self) -> None:
+        _, message = self._history.popleft()
+        self._historyBytes -= len(message.payload)
+
+    def _held(self, now: float) -> Iterable[Held]:
+        """What to tell a new neighbour: origins from whom anybody may still keep something."""
+        for identity, origin in reversed(self._origins.items()):
+            if now - origin.lastSeen > self._maxAge:
+                break
+            yield Held(identity, origin.top, [number for gap in origin.gaps for number in gap])
+
+    def _had(self, message: Have, neighbour: Any, now: float) -> None:
+        """A new neighbour says what it has: send what it lacks, once it has said all."""
+        heard = self._hearing.get(neighbour)
+        if heard is None:
+            if neighbour not in self._neighbours:
+                return
+            raise RemoteProtocolError(reasons.MALFORMED, "Have after the last one")
+        for held in message.held:
+            heard[held.origin] = held
+        if len(heard) > self._maxOrigins:
+            raise RemoteProtocolError(reasons.MALFORMED, f"Have of more than {self._maxOrigins} origins")
+        if not message.last:
+            return
+        del self._hearing[neighbour]
+        origins = {identity: _believed(held) for identity, held in heard.items()}
+        for _, kept in self._history:
+            origin = origins.get(kept.origin)
+            if origin is None or origin.lacks(kept.sequence):
+                self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
+
+
+def _believed(held: Held) -> Origin:
+    """
+    What somebody else says that it has.
+
+    @raise RemoteProtocolError: the ranges do not rise, or reach beyond the top.
+    """
+    numbers = held.gaps
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=False))
+    flat = [0, *numbers, held.top]
+    if len(numbers) % 2 or any(first > last for first, last in pairs) or sorted(flat) != flat:
+        raise RemoteProtocolError(reasons.MALFORMED, "the gaps in a Have do not rise")
+    origin = Origin()
+    origin.top = held.top
+    origin.gaps = pairs
+    return origin

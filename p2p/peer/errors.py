@@ -1,0 +1,11 @@
+"""Why a message was not published."""
+
+from __future__ import annotations
+
+
+class PayloadTooLarge(ValueError):
+    """The payload is larger than the network takes."""
+
+
+class Busy(RuntimeError):
+    """Neighbours do not read as fast as this node publishes; try again a little later."""

@@ -1,0 +1,187 @@
+"""
+A peer's lasting connection to one seed.
+
+It registers, renews the lease, asks for the list, tells of the dead, and is
+told when the seed has removed it.  It is dialled again, after a pause that
+doubles up to L{LONGEST_PAUSE}, for as long as the peer runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2p.address import Address
+from p2p.wire import reasons
+from p2p.wire.codec import OVERHEAD
+from p2p.wire.factory import REGISTER, DialFailed, checkedContacts
+from p2p.wire.link import Handlers, Link
+from p2p.wire.messages import (
+    MAX_CONTACTS,
+    Contact,
+    Dead,
+    Ping,
+    Pong,
+    Register,
+    Registered,
+    Removed,
+    Unreachable,
+)
+
+if TYPE_CHECKING:
+    from p2p.peer.service import PeerService
+
+FIRST_PAUSE = 0.5
+"""Seconds before a seed that does not answer is dialled again."""
+
+LONGEST_PAUSE = 8.0
+"""Where the doubling of that pause ends."""
+
+
+class SeedLink:
+    """
+    One of the seeds in config.txt, as a peer sees it.
+
+    @ivar address: the seed's.
+    @ivar connected: it has answered and the connection stands.
+    """
+
+    _log = Logger()
+
+    def __init__(self, peer: PeerService, address: Address) -> None:
+        self.address = address
+        self.connected = False
+        self._peer = peer
+        self._link: Link | None = None
+        self._dialling: Deferred[Link] | None = None
+        self._timer: IDelayedCall | None = None
+        self._failures = 0
+        self._fresh = True
+        self._unanswered = False
+        self._handlers: Handlers = {
+            Registered: self._registered,
+            Removed: self._removed,
+            Unreachable: self._unreachable,
+            Ping: self._ping,
+        }
+
+    def start(self) -> None:
+        """Dial, now and whenever the connection is lost."""
+        self._timer = None
+        self._dialling = self._peer.factory.dial(self.address, REGISTER)
+        self._dialling.addCallbacks(self._welcomed, self._failed)
+
+    def stop(self) -> None:
+        """Dial no more; what stands is closed with all the peer's other links."""
+        self._setTimer(None)
+        if self._dialling is not None:
+            self._dialling.cancel()
+
+    def register(self, want: int = 0) -> None:
+        """
+        Say that this peer is active.
+
+        @param want: how many contacts to ask for.
+        """
+        if self._link is not None:
+            self._link.send(Register(self._peer.factory.contactOn(self._link), min(want, MAX_CONTACTS)))
+
+    def ask(self) -> None:
+        """Ask for the list again."""
+        self.register(self._peer.settings.maxKnown)
+
+    def report(self, contact: Contact, evidence: str) -> bool:
+        """Tell the seed that a peer is dead; false if it is not connected."""
+        if self._link is None or not self.connected:
+            return False
+        self._link.send(Dead(contact, evidence))
+        return True
+
+    def ended(self, link: Link) -> None:
+        """A link of the peer's has ended: if it is this one, dial again."""
+        if link is self._link:
+            self._link = None
+            if self.connected:
+                self._log.info(
+                    "lost seed {seed}: {reason} {detail}",
+                    seed=str(self.address), reason=link.reason, detail=link.detail,
+                )  # fmt: skip
+            self.connected = False
+            self._fresh = True
+            self._again()
+
+    # Private.
+
+    def _welcomed(self, link: Link) -> None:
+        self._dialling = None
+        self._link = link
+        self._unanswered = False
+        self._peer.factory.enter(link, self._handlers, OVERHEAD)
+        self.ask()
+
+    def _failed(self, failure: Failure) -> None:
+        self._dialling = None
+        if not self._failures:
+            error = failure.value
+            reason = error.reason if isinstance(error, DialFailed) else "given up"
+            self._log.info("seed {seed} does not answer ({reason}); trying on", seed=str(self.address), reason=reason)
+        self._again()
+
+    def _again(self) -> None:
+        """Dial after a pause."""
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        if self._peer.running:
+            self._setTimer(pause * self._peer.random.uniform(0.5, 1.0), self.start)
+
+    def _registered(self, message: Registered, link: Link, now: float) -> None:
+        """On the list; renew in time."""
+        checkedContacts(message.contacts)
+        self._failures = 0
+        self._unanswered = False
+        first, self.connected = not self.connected, True
+        if first:
+            self._log.info(
+                "registered with seed {seed}, {total} active", seed=str(self.address), total=message.total
+            )
+        self._setTimer(message.lease * self._peer.random.uniform(0.9, 1.0), self._renew)
+        fresh, self._fresh = self._fresh, False
+        self._peer.listed(self.address, message, fresh, now)
+
+    def _renew(self) -> None:
+        self._timer = None
+        if self._unanswered and self._link is not None:
+            self._link.abort(reasons.SILENT, "no answer for a whole lease")
+            return
+        self._unanswered = True
+        self.register()
+        self._setTimer(self._peer.settings.handshakeTimeout, self._renew)
+
+    def _removed(self, message: Removed, link: Link, now: float) -> None:
+        """The seed took this peer off its list: come back under a higher incarnation."""
+        self._log.warn("seed {seed} has removed this peer: {reason}", seed=str(self.address), reason=message.reason)
+        self._fresh = True
+        self._peer.calledDead(message.identity, f"seed {self.address}")
+        self.ask()
+
+    def _unreachable(self, message: Unreachable, link: Link, now: float) -> None:
+        self._log.warn(
+            "seed {seed} cannot dial this peer at {address} ({detail}): nobody will be sent there; "
+            "see --advertise and --host",
+            seed=str(self.address), address=message.address, detail=message.detail,
+        )  # fmt: skip
+        self._peer.events.emit("unreachable", seed=str(self.address), address=message.address, detail=message.detail)
+
+    def _ping(self, message: Ping, link: Link, now: float) -> None:
+        link.send(Pong(message.number))
+
+    def _setTimer(self, after: float | None, call: object = None) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        if after is not None:
+            self._timer = self._peer.factory.reactor.callLater(after, call)

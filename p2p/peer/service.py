@@ -1,0 +1,610 @@
+"""
+A peer: its links, its three strategies, its seeds, and the service that runs them.
+
+Whom to be linked to (overlay), how a message spreads (broadcast) and who is
+alive (detector) are decided elsewhere, by strategies that know no sockets.
+L{PeerService} tells them what happens and does what they ask for.  The path of
+a message is short: L{Link} decodes it and calls the broadcast's C{received},
+which calls L{PeerService.send} and L{PeerService.deliver}.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Sequence
+from random import Random, SystemRandom
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from p2p.address import Address, AddressError
+from p2p.events import Events
+from p2p.identity import ID_SIZE, identityText, incarnationOf, makeIdentity
+from p2p.interfaces import (
+    IBroadcastOutlet,
+    IDetectorOutlet,
+    INeighbour,
+    INode,
+    IOverlayOutlet,
+    IPeerStore,
+)
+from p2p.listening import listen
+from p2p.peer.delivery import Delivery
+from p2p.peer.errors import Busy, PayloadTooLarge
+from p2p.peer.memory import PeerMemory
+from p2p.peer.seedlink import SeedLink
+from p2p.peer.strategies import strategy
+from p2p.settings import PeerSettings
+from p2p.timers import Timers
+from p2p.wire import reasons
+from p2p.wire.codec import OVERHEAD, encode
+from p2p.wire.errors import RemoteProtocolError
+from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory
+from p2p.wire.link import Handlers, Link, Turn
+from p2p.wire.messages import Alive, AnyMessage, Contact, Hello, Message, Registered
+from p2p.wire.probe import Outcome, probe
+
+NAMED = 8
+"""How many others a peer names to one that dials it."""
+
+TICK = 1.0
+"""Pause between two ticks of overlay and broadcast, in seconds."""
+
+SAVE_INTERVAL = 60.0
+"""Pause between two savings of the known addresses, in seconds."""
+
+MAX_INCARNATION = 2**63
+"""No incarnation is taken from others that is higher than this."""
+
+
+@implementer(INeighbour)
+class PeerProtocol(Link):
+    """
+    A connection of a peer; once it is a neighbour's, what strategies see of that.
+
+    @ivar since: when it became a neighbour's.
+    @ivar mine: this peer's identity as that neighbour knows it.
+    """
+
+    rtt: float | None = None
+    suspected = False
+    since = 0.0
+    mine = b""
+
+
+class PeerFactory(LinkFactory):
+    """Lets neighbours in and tells the service of all links."""
+
+    settings: PeerSettings
+    linkType = PeerProtocol
+    peer: PeerService
+
+    def introduced(self, link: Link, hello: Hello, now: float) -> None:
+        """A peer wants to be a neighbour."""
+        assert isinstance(link, PeerProtocol)
+        if hello.purpose != NEIGHBOUR:
+            link.close(reasons.ROLE, "this is a peer: be a neighbour, or probe")
+            return
+        reason = self.peer.admit(hello.contact, now)
+        if reason is not None:
+            link.close(reason, "", self.others(hello.contact.id) if reason == reasons.FULL else None)
+            return
+        self.welcome(link, hello, self.peer.handlers, self.peer.limit)
+        self.peer.neighbourUp(link, now)
+
+    def others(self, exclude: bytes) -> list[Contact]:
+        """A few contacts worth trying."""
+        others: list[Contact] = self.peer.overlay.known(NAMED, (exclude,))
+        return others
+
+    def linkEnded(self, link: Link, now: float) -> None:
+        """A link is of no more use."""
+        super().linkEnded(link, now)
+        self.peer.linkEnded(link, now)
+
+
+@implementer(INode, IOverlayOutlet, IBroadcastOutlet, IDetectorOutlet)
+class PeerService(Service):
+    """
+    A running peer.
+
+    @ivar identity: its 16 bytes; they change when the peer refutes its death.
+    @ivar events: what happens, see docs/operations.md.
+    @ivar overlay: the L{p2p.interfaces.IOverlay} in use.
+    @ivar broadcast: the L{p2p.interfaces.IBroadcast} in use.
+    @ivar detector: the L{p2p.interfaces.IDetector} in use.
+    @ivar handlers: what is called for each message from a neighbour.
+    @ivar limit: the largest message taken from a neighbour, in bytes.
+    """
+
+    _log = Logger()
+    role = "peer"
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: PeerSettings,
+        seeds: Sequence[Address],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        advertise: Address | None = None,
+        random: Random | None = None,
+        store: IPeerStore | None = None,
+    ) -> None:
+        """
+        @param seeds: where the seeds listen.
+        @param host: the address to listen on; C{0.0.0.0} or C{::} for all.
+        @param port: 0 for any free one.
+        @param advertise: where others can dial this peer, if that is not the
+            address from which it reaches them.
+        @param random: where chance comes from; the system's by default.
+        @param store: where identity and known addresses outlive this process.
+        @raise SettingError: a strategy is named that does not exist.
+        """
+        self.settings = settings
+        self.random = random or SystemRandom()
+        self.events = Events(reactor.seconds)
+        self.overlay = strategy("overlay", settings.overlay)(self, settings, self.random)
+        self.broadcast = strategy("broadcast", settings.broadcast)(self, settings)
+        self.detector = strategy("detector", settings.detector)(self, settings)
+        self.limit = settings.maxPayload + OVERHEAD
+        self.handlers: Handlers = {
+            Alive: self._alive,
+            **{type: self.overlay.received for type in self.overlay.messages},
+            **{type: self.broadcast.received for type in self.broadcast.messages},
+            **{type: self.detector.received for type in self.detector.messages},
+        }
+        self._reactor = reactor
+        self._host = host
+        self._wanted = port
+        self._advertise = advertise
+        self._store = store
+        self._timers = Timers(reactor, self.random)
+        self._seeds = [SeedLink(self, address) for address in seeds]
+        self._neighbours: dict[bytes, PeerProtocol] = {}
+        self._dials: dict[str, Deferred[Link]] = {}
+        self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
+        self._port: IListeningPort | None = None
+        self._gossiped = 0
+        self._saveFailed = False
+        self._started = 0.0
+        self.factory: PeerFactory
+
+    # Start and stop.
+
+    def privilegedStartService(self) -> None:
+        """
+        Take up the identity and listen.
+
+        @raise CannotListenError: the port is taken, or the address is not this machine's.
+        """
+        now = self._reactor.seconds()
+        memory: PeerMemory | None = self._store.load() if self._store is not None else None
+        id = memory.id if memory is not None else self.random.getrandbits(8 * ID_SIZE).to_bytes(ID_SIZE, "big")
+        incarnation = max(memory.incarnation + 1 if memory is not None else 1, int(now * 1000))
+        self.factory = PeerFactory(
+            self._reactor, self.settings, makeIdentity(id, incarnation), self._advertise, self.settings.maxLinks
+        )
+        self.factory.peer = self
+        self._port = self.factory.listening = listen(self._reactor, self._host, self._wanted, self.factory)
+        self._started = now
+        self._log.info("peer {peer} listens on {address}", peer=identityText(self.identity), address=str(self.address))
+        if memory is not None:
+            self.overlay.learned(memory.known, now)
+
+    def startService(self) -> None:
+        """Register, link up, and begin to gossip and to watch."""
+        if self._port is None:
+            self.privilegedStartService()
+        super().startService()
+        self._save()
+        for seed in self._seeds:
+            seed.start()
+        settings, start = self.settings, self._timers.start
+        start("liveness", settings.livenessInterval, lambda: self._tick(self.detector.tick))
+        start("overlay", TICK, lambda: self._tick(self.overlay.tick))
+        start("broadcast", TICK, lambda: self._tick(self.broadcast.tick))
+        start("seeds", settings.seedInterval, self._askSeeds)
+        if settings.gossipCount:
+            start("gossip", settings.gossipInterval, self._gossip)
+        if self._store is not None:
+            start("save", SAVE_INTERVAL, self._save)
+
+    def stopService(self) -> Deferred[None]:
+        """Say goodbye to neighbours and seeds; fires when all is closed, within about C{goodbyeTimeout}."""
+        super().stopService()
+        self._timers.stopAll()
+        for seed in self._seeds:
+            seed.stop()
+        self._save()
+        port, self._port = self._port, None
+        if port is not None:
+            port.stopListening()
+        return self.factory.closeAll(reasons.LEAVING)
+
+    # What an embedding program uses.
+
+    @property
+    def identity(self) -> bytes:
+        """This peer's 16 bytes."""
+        return self.factory.identity
+
+    @property
+    def address(self) -> Address:
+        """Where this peer can be dialled, as far as it knows."""
+        return self._advertise or Address(self._host, self.factory.port)
+
+    @property
+    def neighbours(self) -> list[PeerProtocol]:
+        """Those it is linked to now."""
+        return list(self._neighbours.values())
+
+    def publish(self, payload: bytes | str) -> str:
+        """
+        Send a message to the whole network.
+
+        @param payload: at most C{maxPayload} bytes; text goes as UTF-8.
+        @return: the message's id.
+        @raise PayloadTooLarge: it is larger than that.
+        @raise Busy: a neighbour has half of C{maxBacklog} still to read.
+        """
+        data = payload.encode() if isinstance(payload, str) else payload
+        if len(data) > self.settings.maxPayload:
+            raise PayloadTooLarge(f"{len(data)} bytes, {self.settings.maxPayload} are allowed")
+        if any(link.backlog > self.settings.maxBacklog // 2 for link in self._neighbours.values()):
+            raise Busy("a neighbour does not read as fast as this peer publishes")
+        self.factory.counters["published"] += 1
+        with self.factory.turn:
+            message = self.broadcast.publish(self.identity, data, self._reactor.seconds())
+        return Delivery(message, 0.0).id
+
+    def subscribe(self, subscriber: Callable[[Delivery], object]) -> Callable[[], None]:
+        """
+        Call C{subscriber} with every message that is seen for the first time, this peer's own included.
+
+        One that raises is logged and stays.
+
+        @return: call this to end it.
+        """
+        self._subscribers = (*self._subscribers, subscriber)
+        ended = False
+
+        def unsubscribe() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                rest = list(self._subscribers)
+                rest.remove(subscriber)
+                self._subscribers = tuple(rest)
+
+        return unsubscribe
+
+    def batch(self) -> Turn:
+        """A context: what is published within is written once per neighbour at its end."""
+        return self.factory.turn
+
+    def recent(self) -> list[Delivery]:
+        """The messages that are kept for others, the oldest first."""
+        return [Delivery(message, time) for time, message in self.broadcast.recent()]
+
+    def status(self) -> dict[str, Any]:
+        """See L{INode}."""
+        neighbours = self._neighbours.values()
+        return {
+            "role": self.role,
+            "id": self.identity[:ID_SIZE].hex(),
+            "incarnation": incarnationOf(self.identity),
+            "address": str(self.address),
+            "network": self.settings.network,
+            "uptime": self._reactor.seconds() - self._started,
+            "seeds": {str(seed.address): seed.connected for seed in self._seeds},
+            "counters": {**self.factory.counters, "duplicates": self.broadcast.duplicates},
+            "gauges": {
+                "neighbours": len(self._neighbours),
+                "outgoing": sum(link.outgoing for link in neighbours),
+                "connections": self.factory.connections,
+                "seeds": sum(seed.connected for seed in self._seeds),
+                "known": len(self.overlay.known(self.settings.maxKnown)),
+                "backlog": sum(link.backlog for link in neighbours),
+            },
+        }
+
+    def peers(self) -> dict[str, Any]:
+        """Whom this peer is linked to, see docs/operations.md."""
+        return {
+            "neighbours": [
+                {
+                    "address": link.contact.address,
+                    "id": link.contact.id.hex(),
+                    "incarnation": incarnationOf(link.contact.identity),
+                    "direction": "out" if link.outgoing else "in",
+                    "state": "suspected" if link.suspected else "up",
+                    "rtt": link.rtt,
+                    "since": link.since,
+                }
+                for link in self._neighbours.values()
+            ],
+            "known": len(self.overlay.known(self.settings.maxKnown)),
+        }
+
+    # What strategies ask for: their outlets.
+
+    def send(self, neighbours: Iterable[Any], message: AnyMessage) -> None:
+        """Send one message to each of those neighbours; it is packed once."""
+        frame = encode(message)
+        for neighbour in neighbours:
+            neighbour.sendFrame(frame)
+
+    def deliver(self, message: Message, neighbour: PeerProtocol | None, now: float) -> None:
+        """Hand a message to this node's subscribers."""
+        self.factory.counters["delivered"] += 1
+        if self._subscribers:
+            delivery = Delivery(message, now, neighbour.contact if neighbour is not None else None)
+            for subscriber in self._subscribers:
+                try:
+                    subscriber(delivery)
+                except Exception:
+                    self._log.failure("a subscriber failed on {id}", id=delivery.id)
+        if self.events.listeners:
+            self._tellDelivered(Delivery(message, now, neighbour.contact if neighbour is not None else None))
+
+    def lost(self, origin: bytes, first: int, last: int) -> None:
+        """Numbers of an origin are given up."""
+        self.factory.counters["lost"] += last - first + 1
+
+    def connect(self, contact: Contact) -> None:
+        """Dial a peer to be its neighbour."""
+        address = Address.fromText(contact.address)
+        if contact.address in self._dials or not self.running:
+            return
+
+        def welcomed(link: Link) -> None:
+            assert isinstance(link, PeerProtocol)
+            now = self._reactor.seconds()
+            found = link.contact
+            if found.id != contact.id:
+                self.overlay.dialFailed(contact, reasons.STALE, now)
+            if self._neighbours.get(found.id) is not None:
+                link.close(reasons.DUPLICATE)
+                self.overlay.dialFailed(contact, reasons.DUPLICATE, now)
+                return
+            self.factory.enter(link, self.handlers, self.limit)
+            self.neighbourUp(link, now)
+            self.overlay.learned(link.others, now)
+
+        def failed(failure: Failure) -> None:
+            error = failure.value
+            if not isinstance(error, DialFailed):
+                # Given up, because that peer dialled this one.
+                self.overlay.dialFailed(contact, reasons.DUPLICATE, self._reactor.seconds())
+                return
+            now = self._reactor.seconds()
+            self._log.debug("{address} not linked: {why}", address=contact.address, why=str(error))
+            self.overlay.dialFailed(contact, error.reason, now)
+            self.detector.dialFailed(contact, error.reason, now)
+            self.overlay.learned(_plausible(error.others), now)
+
+        dialling = self._dials[contact.address] = self.factory.dial(address, NEIGHBOUR)
+
+        def over(result: Any) -> Any:
+            if self._dials.get(contact.address) is dialling:
+                del self._dials[contact.address]
+            return result
+
+        dialling.addBoth(over).addCallbacks(welcomed, failed)
+        dialling.addErrback(lambda failure: self._log.failure("dialling failed", failure))
+
+    def disconnect(self, neighbour: PeerProtocol, reason: str, others: Iterable[Contact] = ()) -> None:
+        """End a link politely."""
+        neighbour.close(reason, "", list(others))
+
+    def probe(self, contact: Contact) -> None:
+        """Dial afresh and ask; the detector is told."""
+
+        def done(outcome: Outcome) -> None:
+            if self.running:
+                self.factory.counters["probes"] += 1
+                self.detector.probed(contact, outcome, self._reactor.seconds())
+
+        probe(self.factory, contact).addCallback(done).addErrback(
+            lambda failure: self._log.failure("a probe failed", failure)
+        )
+
+    def suspected(self, neighbour: PeerProtocol) -> None:
+        """A neighbour is suspected, or no longer."""
+        type = "suspected" if neighbour.suspected else "trusted"
+        self._log.info(
+            "{peer} at {address} {type}",
+            peer=identityText(neighbour.contact.identity), address=neighbour.contact.address, type=type,
+        )  # fmt: skip
+        self.events.emit(
+            type, peer=identityText(neighbour.contact.identity), address=neighbour.contact.address
+        )
+
+    def dead(self, contact: Contact, evidence: str) -> None:
+        """A peer is dead: drop it, tell the seeds."""
+        now = self._reactor.seconds()
+        peer = identityText(contact.identity)
+        self.factory.counters["deaths"] += 1
+        self._log.info("{peer} at {address} is dead: {evidence}", peer=peer, address=contact.address, evidence=evidence)
+        self.events.emit("dead", peer=peer, address=contact.address, evidence=evidence)
+        link = self._neighbours.get(contact.id)
+        if link is not None and link.contact.identity <= contact.identity:
+            link.close(reasons.DEAD, evidence)
+        self.overlay.dead(contact, now)
+        told = [str(seed.address) for seed in self._seeds if seed.report(contact, evidence)]
+        self._log.info("reported {peer} dead to {seeds}", peer=peer, seeds=", ".join(told) or "no seed: none answers")
+        if told:
+            self.events.emit("reportedDead", peer=peer, address=contact.address, seeds=told)
+
+    # What links and seeds tell.
+
+    def admit(self, contact: Contact, now: float) -> str | None:
+        """May this caller become a neighbour?  C{None} for yes, else the reason."""
+        if not self.running:
+            return reasons.LEAVING
+        linked = self._neighbours.get(contact.id)
+        if linked is not None:
+            if linked.contact.identity >= contact.identity:
+                return reasons.DUPLICATE
+            linked.close(reasons.STALE, "its later incarnation came")
+        dialling = self._dials.get(contact.address)
+        if dialling is not None:
+            # Both dialled at once: the link that the lower id dialled stays.
+            if self.identity < contact.identity:
+                return reasons.DUPLICATE
+            dialling.cancel()
+            return None
+        reason: str | None = self.overlay.accept(contact, now)
+        return reason
+
+    def neighbourUp(self, link: PeerProtocol, now: float) -> None:
+        """A link is open: tell everyone."""
+        link.since = now
+        link.mine = self.identity
+        self._neighbours[link.contact.id] = link
+        self.overlay.neighbourUp(link, now)
+        self.broadcast.neighbourUp(link, now)
+        self.detector.neighbourUp(link, now)
+        self.factory.counters["neighboursUp"] += 1
+        self._log.info(
+            "linked {direction} {peer} at {address}, {count} neighbours",
+            direction="to" if link.outgoing else "from", peer=identityText(link.contact.identity),
+            address=link.contact.address, count=len(self._neighbours),
+        )  # fmt: skip
+        self.events.emit(
+            "neighbourUp", peer=identityText(link.contact.identity), address=link.contact.address,
+            direction="out" if link.outgoing else "in",
+        )  # fmt: skip
+
+    def linkEnded(self, link: Link, now: float) -> None:
+        """Some link is of no more use: if it was a neighbour's, tell everyone."""
+        for seed in self._seeds:
+            seed.ended(link)
+        if not isinstance(link, PeerProtocol) or (not link.since and link.purpose != NEIGHBOUR):
+            return
+        contact = getattr(link, "contact", None)
+        if contact is None or self._neighbours.get(contact.id) is not link:
+            return
+        del self._neighbours[contact.id]
+        self.factory.counters["neighboursDown"] += 1
+        self._log.info(
+            "link to {peer} at {address} ended: {reason} {detail}; {count} neighbours",
+            peer=identityText(contact.identity), address=contact.address, reason=link.reason,
+            detail=link.detail, count=len(self._neighbours),
+        )  # fmt: skip
+        self.events.emit(
+            "neighbourDown", peer=identityText(contact.identity), address=contact.address, reason=link.reason
+        )
+        self.detector.neighbourDown(link, link.reason, now)
+        self.broadcast.neighbourDown(link, link.reason, now)
+        if self.running:
+            self.overlay.neighbourDown(link, link.reason, now)
+            if link.byOther and link.reason == reasons.DEAD:
+                self.calledDead(link.mine, f"{identityText(contact.identity)} at {contact.address}")
+
+    def listed(self, seed: Address, message: Registered, fresh: bool, now: float) -> None:
+        """A seed has answered."""
+        if message.contacts or fresh:
+            self._log.info(
+                "seed {seed} lists {count} of {total} active", seed=str(seed),
+                count=len(message.contacts), total=message.total,
+            )  # fmt: skip
+            self.overlay.listed([c for c in message.contacts if c.id != self.identity[:ID_SIZE]], fresh, now)
+        if fresh:
+            self.events.emit("registered", seed=str(seed), active=message.total)
+
+    def calledDead(self, identity: bytes, by: str) -> None:
+        """
+        Somebody says that this peer is dead, under that identity: take a higher incarnation and say so.
+        """
+        if identity[:ID_SIZE] != self.identity[:ID_SIZE] or identity < self.identity or not self.running:
+            return
+        incarnation = incarnationOf(identity) + 1
+        if incarnation > MAX_INCARNATION:
+            return
+        self.factory.identity = makeIdentity(identity[:ID_SIZE], incarnation)
+        self.factory.counters["refutations"] += 1
+        self._log.warn("called dead by {by}; alive as {peer}", by=by, peer=identityText(self.identity))
+        self.events.emit("refuted", by=by, peer=identityText(self.identity))
+        self._save()
+        with self.factory.turn:
+            for link in self._neighbours.values():
+                link.mine = self.identity
+                link.send(Alive(self.identity))
+            for seed in self._seeds:
+                seed.register()
+
+    # Private.
+
+    def _alive(self, message: Alive, link: PeerProtocol, now: float) -> None:
+        """A neighbour has taken a higher incarnation."""
+        if message.identity[:ID_SIZE] != link.contact.id:
+            raise RemoteProtocolError(reasons.MALFORMED, "Alive of somebody else")
+        if message.identity > link.contact.identity:
+            link.contact = Contact(message.identity, link.contact.address)
+            self.overlay.learned([link.contact], now)
+
+    def _tick(self, tick: Callable[[float], object]) -> None:
+        with self.factory.turn:
+            tick(self._reactor.seconds())
+
+    def _askSeeds(self) -> None:
+        for seed in self._seeds:
+            seed.ask()
+
+    def _gossip(self) -> None:
+        """Make a message of one's own."""
+        self._gossiped += 1
+        if self._gossiped >= self.settings.gossipCount:
+            self._timers.stop("gossip")
+        try:
+            self.publish(f"{self._reactor.seconds():.3f} {self.address} message {self._gossiped}")
+        except Busy as error:
+            self._log.warn("a message was not made: {error}", error=str(error))
+
+    def _tellDelivered(self, delivery: Delivery) -> None:
+        fields: dict[str, Any] = {
+            "id": delivery.id,
+            "origin": delivery.origin,
+            "hops": delivery.hops,
+            "from": delivery.sender.address if delivery.sender is not None else None,
+        }
+        try:
+            fields["payload"] = delivery.payload.decode()
+        except UnicodeDecodeError:
+            fields["payloadBase64"] = b64encode(delivery.payload).decode()
+        self.events.emit("delivered", **fields)
+
+    def _save(self) -> None:
+        if self._store is None:
+            return
+        memory = PeerMemory(
+            self.identity[:ID_SIZE], incarnationOf(self.identity), self.overlay.known(self.settings.maxKnown)
+        )
+        try:
+            self._store.save(memory)
+        except OSError as error:
+            if not self._saveFailed:
+                self._log.error("the state cannot be kept: {error}; trying on", error=str(error))
+            self._saveFailed = True
+        else:
+            self._saveFailed = False
+
+
+def _plausible(contacts: Iterable[Contact]) -> list[Contact]:
+    """Those whose address is one; what a refusal names is not worth an error."""
+    found = []
+    for contact in contacts:
+        try:
+            Address.fromText(contact.address)
+        except AddressError:
+            continue
+        found.append(contact)
+    return found
