@@ -56,6 +56,7 @@ class Daemon(MultiService):
         self.log.setServiceParent(self)
         node.setServiceParent(self)
         if options.where is not None:
+            # Not before the command line was read: it is not needed to refuse one.
             from p2p.daemon.http import HttpService
 
             http = HttpService(reactor, node, options.where, options.token, options.httpNames)

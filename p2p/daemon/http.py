@@ -1,0 +1,257 @@
+"""
+The HTTP interface of a node: what it answers to which request.
+
+=======  ==================  ====================================================
+GET      /status             who the node is, its counters
+GET      /peers              whom it is linked to; a seed: who is active
+POST     /messages           publish the body; answers 201 and the message's id
+POST     /messages/batch     publish many, one JSON string a line
+GET      /messages           what was seen of late; C{?after=ID}, C{?limit=N}
+GET      /events             what happens, as server-sent events; C{?type=NAME}
+GET      /metrics            for Prometheus
+=======  ==================  ====================================================
+
+An error is C{{"error": "..."}} with the fitting status.
+
+How requests are taken in, and from whom, is in L{p2p.daemon.web}.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.python.failure import Failure
+
+from p2p.daemon.claim import socketIsLive
+from p2p.daemon.streams import Streams, TooManyStreams
+from p2p.daemon.web import Access, HttpError, Site, WebRequest
+from p2p.daemon.where import Where, isLoopback
+
+BATCH_LIMIT = 8 * 2**20
+"""Bytes in the body of one batch, unless two of the largest payloads are more."""
+
+OTHER_LIMIT = 2**16
+"""Bytes in a body that nothing is made of."""
+
+Answer = Callable[[WebRequest], object]
+
+
+class NotLocal(ValueError):
+    """The interface would be open to others, without a token; the message is one line."""
+
+
+class Resources:
+    """
+    What a node answers.
+
+    @param node: an L{INode<p2p.interfaces.INode>}; a peer also publishes.
+    """
+
+    def __init__(self, reactor: Any, node: Any) -> None:
+        self._node = node
+        self.streams = Streams(reactor, node.events)
+        self._routes: dict[bytes, dict[bytes, Answer]] = {
+            b"/status": {b"GET": lambda request: request.answer(self._node.status())},
+            b"/peers": {b"GET": lambda request: request.answer(self._node.peers())},
+            b"/events": {b"GET": self._events},
+            b"/metrics": {b"GET": self._metrics},
+        }
+        if node.role == "peer":
+            self._routes[b"/messages"] = {b"GET": self._recent, b"POST": self._publish}
+            self._routes[b"/messages/batch"] = {b"POST": self._publishBatch}
+
+    def limit(self, method: bytes, path: bytes) -> int:
+        """How many bytes the body of such a request may have."""
+        if method == b"POST" and self._node.role == "peer":
+            largest: int = self._node.settings.maxPayload
+            if path == b"/messages":
+                return largest
+            if path == b"/messages/batch":
+                return max(BATCH_LIMIT, 2 * largest)
+        return OTHER_LIMIT
+
+    def answer(self, request: WebRequest) -> None:
+        """
+        Answer a request.
+
+        @raise HttpError: it cannot be.
+        """
+        methods = self._routes.get(request.path)
+        if methods is None:
+            what = " on a seed" if self._node.role == "seed" and request.path.startswith(b"/messages") else ""
+            raise HttpError(404, f"there is no {request.path.decode('ascii', 'replace')}{what}")
+        answer = methods.get(b"GET" if request.method == b"HEAD" else request.method)
+        if answer is None:
+            allowed = sorted({*methods, b"HEAD"} if b"GET" in methods else methods)
+            raise HttpError(
+                405,
+                f"{request.method.decode('ascii', 'replace')} is not for {request.path.decode('ascii')}",
+                {b"Allow": b", ".join(allowed)},
+            )
+        answer(request)
+
+    # Each a row of the table.
+
+    def _publish(self, request: WebRequest) -> None:
+        from p2p.peer.errors import Busy, PayloadTooLarge
+
+        try:
+            id = self._node.publish(request.body)
+        except PayloadTooLarge as error:
+            raise HttpError(413, str(error)) from None
+        except Busy as error:
+            raise HttpError(503, str(error), {b"Retry-After": b"1"}) from None
+        request.answer({"id": id}, 201)
+
+    def _publishBatch(self, request: WebRequest) -> None:
+        from p2p.peer.errors import Busy
+
+        try:
+            payloads = [text.encode() for text in _lines.decode_lines(request.body)]
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise HttpError(400, f"{_badLine(request.body)}: {error}") from None
+        largest: int = self._node.settings.maxPayload
+        for number, payload in enumerate(payloads, 1):
+            if len(payload) > largest:
+                raise HttpError(413, f"message {number}: {len(payload)} bytes, {largest} at most; none was published")
+        ids: list[str] = []
+        try:
+            with self._node.batch():
+                for payload in payloads:
+                    ids.append(self._node.publish(payload))
+        except Busy as error:
+            raise HttpError(503, str(error), {b"Retry-After": b"1"}, {"ids": ids}) from None
+        request.answer({"ids": ids}, 201)
+
+    def _recent(self, request: WebRequest) -> None:
+        after, limit = request.parameter("after"), request.parameter("limit")
+        if limit is not None and not (limit.isascii() and limit.isdigit() and len(limit) < 10):
+            raise HttpError(400, f"limit: {limit!r} is not a whole number")
+        recent = self._node.recent()
+        if after is not None:
+            recent = recent[_place(recent, after) :]
+        if limit is not None:
+            recent = recent[: int(limit)]
+        request.answer([{"id": d.id, "time": d.time, "hops": d.hops, "size": len(d.payload)} for d in recent])
+
+    def _events(self, request: WebRequest) -> None:
+        types = {name for value in request.parameters("type") for name in value.split(",") if name}
+        try:
+            self.streams.open(request, types)
+        except TooManyStreams as error:
+            raise HttpError(503, str(error), {b"Retry-After": b"10"}) from None
+
+    def _metrics(self, request: WebRequest) -> None:
+        # Imported when they are first asked for: nobody pays for them who does not look.
+        from p2p.daemon.metrics import CONTENT_TYPE, metrics
+
+        request.answerBytes(metrics(self._node), CONTENT_TYPE)
+
+
+_lines = msgspec.json.Decoder(str)
+
+
+def _badLine(body: bytes) -> str:
+    """Which line of a batch is no JSON string."""
+    for number, line in enumerate(body.split(b"\n"), 1):
+        try:
+            if line.strip():
+                _lines.decode(line)
+        except (msgspec.DecodeError, UnicodeError):
+            return f"line {number}"
+    return "the batch"
+
+
+def _place(recent: list[Any], id: str) -> int:
+    """
+    Where in a list of messages those begin that came after the one of that id; 0 if it is not among them.
+    """
+    number = id.rpartition("-")[2]
+    if not (number.isascii() and number.isdigit() and len(number) < 20):
+        raise HttpError(400, f"after: {id!r} is not a message's id")
+    sequence = int(number)
+    for place in range(len(recent), 0, -1):
+        message = recent[place - 1]
+        if message.sequence == sequence and message.id == id:
+            return place
+    return 0
+
+
+class HttpService(Service):
+    """
+    The HTTP interface as a service: listens while it runs.
+
+    @param names: further host names that it is reached by.
+    """
+
+    name = "http"
+
+    def __init__(
+        self, reactor: Any, node: Any, where: Where, token: bytes | None, names: frozenset[str] = frozenset()
+    ) -> None:
+        self._reactor = reactor
+        self._where = where
+        self._token = token
+        self._resources = Resources(reactor, node)
+        self.site = Site(reactor, self._resources.answer, self._resources.limit, Access(token, names))
+        self.port: IListeningPort | None = None
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen.
+
+        A socket that a killed daemon left behind is replaced; one on which
+        somebody listens is not.
+
+        @raise CannotListenError: the port or the socket is taken.
+        @raise NotLocal: others could connect and there is no token.
+        """
+        path = self._where.path
+        if path is not None and os.path.exists(path) and not socketIsLive(path):
+            os.unlink(path)
+        ports: list[IListeningPort] = []
+        failures: list[Failure] = []
+        listening = self._where.endpoint(self._reactor).listen(self.site)
+        listening.addCallbacks(ports.append, failures.append)
+        if failures:
+            failures[0].raiseException()
+        if not ports:
+            listening.cancel()
+            raise NotLocal(f"--http {self._where}: such an endpoint cannot be used here")
+        self.port = ports[0]
+        host = self.port.getHost()
+        if self._token is None and isinstance(host, (IPv4Address, IPv6Address)) and not isLoopback(host.host):
+            self.port.stopListening()
+            raise NotLocal(f"--http {self._where}: others can connect there, so it needs --http-token-file")
+
+    def startService(self) -> None:
+        """Listen, if it is not done yet."""
+        if self.port is None:
+            self.privilegedStartService()
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Stop listening and end all connections.
+
+        @return: fires when they are gone.
+        """
+        super().stopService()
+        port, self.port = self.port, None
+        self._resources.streams.closeAll()
+        stopped: Deferred[None] = self.site.closeAll()
+        if port is not None:
+            done: Any = port.stopListening()
+            if done is not None:
+                stopped.addCallback(lambda _: done)
+        return stopped
+
+
+__all__ = ["HttpService", "NotLocal", "Resources"]

@@ -1,0 +1,375 @@
+"""
+Taking in HTTP requests: from whom, how large, how slowly.
+
+Made of Twisted's HTTP protocol alone, without its resources and sessions,
+which would load Perspective Broker with them.
+
+Who may ask: over a UNIX socket, whoever may open it.  Over TCP, a page in
+somebody's browser must not drive the daemon, neither by posting to it from
+another site nor by giving its own name the address of this machine: so the
+C{Host} must be an address or name of this one, and an C{Origin} the same.
+Where there is a token, every request bears it.
+
+What is refused is refused as early as it can be told.  If a body is then still
+on its way, it is read and dropped for a moment, for the answer would be lost
+if the connection were simply closed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from ipaddress import ip_address
+from typing import Any
+
+import attrs
+import msgspec
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel, Request
+
+from p2p.daemon.where import LOCAL_NAMES
+
+REQUEST_TIME = 60
+"""Seconds from the end of one request, or the connection's begin, until the next must have come whole."""
+
+LINGER = 3.0
+"""Seconds for which a body is dropped after its request was refused."""
+
+MAX_CONNECTIONS = 256
+"""Connections at a time."""
+
+GRACE = 1.0
+"""Seconds that connections have at the end to take what was written to them."""
+
+
+class HttpError(Exception):
+    """
+    A request cannot be answered as it would like.
+
+    @ivar status: the HTTP status.
+    @ivar headers: that belong to it.
+    @ivar details: further members of the JSON object, beside C{error}.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[bytes, bytes] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+        self.details = details or {}
+
+
+@attrs.frozen
+class Access:
+    """
+    Who may ask.
+
+    @ivar token: what every request must bear; C{None} for nothing.
+    @ivar names: further host names by which this machine is reached.
+    """
+
+    token: bytes | None = None
+    names: frozenset[str] = frozenset()
+
+    def check(self, request: Request) -> None:
+        """
+        Look at a request's headers.
+
+        @raise HttpError: it may not ask.
+        """
+        local = request.channel.getHost()
+        if isinstance(local, (IPv4Address, IPv6Address)):
+            self._checkSite(request, local.host)
+        if self.token is not None:
+            scheme, _, given = (request.getHeader(b"authorization") or b"").partition(b" ")
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self.token):
+                raise HttpError(401, "the token is missing or wrong", {b"WWW-Authenticate": b"Bearer"})
+
+    def _checkSite(self, request: Request, local: str) -> None:
+        hosts = request.requestHeaders.getRawHeaders(b"host") or []
+        if len(hosts) != 1:
+            raise HttpError(400, "there should be one Host header")
+        host = hosts[0].decode("latin-1").lower()
+        name = hostName(host)
+        if name not in LOCAL_NAMES and name not in self.names and name != hostName(local):
+            raise HttpError(403, f"Host {host!r} is not this node")
+        for origin in request.requestHeaders.getRawHeaders(b"origin") or []:
+            if origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
+                raise HttpError(403, "a page of another site may not ask")
+        if (request.getHeader(b"sec-fetch-site") or b"none") not in (b"none", b"same-origin"):
+            raise HttpError(403, "a page of another site may not ask")
+
+
+def hostName(host: str) -> str:
+    """The name or address in a C{Host} header, without port and brackets; an address in its canonical form."""
+    name = host
+    if name.startswith("["):
+        name = name[1:].partition("]")[0]
+    elif name.count(":") == 1:
+        name = name.partition(":")[0]
+    try:
+        address = ip_address(name.partition("%")[0])
+    except ValueError:
+        return name
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+class WebRequest(Request):
+    """
+    A request, refused or answered.
+
+    @ivar line: the request line as it came.
+    @ivar body: what came with it.
+    """
+
+    _log = Logger()
+    channel: WebChannel
+    line = b""
+    refused = False
+    _limit = 0
+    _size = 0
+
+    def __init__(self, channel: WebChannel, queued: object = None) -> None:
+        super().__init__(channel, parsePOSTFormSubmission=False)
+
+    # What Twisted calls.
+
+    def gotLength(self, length: int | None) -> None:
+        """The headers are there: refuse a body that is too large, or one from somebody who may not ask."""
+        self.content = self._body = BytesIO()
+        if length == 0:
+            return
+        # What Twisted fills in only when the body is there.
+        self.method, self.uri, self.clientproto = self.line.split(b" ", 2)
+        site = self.channel.site
+        self._limit = site.limit(self.method, self.uri.partition(b"?")[0])
+        try:
+            site.access.check(self)
+            self._checkSize(length or 0)
+        except HttpError as error:
+            self._refuse(error)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A part of the body came."""
+        if self.refused:
+            return
+        self._size += len(data)
+        try:
+            self._checkSize(self._size)
+        except HttpError as error:
+            self._refuse(error)
+        else:
+            self._body.write(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """It is here as a whole."""
+        if not self.refused:
+            super().requestReceived(command, path, version)
+
+    def process(self) -> None:
+        """Answer."""
+        site = self.channel.site
+        try:
+            site.access.check(self)
+            site.answer(self)
+        except HttpError as error:
+            self.answerError(error)
+        except Exception:
+            self._log.failure("{method} {uri} failed", method=self.method, uri=self.uri)
+            if not self.startedWriting:
+                self.answerError(HttpError(500, "this is a fault of the program; its log tells more"))
+            else:
+                self.loseConnection()
+
+    # What answers use.
+
+    @property
+    def body(self) -> bytes:
+        """What came with the request."""
+        return self._body.getvalue()
+
+    def parameters(self, name: str) -> list[str]:
+        """The values of a query parameter."""
+        return [value.decode("utf-8", "replace") for value in self.args.get(name.encode(), [])]
+
+    def parameter(self, name: str) -> str | None:
+        """The last value of a query parameter."""
+        values = self.parameters(name)
+        return values[-1] if values else None
+
+    def answer(self, value: object, status: int = 200) -> None:
+        """Answer with JSON."""
+        self.answerBytes(msgspec.json.encode(value, enc_hook=str) + b"\n", b"application/json", status)
+
+    def answerBytes(self, data: bytes, contentType: bytes, status: int = 200) -> None:
+        """Answer with C{data}."""
+        self._write(data, contentType, status)
+        self.finish()
+
+    def answerError(self, error: HttpError) -> None:
+        """Answer with an error."""
+        for name, value in error.headers.items():
+            self.setHeader(name, value)
+        self.answer({"error": str(error), **error.details}, error.status)
+
+    # Private.
+
+    def _write(self, data: bytes, contentType: bytes, status: int) -> None:
+        self.setResponseCode(status)
+        self.setHeader(b"Content-Type", contentType)
+        self.setHeader(b"Content-Length", b"%d" % len(data))
+        self.setHeader(b"Cache-Control", b"no-store")
+        self.setHeader(b"X-Content-Type-Options", b"nosniff")
+        self.write(data)
+
+    def _checkSize(self, size: int) -> None:
+        if size > self._limit:
+            raise HttpError(413, f"the body is larger than {self._limit} bytes")
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answer while the body is still on its way, and take nothing more on this connection."""
+        self.refused = True
+        self._body.truncate(0)
+        for name, value in {**error.headers, b"Connection": b"close"}.items():
+            self.setHeader(name, value)
+        body = msgspec.json.encode({"error": str(error), **error.details}) + b"\n"
+        self._write(body, b"application/json", error.status)
+        self.channel.goDeaf()
+
+
+class WebChannel(HTTPChannel):
+    """
+    A connection that requests come on.
+
+    @ivar site: what it belongs to.
+    """
+
+    requestFactory = WebRequest  # type: ignore[assignment]
+    transport: Any
+    site: Site
+    _deaf = False
+    _lingering: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Count it."""
+        super().connectionMade()
+        self.site.channels.add(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Count it no more."""
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        super().connectionLost(reason)
+        self.site.gone(self)
+
+    def lineReceived(self, line: bytes) -> None:
+        """A request's first line, or a header."""
+        before = len(self.requests)
+        super().lineReceived(line)
+        if len(self.requests) > before:
+            self.requests[-1].line = line
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """A part of a body."""
+        if not self._deaf:
+            super().rawDataReceived(data)
+
+    def resetTimeout(self) -> None:
+        """A request must come whole in time; that something comes is not enough."""
+
+    def callLater(self, delay: float, act: Callable[[], object]) -> IDelayedCall:
+        """What Twisted's time-outs use."""
+        later: IDelayedCall = self.site.reactor.callLater(delay, act)
+        return later
+
+    def goDeaf(self) -> None:
+        """Drop what comes, and end the connection soon."""
+        self._deaf = True
+        self.setTimeout(None)
+        self._lingering = self.callLater(LINGER, self.transport.abortConnection)
+
+
+class Site(Factory[WebChannel]):
+    """
+    All connections of an HTTP interface.
+
+    @param answer: answers a request or raises L{HttpError}.
+    @param limit: says how many bytes a body may have, by method and path.
+    @ivar channels: the connections there are.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        reactor: Any,
+        answer: Callable[[WebRequest], None],
+        limit: Callable[[bytes, bytes], int],
+        access: Access,
+    ) -> None:
+        self.reactor = reactor
+        self.answer = answer
+        self.limit = limit
+        self.access = access
+        self.channels: set[WebChannel] = set()
+        self._closing = False
+        self._emptied: list[Deferred[None]] = []
+
+    def buildProtocol(self, addr: IAddress | None) -> WebChannel | None:
+        """Take a connection, if there is room."""
+        if self._closing or len(self.channels) >= MAX_CONNECTIONS:
+            return None
+        channel = WebChannel()
+        channel.factory = self
+        channel.site = self
+        channel.timeOut = REQUEST_TIME
+        return channel
+
+    def log(self, request: WebRequest) -> None:
+        """What Twisted calls for each request answered; nobody reads a list of them."""
+
+    def gone(self, channel: WebChannel) -> None:
+        """A connection has ended."""
+        self.channels.discard(channel)
+        if not self.channels:
+            for emptied in self._emptied:
+                emptied.callback(None)
+            self._emptied.clear()
+
+    def closeAll(self) -> Deferred[None]:
+        """
+        End all connections, and take no more.
+
+        @return: fires when they are gone, after L{GRACE} seconds at the latest.
+        """
+        self._closing = True
+        done: Deferred[None] = Deferred()
+        if not self.channels:
+            done.callback(None)
+            return done
+        self._emptied.append(done)
+        for channel in list(self.channels):
+            channel.loseConnection()
+        overdue = self.reactor.callLater(GRACE, self._abortAll)
+
+        def punctual(result: None) -> None:
+            if overdue.active():
+                overdue.cancel()
+
+        return done.addCallback(punctual)
+
+    def _abortAll(self) -> None:
+        for channel in list(self.channels):
+            channel.transport.abortConnection()
