@@ -192,7 +192,7 @@ class LinkFactory(Factory[Link]):
 
         answered: Deferred[Link] = Deferred(cancel)
         self._dials[link] = answered
-        connecting: Deferred[Link] = endpoint.connect(_Once(link))
+        connecting: Deferred[Any] = endpoint.connect(_Once(link))
         connecting.addErrback(failed)
         return answered
 
