@@ -172,6 +172,7 @@ class PeerService(Service):
         self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
         self._port: IListeningPort | None = None
         self._gossiped = 0
+        self._remembered: list[Contact] = []
         self._saveFailed = False
         self._started = 0.0
         self.factory: PeerFactory
@@ -195,14 +196,15 @@ class PeerService(Service):
         self._port = self.factory.listening = listen(self._reactor, self._host, self._wanted, self.factory)
         self._started = now
         self._log.info("peer {peer} listens on {address}", peer=identityText(self.identity), address=str(self.address))
-        if memory is not None:
-            self.overlay.learned(memory.known, now)
+        self._remembered = memory.known if memory is not None else []
 
     def startService(self) -> None:
         """Register, link up, and begin to gossip and to watch."""
         if self._port is None:
             self.privilegedStartService()
         super().startService()
+        with self.factory.turn:
+            self.overlay.learned(self._remembered, self._reactor.seconds())
         self._save()
         for seed in self._seeds:
             seed.start()
@@ -362,6 +364,7 @@ class PeerService(Service):
         """Dial a peer to be its neighbour."""
         address = Address.fromText(contact.address)
         if contact.address in self._dials or not self.running:
+            self.overlay.dialFailed(contact, reasons.DUPLICATE, self._reactor.seconds())
             return
 
         def welcomed(link: Link) -> None:

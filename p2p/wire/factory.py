@@ -30,6 +30,9 @@ from p2p.wire.messages import VERSION, Close, Contact, Hello, Welcome
 TOLD = 64
 """Callers beyond the limit who are told that there is no room, at a time; those beyond them are just cut off."""
 
+WILDCARDS = ("0.0.0.0", "::")
+"""Addresses that mean all of a machine's: nobody can dial them."""
+
 NEIGHBOUR = "neighbour"
 REGISTER = "register"
 PROBE = "probe"
@@ -103,7 +106,8 @@ class LinkFactory(Factory[Link]):
     ) -> None:
         """
         @param advertise: where others are told that this node listens; C{None}
-            for the address that each connection uses here, with the port listened on.
+            for the address listened on, or, if that is all of them, the one
+            that each connection uses here.
         @param maxLinks: connections taken at a time.
         """
         self.reactor = reactor
@@ -149,7 +153,9 @@ class LinkFactory(Factory[Link]):
         if address is None:
             if self.listening is None:
                 return Contact(self.identity, "")
-            address = Address.of(link.transport.getHost().host, self.port)
+            listening: Any = self.listening.getHost()
+            host = listening.host if listening.host not in WILDCARDS else link.transport.getHost().host
+            address = Address.of(host, listening.port)
         return Contact(self.identity, str(address))
 
     def welcome(self, link: Link, hello: Hello, handlers: Handlers, limit: int) -> None:
