@@ -1,0 +1,102 @@
+"""
+Statements about a network that must hold: always, or once before a deadline. They are plain functions.
+
+A function is given the network and says whether the statement holds, by its result or with an C{assert} of its own.
+Looking changes nothing: a run with checks has the same digest as one without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from p2p.simulation.clock import SimulationError
+
+if TYPE_CHECKING:
+    from p2p.simulation.network import SimulatedNetwork
+
+Statement = Callable[["SimulatedNetwork"], object]
+
+
+class Violation(SimulationError):
+    """
+    A statement does not hold.
+
+    @ivar seed: The seed of the network, with which this can be seen again.
+    @ivar time: When it was seen, in virtual seconds.
+    @ivar statement: The name of the function.
+    """
+
+    def __init__(self, seed: object, time: float, statement: str, problem: str) -> None:
+        self.seed = seed
+        self.time = time
+        self.statement = statement
+        super().__init__(f"seed {seed}, at {time:.6f} s: {statement} {problem}")
+
+
+class Checks:
+    """
+    The statements about one network.
+    """
+
+    def __init__(self, network: SimulatedNetwork) -> None:
+        self._network = network
+        self._always: list[Callable[[], None]] = []
+
+    def always(self, statement: Statement, every: float) -> None:
+        """
+        Look every so many virtual seconds from now on.
+        """
+        if every <= 0:
+            raise ValueError(f"the time between two looks must be positive, not {every}")
+
+        def look() -> None:
+            problem = self._problem(statement)
+            if problem is not None:
+                raise self._violation(statement, problem)
+
+        def lookAndGoOn() -> None:
+            self._at(self._network.clock.now + every, lookAndGoOn)
+            look()
+
+        self._always.append(look)
+        self._at(self._network.clock.now, lookAndGoOn)
+
+    def eventually(self, statement: Statement, by: float, every: float) -> None:
+        """
+        Look every so many virtual seconds, until it holds or time is up.
+        """
+        if every <= 0:
+            raise ValueError(f"the time between two looks must be positive, not {every}")
+
+        def look() -> None:
+            now = self._network.clock.now
+            problem = self._problem(statement)
+            if problem is None:
+                return
+            if now >= by:
+                raise self._violation(statement, problem)
+            self._at(min(now + every, by), look)
+
+        self._at(min(self._network.clock.now, by), look)
+
+    def look(self) -> None:
+        """
+        Look at all that must hold always, now.
+        """
+        for look in self._always:
+            look()
+
+    def _at(self, when: float, look: Callable[[], None]) -> None:
+        self._network.clock.at(max(when, self._network.clock.now), look)
+
+    def _problem(self, statement: Statement) -> str | None:
+        try:
+            held = statement(self._network)
+        except AssertionError as failed:
+            return f"does not hold: {failed}" if str(failed) else "does not hold"
+        return None if held or held is None else "does not hold"
+
+    def _violation(self, statement: Statement, problem: str) -> Violation:
+        name = getattr(statement, "__qualname__", repr(statement))
+        return Violation(self._network.seed, self._network.clock.now, name, problem)

@@ -1,0 +1,386 @@
+"""
+What goes wrong between hosts and on them.
+
+A fault between hosts is a L{Rule}: from these hosts to those, this effect. All rules together say what a L{Path}, one
+direction between two hosts, is like at present: effects of several rules add up as one would expect (cut off by one is
+cut off; factors multiply; the narrowest bandwidth counts; the losses are independent of each other). Each verb of
+L{Faults} returns the rules it made as one L{Fault}, which is mended with L{Fault.heal}.
+
+Connections keep the path of each direction and are told when it changes. Where no rule applies they share one path
+object, and take the short way through L{p2p.simulation.tcp}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from p2p.simulation.latency import Latency
+
+if TYPE_CHECKING:
+    from p2p.simulation.host import Host
+    from p2p.simulation.network import SimulatedNetwork
+    from p2p.simulation.reactor import SimulatedReactor
+
+Hosts = "str | SimulatedReactor | Iterable[str | SimulatedReactor] | None"
+
+
+class Path:
+    """
+    One direction between two hosts, as it is now.
+
+    @ivar passing: Whether packets get through at all.
+    @ivar held: Whether what does not get through waits somewhere in between, instead of being lost.
+    @ivar loss: The share of packets that are lost, 0 to 1.
+    @ivar bandwidth: Bytes per second, or L{None} for no limit.
+    @ivar plain: Whether it passes everything, without loss or limit: then nobody needs to look at the rest.
+    @ivar waiting: What lone packets bring that are held.
+    @ivar draw: Draws the latency of one packet, in seconds.
+    """
+
+    __slots__ = ("_freeAt", "bandwidth", "draw", "held", "loss", "passing", "plain", "waiting")
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        self.draw = draw
+        self.passing = True
+        self.held = False
+        self.loss = 0.0
+        self.bandwidth: float | None = None
+        self.plain = True
+        self.waiting: list[Callable[[], object]] = []
+        self._freeAt = 0.0
+
+    def departure(self, now: float, size: int) -> float:
+        """
+        When the last byte of a packet has left, if it queues up behind those before it.
+        """
+        if self.bandwidth is None:
+            return now
+        self._freeAt = max(now, self._freeAt) + size / self.bandwidth
+        return self._freeAt
+
+
+@define(eq=False)
+class Rule:
+    """
+    An effect on everything that goes from some hosts to others; L{None} stands for all hosts.
+    """
+
+    sources: frozenset[str] | None
+    destinations: frozenset[str] | None
+    cut: bool = False
+    held: bool = False
+    loss: float = 0.0
+    factor: float = 1.0
+    bandwidth: float | None = None
+
+    def covers(self, source: str, destination: str) -> bool:
+        """
+        Whether this rule is about what goes from one host to another.
+        """
+        return (self.sources is None or source in self.sources) and (
+            self.destinations is None or destination in self.destinations
+        )
+
+
+@define(eq=False)
+class Fault:
+    """
+    Something that was broken with one verb, and can be mended.
+    """
+
+    _faults: Faults
+    rules: list[Rule] = field(factory=list)
+
+    def heal(self) -> None:
+        """
+        End this fault. To mend what is whole already does nothing.
+        """
+        self._faults.withdraw(self.rules)
+        self.rules = []
+
+
+class Faults:
+    """
+    The verbs that break a network. Hosts are named by address or by their reactor; L{None} means every host.
+
+    Every verb between hosts takes C{duration}, seconds after which it heals by itself, and C{oneWay}: then only what
+    goes from the first to the second group is touched.
+    """
+
+    def __init__(self, network: SimulatedNetwork, loss: float, bandwidth: float | None) -> None:
+        self._network = network
+        self._rules: list[Rule] = []
+        self._paths: dict[tuple[str, str], Path] = {}
+        self._draws: dict[tuple[Latency, float], Callable[[], float]] = {}
+        self._everywhere = Rule(None, None, loss=_share(loss), bandwidth=_positive(bandwidth))
+        self._loopback = Path(lambda: 0.00002)
+        self._default: Path | None = None
+        if not callable(network.latency):
+            self._default = Path(self._drawing(network.latency, 1.0))
+
+    # Between hosts.
+
+    def partition(self, one: Hosts, other: Hosts, *, oneWay: bool = False, duration: float | None = None) -> Fault:
+        """
+        Cut two groups of hosts off from each other: packets vanish, and nobody is told.
+        """
+        return self._between(one, other, oneWay, duration, cut=True)
+
+    def isolate(self, hosts: Hosts, *, duration: float | None = None) -> Fault:
+        """
+        Cut hosts off from all others, and from each other.
+        """
+        return self._between(hosts, None, False, duration, cut=True)
+
+    def hold(self, one: Hosts, other: Hosts, *, oneWay: bool = False, duration: float | None = None) -> Fault:
+        """
+        Keep packets under way; healing releases them all, in order, without the delay of a retransmission.
+        """
+        return self._between(one, other, oneWay, duration, held=True)
+
+    def lose(
+        self, share: float, one: Hosts = None, other: Hosts = None, *, oneWay: bool = False, duration: float | None = None
+    ) -> Fault:
+        """
+        Lose a share of all packets, 0 to 1. TCP sends them again, later; datagrams are gone.
+        """
+        return self._between(one, other, oneWay, duration, loss=_share(share))
+
+    def slow(
+        self, factor: float, one: Hosts = None, other: Hosts = None, *, oneWay: bool = False, duration: float | None = None
+    ) -> Fault:
+        """
+        Multiply the latency.
+        """
+        if factor <= 0:
+            raise ValueError(f"a latency factor must be positive, not {factor}")
+        return self._between(one, other, oneWay, duration, factor=factor)
+
+    def throttle(
+        self,
+        bandwidth: float,
+        one: Hosts = None,
+        other: Hosts = None,
+        *,
+        oneWay: bool = False,
+        duration: float | None = None,
+    ) -> Fault:
+        """
+        Let no more than so many bytes per second through, for each pair of hosts and direction.
+        """
+        return self._between(one, other, oneWay, duration, bandwidth=_positive(bandwidth))
+
+    # On hosts.
+
+    def crash(self, host: str | SimulatedReactor) -> None:
+        """
+        Kill the process: its kernel resets its connections, so the others notice. The machine stays up.
+        """
+        self._network.machine(host).reactor.die()
+
+    def crashHost(self, host: str | SimulatedReactor) -> None:
+        """
+        Cut the power: everything on the machine but its disk is gone, and the others hear nothing at all.
+        """
+        machine = self._network.machine(host)
+        machine.up = False
+        machine.reactor.die(silently=True)
+        self._changed((machine,))
+
+    def restart(self, host: str | SimulatedReactor) -> SimulatedReactor:
+        """
+        Start a process anew, on a machine that has nothing left but its disk; crash it first if it still runs.
+
+        @return: The reactor of the new process. If the host was given a C{boot} function, that is called with it.
+        """
+        machine = self._network.machine(host)
+        if machine.reactor.alive:
+            machine.reactor.die()
+        wasDown = not machine.up
+        machine.up = True
+        machine.held = None
+        if wasDown:
+            self._changed((machine,))
+        return self._network.start(machine)
+
+    def pause(self, host: str | SimulatedReactor, *, duration: float | None = None) -> None:
+        """
+        Stop the process, as SIGSTOP does: it fires no timer and reads nothing, while its kernel goes on acknowledging
+        what arrives and accepting connections, as far as its buffers and the backlog reach.
+        """
+        machine = self._network.machine(host)
+        if machine.held is None and machine.reactor.alive:
+            machine.held = []
+            self._reconsider((machine,))
+            if duration is not None:
+                reactor = machine.reactor
+                self._network.callAt(
+                    self._network.clock.now + duration,
+                    lambda: self.resume(reactor) if machine.reactor is reactor else None,
+                )
+
+    def resume(self, host: str | SimulatedReactor) -> None:
+        """
+        Let a stopped process go on: it finds all that has happened meanwhile, in order.
+        """
+        machine = self._network.machine(host)
+        held, machine.held = machine.held, None
+        clock = self._network.clock
+        for happened in held or ():
+            clock.at(clock.now, happened)
+        if held is not None:
+            # After what was held, so that nothing that arrives now overtakes it.
+            clock.at(clock.now, lambda: self._reconsider((machine,)))
+
+    def setClock(
+        self, host: str | SimulatedReactor, *, offset: float | None = None, drift: float | None = None
+    ) -> None:
+        """
+        Set a host's clock wrong: see L{Host.setClock<p2p.simulation.host.Host.setClock>}.
+        """
+        self._network.machine(host).setClock(offset, drift)
+
+    # What the connections ask.
+
+    def path(self, source: str, destination: str) -> Path:
+        """
+        How it is from one address to another at present. The object stays the same for as long as the pair is special,
+        and is shared by all pairs that are not.
+        """
+        if source == destination:
+            return self._loopback
+        path = self._paths.get((source, destination))
+        if path is not None:
+            return path
+        default = self._default
+        if default is not None and default.plain:
+            rules = self._rules
+            if not rules or not any(rule.covers(source, destination) for rule in rules):
+                if self._isUp(source) and self._isUp(destination) and self._everywhere.loss == 0.0:
+                    if self._everywhere.bandwidth is None:
+                        return default
+        path = self._paths[source, destination] = Path(lambda: 0.0)
+        self._update(path, source, destination)
+        return path
+
+    def hostJoined(self, address: str) -> None:
+        """
+        An address that led nowhere has a host now.
+        """
+        for (source, destination), path in self._paths.items():
+            if address in (source, destination):
+                self._update(path, source, destination)
+
+    def send(self, source: str, destination: str, size: int, happens: Callable[[], object]) -> None:
+        """
+        Send a packet that nobody will send again: something happens at the other side, or not.
+
+        @param size: Its length in bytes.
+        """
+        path = self.path(source, destination)
+        network = self._network
+        if path.held:
+            path.waiting.append(happens)
+        elif path.passing and not (path.loss and network.chance.random() < path.loss):
+            latency = path.draw()
+            if network.fuzz:
+                latency *= 1.0 + 0.5 * network.fuzzing.random()
+            network.clock.at(path.departure(network.clock.now, size) + latency, happens)
+
+    def withdraw(self, rules: list[Rule]) -> None:
+        """
+        Take rules back.
+        """
+        going = [rule for rule in rules if rule in self._rules]
+        if going:
+            self._rules = [rule for rule in self._rules if rule not in going]
+            self._changed(self._touched(going))
+
+    def _between(self, one: Hosts, other: Hosts, oneWay: bool, duration: float | None, **effect: object) -> Fault:
+        sources, destinations = self._addresses(one), self._addresses(other)
+        rules = [Rule(sources, destinations, **effect)]  # type: ignore[arg-type]
+        if not oneWay and sources != destinations:
+            rules.append(Rule(destinations, sources, **effect))  # type: ignore[arg-type]
+        self._rules.extend(rules)
+        self._changed(self._touched(rules))
+        fault = Fault(self, rules)
+        if duration is not None:
+            self._network.callAt(self._network.clock.now + duration, fault.heal)
+        return fault
+
+    def _addresses(self, hosts: Hosts) -> frozenset[str] | None:
+        if hosts is None:
+            return None
+        if isinstance(hosts, str) or not isinstance(hosts, Iterable):
+            hosts = (hosts,)
+        return frozenset(host if isinstance(host, str) else host.host.address for host in hosts)
+
+    def _touched(self, rules: list[Rule]) -> list[Host]:
+        """
+        The hosts that any of some rules is about, in the order in which they joined the network.
+        """
+        hosts = self._network.hosts
+        groups = [group for rule in rules for group in (rule.sources, rule.destinations) if group is not None]
+        if not groups:
+            return list(hosts.values())
+        touched = frozenset().union(*groups)
+        return [host for address, host in hosts.items() if address in touched]
+
+    def _changed(self, machines: Iterable[Host]) -> None:
+        for (source, destination), path in self._paths.items():
+            self._update(path, source, destination)
+        self._reconsider(machines)
+
+    def _reconsider(self, machines: Iterable[Host]) -> None:
+        """
+        Let both ends of every connection of some hosts look at their paths again.
+        """
+        for machine in machines:
+            for end in list(machine.ends):
+                end.reconsider()
+                end.peer.reconsider()
+
+    def _update(self, path: Path, source: str, destination: str) -> None:
+        rules = [self._everywhere, *(rule for rule in self._rules if rule.covers(source, destination))]
+        cut = any(rule.cut for rule in rules) or not (self._isUp(source) and self._isUp(destination))
+        path.held = any(rule.held for rule in rules) and not cut
+        arriving = factor = 1.0
+        for rule in rules:
+            arriving *= 1.0 - rule.loss
+            factor *= rule.factor
+        path.loss = 1.0 - arriving
+        path.passing = not cut and not path.held and path.loss < 1.0
+        path.bandwidth = min((rule.bandwidth for rule in rules if rule.bandwidth is not None), default=None)
+        path.plain = path.passing and path.loss == 0.0 and path.bandwidth is None
+        latency = self._network.latency
+        path.draw = self._drawing(latency(source, destination) if callable(latency) else latency, factor)
+        if path.waiting and not path.held:
+            waiting, path.waiting = path.waiting, []
+            for happens in waiting if path.passing else ():
+                self._network.clock.at(self._network.clock.now + path.draw(), happens)
+
+    def _drawing(self, latency: Latency, factor: float) -> Callable[[], float]:
+        draw = self._draws.get((latency, factor))
+        if draw is None:
+            random = self._network.stream(f"latency {latency.low!r} {latency.span!r} {latency.deviation!r} {factor!r}")
+            draw = self._draws[latency, factor] = latency.draws(random, factor)
+        return draw
+
+    def _isUp(self, address: str) -> bool:
+        host = self._network.hosts.get(address)
+        return host is not None and host.up
+
+
+def _share(value: float) -> float:
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"a share of packets must lie between 0 and 1, not {value}")
+    return value
+
+
+def _positive(bandwidth: float | None) -> float | None:
+    if bandwidth is not None and bandwidth <= 0:
+        raise ValueError(f"a bandwidth must be positive, not {bandwidth} bytes per second")
+    return bandwidth

@@ -1,0 +1,264 @@
+"""
+Telling off what reaches past the simulation: real time, real sockets, threads, randomness that no seed determines.
+
+While a network runs, the functions that would do so are replaced in their modules, and a copy that some program's
+module holds (C{from time import monotonic}) is replaced there. The replacement looks at who calls: the first frame
+that is not of the standard library. If that is a program, L{RealityError} is raised there, naming its file and line,
+and ends the run. Nothing is done at any event, so this costs nothing.
+
+Some of Twisted may do it:
+ - its loggers stamp messages, and get the virtual time;
+ - its global cooperator measures how long it has worked, and gets a time that passes at every look, so that what it
+   does depends on no machine;
+ - C{ClientService} and C{ReconnectingClientFactory} draw jitter from the C{random} module, which is seeded for the
+   duration of the run (and put back afterwards);
+ - TLS and the global cooperator put calls on the global reactor when nobody gave them one, and these are put on the
+   network's clock.
+
+What cannot be seen: a default argument that was bound before (C{def f(clock=time.monotonic)}), C{datetime.now()}, and
+what C code does by itself, such as the randomness of OpenSSL.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import select
+import socket
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import _logger as twistedLogger
+
+from p2p.simulation.clock import SimulationError
+
+if TYPE_CHECKING:
+    from p2p.simulation.network import SimulatedNetwork
+
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
+_SITE_PACKAGES = (sysconfig.get_path("purelib") + os.sep, sysconfig.get_path("platlib") + os.sep)
+
+_TIME = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
+_RANDOM = (
+    "betavariate choice choices expovariate gammavariate gauss getrandbits lognormvariate normalvariate paretovariate "
+    "randbytes randint random randrange sample shuffle triangular uniform vonmisesvariate weibullvariate seed"
+).split()
+
+_FORBIDDEN: list[tuple[ModuleType, str]] = [
+    *((time, name) for name in _TIME),
+    *((random, name) for name in _RANDOM),
+    (random, "_urandom"),
+    (os, "urandom"),
+    (os, "getrandom"),
+    (secrets, "token_bytes"),
+    (secrets, "randbelow"),
+    (secrets, "choice"),
+    (secrets, "randbits"),
+    (socket, "socket"),
+    (socket, "create_connection"),
+    (socket, "getaddrinfo"),
+    (socket, "gethostbyname"),
+    (select, "select"),
+    (subprocess, "Popen"),
+]
+
+_ALLOWED = ("twisted.python.", "twisted.logger.", "twisted.trial.", "twisted.internet.task", "twisted.internet._sslverify")
+"""Modules that may look at the real world, by the beginning of their names."""
+
+_SEEDED = ("twisted.application._client_service", "twisted.internet.protocol")
+"""Modules that may use the C{random} module."""
+
+_POSTPONING = ("twisted.protocols.tls", "twisted.internet.task", "twisted.protocols.policies")
+"""Modules that may use C{callLater} of the global reactor."""
+
+
+class RealityError(SimulationError):
+    """
+    Simulated code has reached past the simulation.
+
+    @ivar what: What it used.
+    @ivar where: C{file:line} of the code that did.
+    """
+
+    def __init__(self, what: str, where: str, instead: str = "use what the simulated reactor offers") -> None:
+        self.what = what
+        self.where = where
+        super().__init__(f"{where} uses {what} while a simulated network runs: {instead}")
+
+
+def culprit(depth: int = 1) -> FrameType:
+    """
+    Find who called: the first frame that belongs neither to the standard library nor to this package's own machinery.
+    """
+    frame: FrameType | None = sys._getframe(depth)
+    found = frame
+    while frame is not None:
+        found = frame
+        name = frame.f_code.co_filename
+        ours = frame.f_globals.get("__name__", "").startswith("p2p.simulation.")
+        standard = name.startswith("<frozen") or (
+            name.startswith(_STANDARD_LIBRARY) and not name.startswith(_SITE_PACKAGES)
+        )
+        if not (ours or standard):
+            break
+        frame = frame.f_back
+    assert found is not None
+    return found
+
+
+def place() -> str:
+    """
+    The file and line of the code that called into the simulation.
+    """
+    frame = culprit(2)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+class Guard:
+    """
+    Stands between simulated code and the real world while a network runs.
+
+    @ivar active: Whether it does so at present.
+    """
+
+    def __init__(self, network: SimulatedNetwork, allowed: tuple[str, ...]) -> None:
+        self._network = network
+        self._allowed = (*_ALLOWED, *allowed)
+        self._replaced: list[tuple[Any, str, Any]] = []
+        self._seen: dict[str, list[str]] = {}
+        self._randomState: object = None
+        self._ticks = 0
+        self._random = network.stream("global random").getstate()
+        self.active = False
+
+    def __enter__(self) -> None:
+        self.active = True
+        instead: dict[int, Any] = {}
+        for module, name in _FORBIDDEN:
+            original = getattr(module, name, None)
+            if original is not None:
+                replacement = instead.get(id(original))
+                if replacement is None:
+                    replacement = instead[id(original)] = self._instead(module, name, original)
+                self._replace(module, name, replacement)
+        self._replace(threading.Thread, "start", self._instead(threading, "Thread.start", threading.Thread.start))
+        self._replace(random.Random, "seed", self._seeding(random.Random.seed))
+        self._replaceCopies(instead)
+        self._replace(twistedLogger, "time", lambda: self._network.clock.now)
+        reactor = sys.modules.get("twisted.internet.reactor")
+        if reactor is not None:
+            for name in _REACTOR:
+                if hasattr(reactor, name):
+                    self._replace(reactor, name, self._insteadOfReactor(name, getattr(reactor, name)))
+        self._randomState = random.getstate()
+        random.setstate(self._random)
+
+    def __exit__(self, *exception: object) -> None:
+        self._random = random.getstate()
+        random.setstate(self._randomState)  # type: ignore[arg-type]
+        for owner, name, original in reversed(self._replaced):
+            if original is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
+        self._replaced.clear()
+        self.active = False
+
+    def report(self, what: str) -> RealityError:
+        """
+        Note that somebody reached past the simulation, and end the run after this event, even if the exception that
+        is raised there gets lost on its way.
+
+        @return: The exception to raise.
+        """
+        problem = RealityError(what, place())
+        if self.active:
+
+            def end() -> None:
+                raise problem
+
+            clock = self._network.clock
+            clock.at(clock.now, end)
+        return problem
+
+    def _replace(self, owner: Any, name: str, replacement: Any) -> None:
+        self._replaced.append((owner, name, vars(owner).get(name, _ABSENT)))
+        setattr(owner, name, replacement)
+
+    def _replaceCopies(self, instead: dict[int, Any]) -> None:
+        """
+        Replace what programs have imported by name.
+        """
+        for name, module in list(sys.modules.items()):
+            copies = self._seen.get(name)
+            if copies is None:
+                copies = self._seen[name] = self._copies(name, module, instead)
+            for copy in copies:
+                replacement = instead.get(id(vars(module).get(copy)))
+                if replacement is not None:
+                    self._replace(module, copy, replacement)
+
+    def _copies(self, name: str, module: Any, instead: dict[int, Any]) -> list[str]:
+        file = getattr(module, "__file__", None) or _STANDARD_LIBRARY
+        if file.startswith(_STANDARD_LIBRARY) and not file.startswith(_SITE_PACKAGES):
+            return []
+        if name.startswith(("twisted.", "p2p.simulation.", *self._allowed)) or not isinstance(module, ModuleType):
+            return []
+        return [copy for copy, value in list(vars(module).items()) if id(value) in instead]
+
+    def _instead(self, module: ModuleType, name: str, original: Any) -> Any:
+        what = f"{module.__name__}.{name}()"
+        isTime, isRandom = module is time, module is random
+
+        def told(*args: Any, **kwargs: Any) -> Any:
+            caller = culprit(2).f_globals.get("__name__", "")
+            if caller.startswith(self._allowed):
+                return self._time(caller, name) if isTime and name != "sleep" else original(*args, **kwargs)
+            if isRandom and caller.startswith(_SEEDED):
+                return original(*args, **kwargs)
+            raise self.report(what)
+
+        if isinstance(original, type):
+            return type(original)(original.__name__, (original,), {"__new__": lambda cls, *a, **k: told(*a, **k)})
+        return told
+
+    def _time(self, caller: str, name: str) -> float | int:
+        """
+        What a part of Twisted is told when it asks for the time.
+        """
+        now = self._network.clock.now
+        if caller == "twisted.internet.task":
+            self._ticks += 1
+            now = self._ticks * 0.001
+        return int(now * 1e9) if name.endswith("_ns") else now
+
+    def _seeding(self, original: Callable[..., None]) -> Callable[..., None]:
+        def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
+            if a is None and not culprit(2).f_globals.get("__name__", "").startswith(self._allowed):
+                raise self.report("random.Random() without a seed")
+            original(generator, a, version)
+
+        return seed
+
+    def _insteadOfReactor(self, name: str, original: Any) -> Any:
+        def told(*args: Any, **kwargs: Any) -> Any:
+            caller = culprit(2).f_globals.get("__name__", "")
+            if caller.startswith(_POSTPONING) and name == "callLater":
+                return self._network.callLater(*args, **kwargs)
+            raise self.report(f"the real reactor ({name})")
+
+        return told
+
+
+_ABSENT = object()
+_REACTOR = (
+    "addReader addSystemEventTrigger addWriter callFromThread callInThread callLater callWhenRunning connectSSL connectTCP "
+    "connectUNIX getThreadPool iterate listenSSL listenTCP listenUDP listenUNIX resolve run seconds spawnProcess stop"
+).split()

@@ -1,0 +1,164 @@
+"""
+A machine of the simulated network: what is left when its process has died, and its kernel's side of everything.
+
+The process is the L{reactor<p2p.simulation.reactor.SimulatedReactor>}; it comes and goes. The machine keeps an address,
+a clock that may be wrong, a disk, and, while it is up, a kernel that knows which ports are bound and which connections
+exist. A stopped process (C{SIGSTOP}) is a machine whose kernel works and whose process gets nothing: whatever would
+call the application waits in L{Host.held}, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.abstract import isIPv6Address
+
+if TYPE_CHECKING:
+    from p2p.simulation.listening import Port
+    from p2p.simulation.network import SimulatedNetwork
+    from p2p.simulation.reactor import SimulatedReactor
+    from p2p.simulation.tcp import Connection
+    from p2p.simulation.udp import DatagramPort
+
+FIRST_EPHEMERAL = 49152
+LOOPBACK = ("127.0.0.1", "::1")
+ANY = ("", "0.0.0.0", "::")
+
+
+class Host:
+    """
+    A machine.
+
+    @ivar address: Its IP address.
+    @ivar disk: What survives a restart, for applications to keep things in.
+    @ivar reactor: The process that runs, or ran last.
+    @ivar boot: Called with the new reactor whenever the host starts, to start its program again; or L{None}.
+    @ivar up: Whether the machine has power.
+    @ivar held: L{None} while the process runs. While it is stopped: what waits to be told to it, in order.
+    @ivar rate: Seconds its own clock counts in one second of the network.
+    @ivar ends: Its ends of connections, as an ordered set.
+    @ivar ports: Its listening TCP ports by port number, and C{datagramPorts} those of UDP.
+    """
+
+    __slots__ = (
+        "_base",
+        "_baseAt",
+        "_ephemeral",
+        "address",
+        "boot",
+        "datagramPorts",
+        "disk",
+        "ends",
+        "held",
+        "network",
+        "ports",
+        "rate",
+        "reactor",
+        "tick",
+        "up",
+    )
+
+    reactor: SimulatedReactor
+
+    def __init__(self, network: SimulatedNetwork, address: str) -> None:
+        self.network = network
+        self.address = address
+        self.boot: Callable[[SimulatedReactor], object] | None = None
+        self.disk: dict[Any, Any] = {}
+        self.up = True
+        self.held: list[Callable[[], object]] | None = None
+        self.ends: dict[Connection, None] = {}
+        self.ports: dict[int, list[Port]] = {}
+        self.datagramPorts: dict[int, list[DatagramPort]] = {}
+        self.rate = 1.0
+        self.tick = 0.0
+        self._base = self._baseAt = 0.0
+        self._ephemeral = FIRST_EPHEMERAL
+
+    # The clock on its wall.
+
+    def localTime(self, time: float) -> float:
+        """
+        What this host's clock shows at a time of the network.
+        """
+        return self._base + (time - self._baseAt) * self.rate
+
+    def setClock(self, offset: float | None = None, drift: float | None = None) -> None:
+        """
+        Set the host's clock wrong from now on. Timers that are set already keep their moment.
+
+        @param offset: Seconds it is to be ahead of the network's time now; L{None} leaves it as it is.
+        @param drift: How much too fast it is to run: 0.001 gains a millisecond a second. Above -1. L{None} leaves it.
+        """
+        now = self.network.clock.now
+        if drift is not None and drift <= -1:
+            raise ValueError(f"a clock cannot drift by {drift}: it would run backwards")
+        self._base = self.localTime(now) if offset is None else now + offset
+        self._baseAt = now
+        if drift is not None:
+            self.rate = 1.0 + drift
+
+    # Its kernel.
+
+    def tell(self, happened: Callable[[], object]) -> None:
+        """
+        Let the process know of something: at once, or when it goes on if it is stopped.
+        """
+        if self.held is None:
+            happened()
+        else:
+            self.held.append(happened)
+
+    def owns(self, address: str) -> bool:
+        """
+        Whether an address is one that this host can be reached at or bind to.
+        """
+        return address == self.address or address in LOOPBACK or address in ANY
+
+    def sourceFor(self, destination: str) -> str:
+        """
+        The address from which this host speaks to another.
+        """
+        return destination if destination in LOOPBACK else self.address
+
+    def anyAddress(self) -> str:
+        """
+        How this host's family of addresses writes "all of them".
+        """
+        return "::" if isIPv6Address(self.address) else "0.0.0.0"
+
+    def ephemeralPort(self) -> int:
+        """
+        A port that nobody listens on, for an outgoing connection or for whoever binds port 0.
+        """
+        while True:
+            port = self._ephemeral
+            self._ephemeral = port + 1 if port < 65535 else FIRST_EPHEMERAL
+            if port not in self.ports and port not in self.datagramPorts:
+                return port
+
+    def listener(self, address: str, number: int) -> Port | None:
+        """
+        The TCP port that takes connections to an address and port number.
+        """
+        for port in self.ports.get(number, ()):
+            if port.interface == address or port.interface in ANY:
+                return port
+        return None
+
+    def datagramListener(self, address: str, number: int) -> DatagramPort | None:
+        """
+        The UDP port that takes datagrams for an address and port number.
+        """
+        for port in self.datagramPorts.get(number, ()):
+            if port.interface == address or port.interface in ANY:
+                return port
+        return None
+
+
+def collides(one: str, other: str) -> bool:
+    """
+    Whether two interfaces cannot both be bound on one port number.
+    """
+    return one == other or one in ANY or other in ANY

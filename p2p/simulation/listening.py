@@ -1,0 +1,340 @@
+"""
+How TCP connections come about: ports that listen, and connectors that call.
+
+The handshake is three packets. The first goes out again after 1, 3, 7, ... seconds as long as nothing comes back, so
+that a host which is down, cut off or full is silence until the caller's patience ends; a host that is up but does not
+listen refuses after one round trip. The caller has its connection after one round trip, the other side half a one
+later, when the third packet arrives; data that follows it at once is never there earlier.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import error
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.base import BaseConnector
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IConnector, IListeningPort
+from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from p2p.simulation.host import collides
+from p2p.simulation.tcp import Connection, Where, addressOf
+
+if TYPE_CHECKING:
+    from p2p.simulation.reactor import SimulatedReactor
+
+FIRST_RETRY = 1.0
+"""Seconds after which the first packet of a handshake is sent again; doubled each time."""
+
+RETRIES = 6
+"""How often it is sent again before the kernel gives up (after 127 seconds)."""
+
+
+def bindError(interface: str, port: int, reason: str) -> error.CannotListenError:
+    """
+    Make the exception for an address that cannot be bound.
+    """
+    return error.CannotListenError(interface, port, OSError(reason))
+
+
+@implementer(IListeningPort)
+class Port:
+    """
+    A TCP port that listens, as C{listenTCP} returns it.
+
+    @ivar interface: The address it is bound to.
+    @ivar backlog: How many connections may wait for the process to take them.
+    """
+
+    _stopped: Deferred[None] | None = None
+
+    def __init__(self, reactor: SimulatedReactor, port: int, factory: Any, backlog: int, interface: str) -> None:
+        self.reactor = reactor
+        self.factory = factory
+        self.backlog = backlog
+        self.interface = interface or "0.0.0.0"
+        self.port = port
+        self.listening = False
+        self._waiting = 0
+
+    def startListening(self) -> None:
+        """
+        Bind the address and begin to take connections.
+
+        @raise error.CannotListenError: if the address is taken, or is not one of this host.
+        """
+        host = self.reactor.host
+        if not host.owns(self.interface):
+            raise bindError(self.interface, self.port, "Cannot assign requested address")
+        if not 0 <= self.port <= 65535:
+            raise bindError(self.interface, self.port, "port must be 0-65535")
+        if self.port == 0:
+            self.port = host.ephemeralPort()
+        others = host.ports.setdefault(self.port, [])
+        if any(collides(self.interface, other.interface) for other in others):
+            raise bindError(self.interface, self.port, "Address already in use")
+        others.append(self)
+        self.factory.doStart()
+        self.listening = True
+
+    def stopListening(self) -> Deferred[None] | None:
+        """
+        Take no more connections, from the reactor's next turn on.
+
+        @return: A Deferred that fires when the address is free again.
+        """
+        if not self.listening:
+            return succeed(None)
+        if self._stopped is None:
+            self._stopped = Deferred()
+            self.reactor.callLater(0, self._stop)
+        return self._stopped
+
+    loseConnection = stopListening
+
+    def _stop(self) -> None:
+        self.close()
+        stopped, self._stopped = self._stopped, None
+        try:
+            self.factory.doStop()
+        finally:
+            if stopped is not None:
+                stopped.callback(None)
+
+    def close(self) -> None:
+        """
+        Give the address back.
+        """
+        if self.listening:
+            self.listening = False
+            others = self.reactor.host.ports[self.port]
+            others.remove(self)
+            if not others:
+                del self.reactor.host.ports[self.port]
+
+    def getHost(self) -> IAddress:
+        """
+        The address it is bound to.
+        """
+        return addressOf("TCP", (self.interface, self.port))
+
+    @property
+    def full(self) -> bool:
+        """
+        Whether the backlog is.
+        """
+        return self._waiting > self.backlog
+
+    def arrived(self, end: Connection) -> None:
+        """
+        The handshake is done: the kernel keeps the connection for the process to take.
+        """
+        if not self.listening:
+            end.vanish(silently=not self.reactor.host.up)
+            return
+        self._waiting += 1
+        self.reactor.host.tell(partial(self._accept, end))
+
+    def _accept(self, end: Connection) -> None:
+        self._waiting -= 1
+        if end.disconnected:
+            return
+        log = self.reactor.log
+        protocol = None
+        with log.failuresHandled("while {factory} was to build a protocol", factory=self.factory):
+            protocol = self.factory.buildProtocol(end.getPeer())
+        if protocol is None:
+            end.lose(Failure(error.ConnectionDone("Connection done")))
+            return
+        with log.failuresHandled("while {protocol} was given its connection", protocol=protocol):
+            end.open(protocol)
+
+    def __repr__(self) -> str:
+        """
+        Say where it listens.
+        """
+        return f"<Port {self.interface}:{self.port} of {self.reactor.host.address} for {self.factory!r}>"
+
+
+@implementer(IConnector)
+class Connector(BaseConnector):
+    """
+    A call to a TCP port, as C{connectTCP} returns it.
+    """
+
+    reactor: Any
+    transport: Any
+
+    def __init__(
+        self,
+        reactor: SimulatedReactor,
+        host: str,
+        port: int,
+        factory: ClientFactory[Any],
+        timeout: float | None,
+        bindAddress: tuple[str, int] | None,
+    ) -> None:
+        BaseConnector.__init__(self, factory, timeout, reactor)  # type: ignore[arg-type]
+        self.host = host
+        self.port = port
+        self.bindAddress = bindAddress
+
+    def _makeTransport(self) -> Any:
+        return Attempt(self)
+
+    def getDestination(self) -> IAddress:
+        """
+        Whom this calls.
+        """
+        return addressOf("TCP", (self.host, self.port))
+
+
+class Attempt:
+    """
+    A connection that is being tried: the caller's side until the handshake is done.
+
+    @ivar over: Whether it has come to an end, one way or the other.
+    """
+
+    __slots__ = ("_connector", "_local", "_remote", "_tries", "over")
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self.over = False
+        self._tries = 0
+        self._remote: Where = (connector.host, connector.port)
+        reactor: SimulatedReactor = connector.reactor
+        reactor.clock.at(reactor.clock.now, partial(reactor.host.tell, self._begin))
+
+    def failIfNotConnected(self, reason: BaseException | Failure) -> None:
+        """
+        End this attempt with an error, if it is not over yet.
+        """
+        if not self.over:
+            self.over = True
+            self._connector.connectionFailed(Failure(reason))  # type: ignore[arg-type]
+
+    def loseConnection(self) -> None:
+        """
+        Give the attempt up.
+        """
+        self.failIfNotConnected(error.UserError())
+
+    def _begin(self) -> None:
+        """
+        Find out where to call, and bind this side.
+        """
+        connector = self._connector
+        reactor: SimulatedReactor = connector.reactor
+        host = reactor.host
+        if self.over or not reactor.alive:
+            return
+        if isIPAddress(connector.host) or isIPv6Address(connector.host):
+            address = connector.host
+        else:
+            addresses = reactor.network.lookUp(connector.host)
+            if not addresses:
+                with reactor.log.failuresHandled("while a factory was told that it is not connected"):
+                    self.failIfNotConnected(error.DNSLookupError(f"no results for hostname lookup: {connector.host}"))
+                return
+            address = addresses[0]
+        if address in ("0.0.0.0", "::"):
+            address = "127.0.0.1" if address == "0.0.0.0" else "::1"
+        source, port = host.sourceFor(address), 0
+        if connector.bindAddress is not None:
+            source, port = connector.bindAddress
+            source = source or host.sourceFor(address)
+            if not host.owns(source):
+                with reactor.log.failuresHandled("while a factory was told that it is not connected"):
+                    self.failIfNotConnected(error.ConnectBindError(99, "Cannot assign requested address"))
+                return
+        self._local = (source, port or host.ephemeralPort())
+        self._remote = (address, connector.port)
+        self._call()
+
+    def _call(self) -> None:
+        """
+        Send the first packet, and see to it that it is sent again.
+        """
+        connector = self._connector
+        reactor: SimulatedReactor = connector.reactor
+        if self.over or not reactor.alive:
+            return
+        wait = FIRST_RETRY * 2**self._tries
+        self._tries += 1
+        if self._tries > RETRIES + 1:
+            reactor.host.tell(partial(self._failed, error.TCPTimedOutError(110, "Connection timed out")))
+            return
+        reactor.clock.at(reactor.clock.now + wait, self._call)
+        reactor.network.faults.send(self._local[0], self._remote[0], 0, self._called)
+
+    def _called(self) -> None:
+        """
+        The first packet has arrived there.
+        """
+        network = self._connector.reactor.network
+        address, number = self._remote
+        host = network.hostAt(address, self._connector.reactor.host)
+        if host is None or not host.up:
+            return
+        port = host.listener(address, number)
+        if port is None:
+            answer: Any = self._refused
+        elif port.full:
+            return
+        else:
+            answer = partial(self._answered, port)
+        network.faults.send(address, self._local[0], 0, answer)
+
+    def _refused(self) -> None:
+        refused = error.ConnectionRefusedError(111, "Connection refused")
+        self._connector.reactor.host.tell(partial(self._failed, refused))
+
+    def _failed(self, reason: Exception) -> None:
+        reactor: SimulatedReactor = self._connector.reactor
+        if reactor.alive:
+            with reactor.log.failuresHandled("while a factory was told that it is not connected"):
+                self.failIfNotConnected(reason)
+
+    def _answered(self, port: Port) -> None:
+        """
+        The second packet is here: this side is connected, and the third packet is sent.
+        """
+        connector = self._connector
+        reactor: SimulatedReactor = connector.reactor
+        if self.over or not reactor.alive:
+            return
+        self.over = True
+        mine = Connection(reactor, self._local, connector)
+        theirs = Connection(port.reactor, self._remote)
+        mine.join(theirs)
+        mine.sendControl(partial(port.arrived, theirs))
+        reactor.host.tell(partial(self._connected, mine))
+
+    def _connected(self, end: Connection) -> None:
+        connector = self._connector
+        connector.transport = end
+        if end.disconnected:
+            self.over = False
+            self._failed(error.ConnectionRefusedError(104, "Connection reset by peer"))
+            return
+        log = connector.reactor.log
+        try:
+            protocol = connector.buildProtocol(end.getPeer())
+            if protocol is None:
+                end.protocol = Protocol()
+                end.loseConnection()
+            else:
+                end.open(protocol)
+        except Exception:
+            failure = Failure()
+            if end.protocol is None:
+                end.protocol = Protocol()
+            log.failure("Unhandled error while connecting to {address}", failure, address=end.getPeer())
+            end.lose(failure)
+
+

@@ -1,0 +1,426 @@
+"""
+The reactor of one simulated process, to be handed to any Twisted code that takes a reactor.
+
+It is as much of a reactor as concerns a program on the network: time, TCP, TLS, UDP, names, and starting and stopping.
+It has no loop of its own. L{SimulatedNetwork.run<p2p.simulation.network.SimulatedNetwork.run>} runs all reactors at
+once; what would start a loop, a thread or a process is told so with a L{RealityError}.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from twisted.internet import error
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.base import _ThreePhaseEvent
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHostnameResolver,
+    IHostResolution,
+    IListeningPort,
+    IReactorCore,
+    IReactorPluggableNameResolver,
+    IReactorSSL,
+    IReactorTCP,
+    IReactorTime,
+    IReactorUDP,
+    IResolutionReceiver,
+)
+from twisted.internet.protocol import ClientFactory, DatagramProtocol
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+from p2p.simulation.clock import Timer
+from p2p.simulation.guard import RealityError, place
+from p2p.simulation.listening import Connector, Port
+from p2p.simulation.tcp import addressOf
+from p2p.simulation.udp import DatagramPort
+
+if TYPE_CHECKING:
+    from p2p.simulation.host import Host
+    from p2p.simulation.network import SimulatedNetwork
+
+
+@implementer(IReactorCore, IReactorTime, IReactorTCP, IReactorSSL, IReactorUDP, IReactorPluggableNameResolver)
+class SimulatedReactor:
+    """
+    A process on a simulated host.
+
+    @ivar network: The network it is on.
+    @ivar host: The machine it runs on.
+    @ivar alive: Whether the process exists: it has not been stopped and has not crashed.
+    @ivar running: Whether its start-up is done and its shutdown is not.
+    """
+
+    log = Logger()
+
+    def __init__(self, network: SimulatedNetwork, host: Host) -> None:
+        self.network = network
+        self.clock = network.clock
+        self.host = host
+        self.alive = True
+        self.running = False
+        self._random: Random | None = None
+        self._events: dict[str, _ThreePhaseEvent] = {}
+        self._stopping = False
+        self._resolver: IHostnameResolver | None = None
+
+    @property
+    def random(self) -> Random:
+        """
+        A stream of randomness of this process's own, determined by the network's seed.
+        """
+        if self._random is None:
+            self._random = self.network.stream(f"host {self.host.address} {self.network.boots[self.host.address]}")
+        return self._random
+
+    @property
+    def disk(self) -> dict[Any, Any]:
+        """
+        What survives a restart of this host.
+        """
+        return self.host.disk
+
+    # IReactorTime
+
+    def seconds(self) -> float:
+        """
+        What the host's clock shows, in seconds.
+        """
+        return self.host.localTime(self.clock.now)
+
+    def dueTime(self, delay: float) -> float:
+        """
+        When in the network's time something is to happen after a delay on this host's clock.
+        """
+        when = self.clock.now + delay / self.host.rate
+        tick = self.host.tick
+        if tick:
+            # Only then: a process that is late is late for all its timers, so these keep their order.
+            when = max(when, (when // tick + 1.0) * tick)
+        return when
+
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object
+    ) -> IDelayedCall:
+        """
+        See L{IReactorTime.callLater<twisted.internet.interfaces.IReactorTime.callLater>}.
+        """
+        assert delay >= 0, f"{delay} is not greater than or equal to 0 seconds"
+        assert builtins.callable(callable), f"{callable} is not callable"
+        when = self.dueTime(delay)
+        timer = Timer(self, when, callable, args, kwargs)
+        self.clock.at(when, timer)
+        return timer
+
+    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+        """
+        The timers of this process that wait.
+        """
+        timers = {
+            target: None
+            for _, _, target, _ in self.clock.waiting()
+            if type(target) is Timer and target.reactor is self and target.active()
+        }
+        return list(timers)
+
+    # IReactorCore
+
+    def start(self) -> None:
+        """
+        Fire the start-up event: the process begins.
+        """
+        if self.alive and not self._stopping:
+            self.addSystemEventTrigger("during", "startup", self._started)
+            self.fireSystemEvent("startup")
+
+    def _started(self) -> None:
+        self.running = True
+
+    def stop(self) -> None:
+        """
+        End this process in good order: its shutdown event is fired, then its connections and ports are closed.
+
+        @raise error.ReactorNotRunning: if it is not running.
+        """
+        if self._stopping or not self.alive:
+            raise error.ReactorNotRunning("Can't stop reactor that isn't running.")
+        self._stopping = True
+        self.clock.at(self.clock.now, lambda: self.host.tell(self._stop))
+
+    def _stop(self) -> None:
+        if not self.alive:
+            return
+        self.addSystemEventTrigger("during", "shutdown", self._disconnectAll)
+        self.addSystemEventTrigger("after", "shutdown", self.die)
+        self.fireSystemEvent("shutdown")
+
+    def _disconnectAll(self) -> None:
+        from twisted.python.failure import Failure
+
+        self.running = False
+        for end in list(self.host.ends):
+            end.lose(Failure(error.ConnectionLost("Connection lost")))
+
+    def crash(self) -> None:
+        """
+        End this process at once, without a shutdown event; the kernel resets its connections.
+        """
+        self.die()
+
+    def die(self, silently: bool = False) -> None:
+        """
+        Let the process be gone, and nothing of it be left but what its kernel sends.
+
+        @param silently: Whether nothing is sent either, because the machine is gone too.
+        """
+        self.alive = self.running = False
+        host = self.host
+        host.held = None
+        for end in list(host.ends):
+            end.vanish(silently)
+        for ports in list(host.ports.values()):
+            for port in list(ports):
+                port.close()
+        for datagramPorts in list(host.datagramPorts.values()):
+            for datagramPort in list(datagramPorts):
+                datagramPort.close()
+
+    def run(self) -> NoReturn:
+        """
+        There is no loop of one reactor.
+
+        @raise RealityError: always.
+        """
+        raise RealityError("reactor.run()", place(), "run the network instead")
+
+    def iterate(self, delay: float = 0.0) -> NoReturn:
+        """
+        There is no loop of one reactor.
+
+        @raise RealityError: always.
+        """
+        raise RealityError("reactor.iterate()", place(), "run the network instead")
+
+    def fireSystemEvent(self, eventType: str) -> None:
+        """
+        See L{IReactorCore.fireSystemEvent<twisted.internet.interfaces.IReactorCore.fireSystemEvent>}.
+        """
+        event = self._events.get(eventType)
+        if event is not None:
+            event.fireEvent()
+
+    def addSystemEventTrigger(
+        self, phase: str, eventType: str, callable: Callable[..., Any], *args: object, **kwargs: object
+    ) -> Any:
+        """
+        See L{IReactorCore.addSystemEventTrigger<twisted.internet.interfaces.IReactorCore.addSystemEventTrigger>}.
+        """
+        event = self._events.setdefault(eventType, _ThreePhaseEvent())
+        return eventType, event.addTrigger(phase, callable, *args, **kwargs)
+
+    def removeSystemEventTrigger(self, triggerID: Any) -> None:
+        """
+        See L{IReactorCore.removeSystemEventTrigger<twisted.internet.interfaces.IReactorCore.removeSystemEventTrigger>}.
+        """
+        eventType, handle = triggerID
+        self._events[eventType].removeTrigger(handle)
+
+    def callWhenRunning(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> Any:
+        """
+        See L{IReactorCore.callWhenRunning<twisted.internet.interfaces.IReactorCore.callWhenRunning>}.
+        """
+        if self.running:
+            callable(*args, **kwargs)
+            return None
+        return self.addSystemEventTrigger("after", "startup", callable, *args, **kwargs)
+
+    def resolve(self, name: str, timeout: Sequence[int] = (1, 3, 11, 45)) -> Deferred[str]:
+        """
+        See L{IReactorCore.resolve<twisted.internet.interfaces.IReactorCore.resolve>}; it takes no time.
+        """
+        if not name:
+            return succeed("0.0.0.0")
+        if isIPAddress(name):
+            return succeed(name)
+        addresses = self.network.lookUp(name)
+        if not addresses:
+            return fail(error.DNSLookupError(f"no results for hostname lookup: {name}"))
+        return succeed(addresses[0])
+
+    # IReactorTCP, IReactorSSL
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> IListeningPort:
+        """
+        See L{IReactorTCP.listenTCP<twisted.internet.interfaces.IReactorTCP.listenTCP>}.
+        """
+        listening = Port(self, port, factory, backlog, interface)
+        listening.startListening()
+        return listening
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: ClientFactory[Any],
+        timeout: float | None = 30.0,
+        bindAddress: tuple[str, int] | None = None,
+    ) -> Connector:
+        """
+        See L{IReactorTCP.connectTCP<twisted.internet.interfaces.IReactorTCP.connectTCP>}.
+        """
+        connector = Connector(self, host, port, factory, timeout, bindAddress)
+        connector.connect()
+        return connector
+
+    def listenSSL(
+        self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        """
+        See L{IReactorSSL.listenSSL<twisted.internet.interfaces.IReactorSSL.listenSSL>}.
+        """
+        secured = TLSMemoryBIOFactory(contextFactory, False, factory, self)
+        return self.listenTCP(port, secured, backlog, interface)
+
+    def connectSSL(
+        self,
+        host: str,
+        port: int,
+        factory: ClientFactory[Any],
+        contextFactory: Any,
+        timeout: float | None = 30.0,
+        bindAddress: tuple[str, int] | None = None,
+    ) -> Connector:
+        """
+        See L{IReactorSSL.connectSSL<twisted.internet.interfaces.IReactorSSL.connectSSL>}.
+        """
+        secured = TLSMemoryBIOFactory(contextFactory, True, factory, self)
+        return self.connectTCP(host, port, secured, timeout, bindAddress)
+
+    # IReactorUDP
+
+    def listenUDP(
+        self, port: int, protocol: DatagramProtocol, interface: str = "", maxPacketSize: int = 8192
+    ) -> IListeningPort:
+        """
+        See L{IReactorUDP.listenUDP<twisted.internet.interfaces.IReactorUDP.listenUDP>}.
+        """
+        listening = DatagramPort(self, port, protocol, interface, maxPacketSize)
+        listening.startListening()
+        return listening
+
+    # IReactorPluggableNameResolver
+
+    @property
+    def nameResolver(self) -> IHostnameResolver:
+        """
+        Who finds addresses for names.
+        """
+        if self._resolver is None:
+            self._resolver = NameResolver(self.network)
+        return self._resolver
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        """
+        See
+        L{IReactorPluggableNameResolver.installNameResolver
+        <twisted.internet.interfaces.IReactorPluggableNameResolver.installNameResolver>}.
+        """
+        previous, self._resolver = self.nameResolver, resolver
+        return previous
+
+    # What a simulated process cannot do.
+
+    def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> NoReturn:
+        """
+        There are no threads.
+
+        @raise RealityError: always.
+        """
+        self._tellOff("reactor.callFromThread()")
+
+    def callInThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> NoReturn:
+        """
+        There are no threads.
+
+        @raise RealityError: always.
+        """
+        self._tellOff("reactor.callInThread()")
+
+    def getThreadPool(self) -> NoReturn:
+        """
+        There are no threads.
+
+        @raise RealityError: always.
+        """
+        self._tellOff("reactor.getThreadPool()")
+
+    def spawnProcess(self, *args: object, **kwargs: object) -> NoReturn:
+        """
+        There are no other processes on a simulated host.
+
+        @raise RealityError: always.
+        """
+        self._tellOff("reactor.spawnProcess()")
+
+    def _tellOff(self, what: str) -> NoReturn:
+        raise self.network.guard.report(what)
+
+    def __repr__(self) -> str:
+        """
+        Name the host.
+        """
+        return f"<SimulatedReactor of {self.host.address}>"
+
+
+@implementer(IHostResolution)
+class _Resolution:
+    """
+    A question for addresses, answered already.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        """
+        Nothing is left to be cancelled.
+        """
+
+
+@implementer(IHostnameResolver)
+class NameResolver:
+    """
+    The name service of a network: knows addresses as they are, and the names of L{SimulatedNetwork.names
+    <p2p.simulation.network.SimulatedNetwork.names>}. It takes no time.
+    """
+
+    def __init__(self, network: SimulatedNetwork) -> None:
+        self._network = network
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Sequence[type[IAddress]] | None = None,
+        transportSemantics: str = "TCP",
+    ) -> IHostResolution:
+        """
+        See L{IHostnameResolver.resolveHostName<twisted.internet.interfaces.IHostnameResolver.resolveHostName>}.
+        """
+        resolution = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+        literal = isIPAddress(hostName) or isIPv6Address(hostName)
+        for address in [hostName] if literal else self._network.lookUp(hostName):
+            found = addressOf(transportSemantics, (address, portNumber))
+            if addressTypes is None or isinstance(found, tuple(addressTypes)):
+                resolutionReceiver.addressResolved(found)
+        resolutionReceiver.resolutionComplete()
+        return resolution

@@ -1,0 +1,89 @@
+"""
+What happened, as one number or as a list.
+
+The digest is made of every segment and datagram that arrived anywhere: when, at which end, and which bytes. It is
+hashed in blocks as the wheel turns. Everything else that happens shows in these sooner or later. Ciphers are left out,
+because TLS makes them anew in each run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from functools import partial
+
+from attrs import frozen
+
+from p2p.simulation.clock import Event, Timer
+from p2p.simulation.stream import Ciphertext, Stream
+
+
+@frozen
+class Happening:
+    """
+    One event of a trace.
+
+    @ivar time: Virtual seconds.
+    @ivar what: C{"data"}, C{"timer"} or C{"event"} (something between kernels, like the end of a stream).
+    @ivar who: Whom it happened to: an end of a connection, a host, or the name of a function.
+    @ivar size: How many bytes, if data.
+    """
+
+    time: float
+    what: str
+    who: str
+    size: int
+
+
+class Trace:
+    """
+    Takes down what happens on a network.
+
+    @ivar happenings: The events so far, if they are kept.
+    @ivar deliveries: How many segments and datagrams have arrived, and C{events} how many events there were in all.
+    """
+
+    __slots__ = ("_hash", "deliveries", "events", "happenings")
+
+    def __init__(self, keep: bool) -> None:
+        self._hash = hashlib.sha256()
+        self.happenings: list[Happening] | None = [] if keep else None
+        self.deliveries = 0
+        self.events = 0
+
+    def record(self, events: list[Event]) -> None:
+        """
+        Take down a block of events that have happened.
+        """
+        arrived = [data for _, _, _, data in events if data is not None and data.__class__ is not Ciphertext]
+        # When and where in one number: a product changes if either does, or if two of them change places.
+        places = array("d", [when * target.serial for when, _, target, data in events if data is not None])
+        if sys.byteorder == "big":
+            places.byteswap()
+        self.events += len(events)
+        if places:
+            self.deliveries += len(places)
+            self._hash.update(places)
+            self._hash.update(b"".join(arrived))
+        if self.happenings is not None:
+            self.happenings.extend(_happening(event) for event in events)
+
+    def digest(self) -> str:
+        """
+        The digest of all that has happened, in hexadecimal.
+        """
+        return self._hash.hexdigest()
+
+
+def _happening(event: Event) -> Happening:
+    when, _, target, data = event
+    if data is not None:
+        who = target.connection.peer if isinstance(target, Stream) else target
+        return Happening(when, "data", repr(who), len(data))
+    if type(target) is Timer:
+        return Happening(when, "timer", target.reactor.host.address, 0)
+    while isinstance(target, partial):
+        target = target.func
+    who = getattr(target, "__qualname__", type(target).__name__)
+    return Happening(when, "event", who.removesuffix(".<locals>.<lambda>"), 0)

@@ -1,0 +1,229 @@
+"""
+Datagrams: each takes its own time, may be lost or overtaken, and nobody says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from twisted.internet import error
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IListeningPort, IUDPTransport
+from twisted.internet.protocol import DatagramProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from p2p.simulation.host import ANY, collides
+from p2p.simulation.tcp import Where, addressOf
+
+if TYPE_CHECKING:
+    from p2p.simulation.reactor import SimulatedReactor
+
+MAXIMUM_SIZE = 65507
+"""The most bytes in one datagram."""
+
+MAXIMUM_HELD = 1000
+"""How many datagrams the kernel keeps for all of a stopped process; the rest is lost."""
+
+
+@implementer(IListeningPort, IUDPTransport)
+class DatagramPort:
+    """
+    A UDP port, as C{listenUDP} returns it and a C{DatagramProtocol} has it for its transport.
+
+    @ivar interface: The address it is bound to.
+    """
+
+    def __init__(
+        self, reactor: SimulatedReactor, port: int, protocol: DatagramProtocol, interface: str, maxPacketSize: int
+    ) -> None:
+        if interface and not (isIPAddress(interface) or isIPv6Address(interface)):
+            raise error.InvalidAddressError(interface, "not an IPv4 or IPv6 address.")
+        self.reactor = reactor
+        self.port = port
+        self.protocol = protocol
+        self.interface = interface or reactor.host.anyAddress()
+        self.maxPacketSize = maxPacketSize
+        self.listening = False
+        self._remote: Where | None = None
+        self._broadcast = False
+
+    def startListening(self) -> None:
+        """
+        Bind the address and begin to take datagrams.
+
+        @raise error.CannotListenError: if the address is taken, or is not one of this host.
+        """
+        host = self.reactor.host
+        if not host.owns(self.interface):
+            raise error.CannotListenError(self.interface, self.port, OSError("Cannot assign requested address"))
+        if self.port == 0:
+            self.port = host.ephemeralPort()
+        others = host.datagramPorts.setdefault(self.port, [])
+        if any(collides(self.interface, other.interface) for other in others):
+            raise error.CannotListenError(self.interface, self.port, OSError("Address already in use"))
+        others.append(self)
+        self.listening = True
+        self.protocol.makeConnection(self)
+
+    def stopListening(self) -> Deferred[None] | None:
+        """
+        Take no more datagrams, from the reactor's next turn on.
+        """
+        if not self.listening:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred()
+
+        def stop() -> None:
+            if self.listening:
+                self.close()
+                self.protocol.doStop()
+            stopped.callback(None)
+
+        self.reactor.callLater(0, stop)
+        return stopped
+
+    loseConnection = stopListening
+
+    def close(self) -> None:
+        """
+        Give the address back.
+        """
+        if self.listening:
+            self.listening = False
+            others = self.reactor.host.datagramPorts[self.port]
+            others.remove(self)
+            if not others:
+                del self.reactor.host.datagramPorts[self.port]
+
+    def connect(self, host: str, port: int) -> None:
+        """
+        See L{IUDPTransport.connect<twisted.internet.interfaces.IUDPTransport.connect>}.
+        """
+        if self._remote is not None:
+            raise RuntimeError("already connected, reconnecting is not currently supported")
+        if not (isIPAddress(host) or isIPv6Address(host)):
+            raise error.InvalidAddressError(host, "not an IPv4 or IPv6 address.")
+        self._remote = (host, port)
+
+    def write(self, packet: bytes, addr: tuple[str, int] | None = None) -> None:
+        """
+        Send a datagram.
+
+        @raise error.MessageLengthError: if it is longer than 65507 bytes.
+        @raise error.InvalidAddressError: if C{addr} holds a name instead of an address.
+        """
+        if addr is None:
+            addr = self._remote
+        assert addr is not None, "an unconnected port has to be told where to send"
+        assert self._remote in (None, addr), "a connected port sends to one address only"
+        if not (isIPAddress(addr[0]) or isIPv6Address(addr[0])):
+            raise error.InvalidAddressError(addr[0], "write() only accepts IP addresses, not hostnames")
+        if len(packet) > MAXIMUM_SIZE:
+            raise error.MessageLengthError("message too long")
+        if not self.listening:
+            return
+        host = self.reactor.host
+        source = host.sourceFor(addr[0]) if self.interface in ANY else self.interface
+        datagram = _Datagram(self, (source, self.port), addr, bytes(packet))
+        self.reactor.network.faults.send(source, addr[0], len(packet), datagram.arrive)
+
+    def writeSequence(self, seq: Iterable[bytes], addr: tuple[str, int] | None = None) -> None:
+        """
+        Send a datagram that is given in pieces.
+        """
+        self.write(b"".join(seq), addr)
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """
+        The address it is bound to.
+        """
+        return addressOf("UDP", (self.interface, self.port))
+
+    def setBroadcastAllowed(self, enabled: bool) -> None:
+        """
+        Note a wish; nothing is ever broadcast.
+        """
+        self._broadcast = bool(enabled)
+
+    def getBroadcastAllowed(self) -> bool:
+        """
+        Whether broadcasting was asked for.
+        """
+        return self._broadcast
+
+    def received(self, data: bytes, source: Where) -> None:
+        """
+        Hand a datagram to the protocol.
+        """
+        if self.listening and self._remote in (None, source):
+            try:
+                self.protocol.datagramReceived(data[: self.maxPacketSize], source)
+            except Exception:
+                self.reactor.log.failure("Unhandled error in {protocol}", Failure(), protocol=self.protocol)
+
+    def refused(self) -> None:
+        """
+        The address this port is connected to takes no datagrams.
+        """
+        if self.listening and self._remote is not None:
+            try:
+                self.protocol.connectionRefused()
+            except Exception:
+                self.reactor.log.failure("Unhandled error in {protocol}", Failure(), protocol=self.protocol)
+
+
+class _Datagram:
+    """
+    A datagram under way.
+    """
+
+    __slots__ = ("_data", "_from", "_port", "_source", "_to", "serial")
+
+    def __init__(self, port: DatagramPort, source: Where, destination: Where, data: bytes) -> None:
+        self._from = port
+        self._source = source
+        self._to = destination
+        self._data = data
+        self._port: DatagramPort | None = None
+        self.serial = source[1] * 65536 + destination[1]
+
+    def arrive(self) -> None:
+        """
+        Reach the other kernel: an event of its own follows, which carries the data.
+        """
+        network = self._from.reactor.network
+        host = network.hostAt(self._to[0], self._from.reactor.host)
+        if host is None or not host.up:
+            return
+        self._port = host.datagramListener(*self._to)
+        if self._port is None:
+            here = self._from.reactor.host
+            network.faults.send(self._to[0], self._source[0], 0, lambda: here.tell(self._from.refused))
+        elif host.held is None:
+            network.clock.at(network.clock.now, self, self._data)
+        elif len(host.held) < MAXIMUM_HELD:
+            host.held.append(lambda: self.dataReceived(self._data))
+
+    @property
+    def reader(self) -> _Datagram:
+        """
+        Who takes the data.
+        """
+        return self
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Hand the datagram to the port it was for.
+        """
+        if self._port is not None:
+            self._port.received(data, self._source)
+
+    def failed(self, failure: Failure) -> None:
+        """
+        Log what no protocol has caught.
+        """
+        self._from.reactor.log.failure("Unhandled error in a datagram port", failure)
