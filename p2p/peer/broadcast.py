@@ -118,10 +118,11 @@ class Flood:
             self._identity = identity
             self._sequence = 0
         self._sequence += 1
-        message = Message(identity, self._sequence, 1, payload)
+        # It has crossed no link here, and one when it arrives at a neighbour, now or later.
+        message = Message(identity, self._sequence, 0, payload)
         self._origin(identity, now).see(self._sequence, self._maxGap)
         self._keep(message, now)
-        self._outlet.send(self._neighbours, message)
+        self._outlet.send(self._neighbours, Message(identity, self._sequence, 1, payload))
         self._outlet.deliver(message, None, now)
         return message
 

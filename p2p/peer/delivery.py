@@ -47,4 +47,4 @@ class Delivery:
     @property
     def hops(self) -> int:
         """Links it crossed; 0 for the node's own."""
-        return self.message.hops if self.sender is not None else 0
+        return self.message.hops
