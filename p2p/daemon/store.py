@@ -65,7 +65,7 @@ class _State(msgspec.Struct):
     """A peer's file."""
 
     id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
-    incarnation: Annotated[int, msgspec.Meta(ge=0, le=2**64 - 1)]
+    incarnation: Annotated[int, msgspec.Meta(ge=0)]
     known: list[_Known]
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 import os
 import re
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import attrs
-from twisted.internet.interfaces import IStreamServerEndpoint
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IStreamServerEndpoint
 
 LOCAL_NAMES = frozenset(["localhost", "127.0.0.1", "::1"])
 """The host names under which a browser on this machine, but no page's own server, is reached."""
@@ -64,7 +67,7 @@ class Where:
 
         @raise BadEndpoint: it is none.
         """
-        kind, *rest = _split(text)
+        kind, *rest = splitEndpoint(text)
         named = dict(part.split("=", 1) for part in rest if "=" in part)
         plain = [part for part in rest if "=" not in part]
         try:
@@ -106,7 +109,7 @@ class Where:
         return endpoint
 
 
-def _split(text: str) -> list[str]:
+def splitEndpoint(text: str) -> list[str]:
     """An endpoint string's parts; a backslash takes the next character literally."""
     return [re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"(?:^|(?<=:))((?:\\.|[^:\\])*)(?:$|:)", text)]
 

@@ -1,0 +1,69 @@
+"""
+The C{p2p} command.
+
+What goes wrong is one line on stderr: exit status 1 if it could not be done,
+2 if it was asked for in the wrong way.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from p2p import __version__
+
+COMMANDS = {
+    "demo": "p2p.commands.demo",
+    "status": "p2p.commands.talk",
+    "peers": "p2p.commands.talk",
+    "publish": "p2p.commands.talk",
+    "watch": "p2p.commands.talk",
+}
+"""Where each subcommand is: a module, which has it under its own name.  It is imported when it is used."""
+
+
+class Commands(click.Group):
+    """Subcommands that are imported when they are used, in the order in which a newcomer meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One of them."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="p2p")
+def cli() -> None:
+    """
+    A peer-to-peer network: try it, and talk to its daemons.
+
+    The daemons themselves are started with twistd: twistd -n p2pseed, twistd -n p2ppeer --port 6001.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """
+    Run C{p2p}.
+
+    @raise SystemExit: always.
+    """
+    try:
+        status = cli.main(arguments, prog_name="p2p", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        line = " ".join(error.format_message().split())
+        hint = " (see p2p --help)" if isinstance(error, click.UsageError) and len(line) < 60 else ""
+        print(f"p2p: {line}{hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)

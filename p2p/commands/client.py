@@ -1,0 +1,217 @@
+"""
+Talking to a daemon's HTTP interface, without a reactor: over its UNIX socket or over TCP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import wraps
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import click
+
+from p2p.daemon.where import splitEndpoint
+
+TIMEOUT = 15.0
+"""Seconds that an answer may take."""
+
+SOCKET = re.compile(r"(peer|seed)-(\d+)\.sock")
+"""The sockets of daemons, as they name them."""
+
+
+class Failed(click.ClickException):
+    """What was asked for could not be done; one line, exit status 1."""
+
+    exit_code = 1
+
+
+class _UnixConnection(HTTPConnection):
+    """A connection to a UNIX socket."""
+
+    def __init__(self, path: str, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the path."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Daemon:
+    """
+    A daemon's HTTP interface.
+
+    @ivar name: what to call it in a message.
+    @param path: its UNIX socket; or C{host} and C{port} over TCP.
+    """
+
+    def __init__(
+        self, name: str, *, path: str = "", host: str = "", port: int = 0, token: str | None = None
+    ) -> None:
+        self.name = name
+        self._path = path
+        self._host = host
+        self._port = port
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def get(self, resource: str) -> Any:
+        """
+        What C{GET} answers.
+
+        @raise Failed: it does not.
+        """
+        with self._ask("GET", resource) as response:
+            return _json(response)
+
+    def post(self, resource: str, body: bytes) -> Any:
+        """
+        What C{POST} answers.
+
+        @raise Failed: it does not.
+        """
+        with self._ask("POST", resource, body) as response:
+            return _json(response)
+
+    def events(self, types: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
+        """What happens, of these types or of all, until the daemon ends."""
+        query = "?type=" + quote(",".join(types)) if types else ""
+        with self._ask("GET", f"/events{query}", timeout=None) as response:
+            for line in response:
+                if line.startswith(b"data: "):
+                    yield json.loads(line[6:])
+
+    @contextmanager
+    def _ask(
+        self, method: str, resource: str, body: bytes | None = None, timeout: float | None = TIMEOUT
+    ) -> Iterator[HTTPResponse]:
+        """
+        A request's answer, if it is a good one.
+
+        @raise Failed: it is not, or there is none.
+        """
+        connection: HTTPConnection
+        if self._path:
+            connection = _UnixConnection(self._path, timeout)
+        else:
+            connection = HTTPConnection(self._host, self._port, timeout=timeout)
+        with closing(connection):
+            try:
+                try:
+                    connection.request(method, resource, body, self._headers)
+                except (BrokenPipeError, ConnectionResetError):
+                    # It has refused before it took the whole body: the answer says why.
+                    if connection.sock is None:
+                        raise
+                response = connection.getresponse()
+                if response.status >= 300:
+                    raise Failed(f"{self.name}: {_error(response)}")
+                yield response
+            except (ConnectionRefusedError, FileNotFoundError):
+                raise Failed(f"{self.name}: nobody listens there; has the daemon ended?") from None
+            except TimeoutError:
+                raise Failed(f"{self.name}: no answer within {TIMEOUT:.0f} seconds") from None
+            except BrokenPipeError:
+                raise
+            except (OSError, HTTPException) as error:
+                raise Failed(f"{self.name}: {str(error) or type(error).__name__}") from None
+
+
+def _json(response: HTTPResponse) -> Any:
+    try:
+        return json.loads(response.read())
+    except ValueError:
+        raise Failed("the answer is not JSON; is this a p2p daemon?") from None
+
+
+def _error(response: HTTPResponse) -> str:
+    try:
+        return str(json.loads(response.read(65536))["error"])
+    except (ValueError, KeyError, TypeError, OSError, HTTPException):
+        return f"HTTP status {response.status}"
+
+
+def findDaemon(port: int | None, directory: str, http: str | None, token: str | None) -> Daemon:
+    """
+    The daemon that the options name.
+
+    @raise click.ClickException: they name none, or several.
+    """
+    if http is not None:
+        return _daemonAt(http, token)
+    try:
+        names = sorted(name for name in os.listdir(directory) if SOCKET.fullmatch(name))
+    except OSError as error:
+        raise Failed(f"--log-dir {directory}: {error.strerror}") from None
+    if port is not None:
+        names = [name for name in names if name in (f"peer-{port}.sock", f"seed-{port}.sock")]
+        if not names:
+            raise Failed(f"no daemon with port {port} runs in {directory!r} (--log-dir says where its log is)")
+    elif not names:
+        raise Failed(f"no daemon runs in {directory!r} (--log-dir says where its log is)")
+    elif len(names) > 1:
+        ports = ", ".join(f"{match[2]} ({match[1]})" for match in map(SOCKET.fullmatch, names) if match)
+        raise click.UsageError(f"say with --port which daemon is meant: {ports}")
+    return Daemon(names[0].removesuffix(".sock"), path=os.path.join(directory, names[0]), token=token)
+
+
+def _daemonAt(text: str, token: str | None) -> Daemon:
+    """
+    The daemon at C{http://HOST:PORT}, C{unix:PATH}, or a TCP endpoint string of server or client.
+    """
+    if text.startswith("http://"):
+        try:
+            url = urlsplit(text)
+            host, port = url.hostname, url.port or 80
+        except ValueError:
+            host, port = None, 0
+        if host:
+            return Daemon(text, host=host, port=port, token=token)
+    kind, *rest = splitEndpoint(text)
+    named = dict(part.split("=", 1) for part in rest if "=" in part)
+    plain = [part for part in rest if "=" not in part]
+    if kind == "unix" and (plain or "address" in named):
+        return Daemon(text, path=named.get("address") or plain[0], token=token)
+    if kind in ("tcp", "tcp6"):
+        port_ = named.get("port") or (plain[-1] if plain else "")
+        host = named.get("host") or named.get("interface") or (plain[0] if len(plain) > 1 else "127.0.0.1")
+        if port_.isascii() and port_.isdigit() and 0 < int(port_) < 65536:
+            return Daemon(text, host=host, port=int(port_), token=token)
+    raise click.UsageError(f"--http: {text!r} is none of http://HOST:PORT, unix:PATH, tcp:HOST:PORT")
+
+
+def ofDaemon(command: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    Give a command the options that name a daemon, and the L{Daemon} as its argument C{daemon}.
+    """
+
+    @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="Port of the daemon, peer or seed.")
+    @click.option(
+        "--log-dir", default=".", show_default=True, metavar="DIR", help="Where its log file and socket are."
+    )
+    @click.option(
+        "--http", metavar="WHERE", help="Its HTTP interface instead: http://HOST:PORT, unix:PATH or tcp:HOST:PORT."
+    )
+    @click.option("--token-file", metavar="FILE", help="File that holds the token it asks for.")
+    @wraps(command)
+    def wrapped(port: int | None, log_dir: str, http: str | None, token_file: str | None, **others: Any) -> Any:
+        token = None
+        if token_file is not None:
+            try:
+                with open(token_file, encoding="ascii") as file:
+                    token = file.read().strip()
+            except OSError as error:
+                raise Failed(f"--token-file {token_file}: {error.strerror}") from None
+            except UnicodeDecodeError:
+                raise Failed(f"--token-file {token_file}: holds no token") from None
+        return command(daemon=findDaemon(port, log_dir, http, token), **others)
+
+    return wrapped

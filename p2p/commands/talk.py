@@ -1,0 +1,152 @@
+"""
+C{p2p status}, C{peers}, C{publish} and C{watch}: talking to a daemon that runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import IO, Any
+
+import click
+
+from p2p.commands.client import Daemon, Failed, ofDaemon
+from p2p.commands.text import clock, columns, duration, harmless
+
+asJson = click.option("--json", "asJson", is_flag=True, help="Print JSON, for programs.")
+
+
+@click.command()
+@ofDaemon
+@asJson
+def status(daemon: Daemon, asJson: bool) -> None:
+    """Who a daemon is and what it has counted."""
+    answer = daemon.get("/status")
+    if asJson:
+        click.echo(json.dumps(answer))
+        return
+    rows: list[tuple[str, Any]] = [
+        (name, answer.get(name, "")) for name in ("role", "address", "network", "id", "incarnation")
+    ]
+    rows.append(("uptime", duration(answer.get("uptime", 0.0))))
+    for seed, connected in answer.get("seeds", {}).items():
+        rows.append(("seed", f"{seed} {'connected' if connected else 'not reached'}"))
+    click.echo(columns(rows))
+    for title in ("gauges", "counters"):
+        values = sorted(answer.get(title, {}).items())
+        if values:
+            click.echo(f"{title}:")
+            click.echo(columns([(name, _number(value)) for name, value in values], "  ", right=[1]))
+
+
+@click.command()
+@ofDaemon
+@asJson
+def peers(daemon: Daemon, asJson: bool) -> None:
+    """Whom a peer is linked to; of a seed, who is active."""
+    answer = daemon.get("/peers")
+    if asJson:
+        click.echo(json.dumps(answer))
+        return
+    now = time.time()
+    if "neighbours" in answer:
+        rows: list[tuple[Any, ...]] = [("ADDRESS", "ID", "DIALLED BY", "STATE", "ROUND TRIP", "SINCE")]
+        for entry in answer["neighbours"]:
+            rows.append(
+                (
+                    entry["address"],
+                    entry["id"],
+                    "this peer" if entry["direction"] == "out" else "the other",
+                    entry["state"],
+                    duration(entry["rtt"]) if entry["rtt"] is not None else "",
+                    duration(max(0.0, now - entry["since"])),
+                )
+            )
+        click.echo(columns(rows, right=[4]))
+        click.echo(f"{len(rows) - 1} neighbours, {answer['known']} other addresses known")
+    else:
+        rows = [("ADDRESS", "ID", "ON THE LIST FOR", "LAST SEEN BEFORE", "CAN BE DIALLED")]
+        for entry in answer["peers"]:
+            reachable = {True: "yes", False: "no", None: "not tried"}[entry.get("reachable")]
+            rows.append(
+                (
+                    entry["address"],
+                    entry["id"],
+                    duration(max(0.0, now - entry["since"])),
+                    duration(max(0.0, now - entry["lastSeen"])),
+                    reachable,
+                )
+            )
+        click.echo(columns(rows))
+        click.echo(f"{len(rows) - 1} active peers")
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--file", "file", type=click.File("rb"), metavar="FILE", help="Take the payload from a file.")
+@ofDaemon
+@asJson
+def publish(daemon: Daemon, text: str | None, file: IO[bytes] | None, asJson: bool) -> None:
+    """
+    Send TEXT to the whole network, and print the message's id.
+
+    A TEXT of - stands for what comes on standard input, byte by byte.
+    """
+    if (text is None) == (file is None):
+        raise click.UsageError("give either a TEXT (- for standard input) or a --file")
+    if file is not None:
+        payload = file.read()
+    elif text == "-":
+        payload = sys.stdin.buffer.read()
+    else:
+        assert text is not None
+        payload = text.encode("utf-8", "surrogateescape")
+    answer = daemon.post("/messages", payload)
+    click.echo(json.dumps(answer) if asJson else answer["id"])
+
+
+@click.command()
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="Only events of this type; may be repeated.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
+@ofDaemon
+@asJson
+def watch(daemon: Daemon, types: tuple[str, ...], count: int | None, asJson: bool) -> None:
+    """What happens at a daemon, one line each, until interrupted."""
+    left = count
+    try:
+        for event in daemon.events(types):
+            print(json.dumps(event) if asJson else eventLine(event), flush=True)
+            if left is not None:
+                left -= 1
+                if not left:
+                    return
+    except KeyboardInterrupt:
+        return
+    except BrokenPipeError:
+        # Whoever read has seen enough.  What is still in Python's buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    raise Failed(f"{daemon.name}: the daemon has gone")
+
+
+def eventLine(event: dict[str, Any]) -> str:
+    """An event as a line for people."""
+    head = f"{clock(event['time'])}  {harmless(event['type']):<13}"
+    if event["type"] == "delivered":
+        size = "" if "payload" in event else " (base64)"
+        text = event["payload"] if "payload" in event else event.get("payloadBase64", "")
+        sender = event.get("from") or "itself"
+        hops = event["hops"]
+        return f"{head} {event['id']} from {sender}, {hops} hop{'s' * (hops != 1)}{size}: {harmless(text, 60)}"
+    rest = " ".join(
+        f"{name}={harmless(value if isinstance(value, str) else json.dumps(value))}"
+        for name, value in event.items()
+        if name not in ("type", "time") and value not in ("", None)
+    )
+    return f"{head} {rest}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)
