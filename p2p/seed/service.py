@@ -127,6 +127,7 @@ class SeedFactory(LinkFactory):
             link.close(reasons.ROLE, "this is a seed: register, or probe")
         else:
             self.welcome(link, hello, self._handlers, OVERHEAD)
+            self._log.info("{peer} connected from {where}", peer=identityText(hello.contact.identity), where=link.where)
 
     def _register(self, message: Register, link: SeedProtocol, now: float) -> None:
         """A peer is active, or still is."""
