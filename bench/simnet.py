@@ -17,7 +17,7 @@ import resource
 import time
 from typing import Any
 
-from twisted.internet.protocol import ClientFactory, Factory, Protocol
+from twisted.internet.protocol import ClientFactory, Protocol
 
 from p2p.simulation.latency import uniform
 from p2p.simulation.network import SimulatedNetwork

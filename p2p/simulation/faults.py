@@ -13,7 +13,7 @@ object, and take the short way through L{p2p.simulation.tcp}.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import define, field
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from p2p.simulation.network import SimulatedNetwork
     from p2p.simulation.reactor import SimulatedReactor
 
-Hosts = "str | SimulatedReactor | Iterable[str | SimulatedReactor] | None"
+    Hosts: TypeAlias = str | SimulatedReactor | Iterable[str | SimulatedReactor] | None
 
 
 class Path:
@@ -118,7 +118,7 @@ class Faults:
         self._everywhere = Rule(None, None, loss=_share(loss), bandwidth=_positive(bandwidth))
         self._loopback = Path(lambda: 0.00002)
         self._default: Path | None = None
-        if not callable(network.latency):
+        if not callable(network.latency) and not loss and bandwidth is None:
             self._default = Path(self._drawing(network.latency, 1.0))
 
     # Between hosts.
@@ -142,7 +142,13 @@ class Faults:
         return self._between(one, other, oneWay, duration, held=True)
 
     def lose(
-        self, share: float, one: Hosts = None, other: Hosts = None, *, oneWay: bool = False, duration: float | None = None
+        self,
+        share: float,
+        one: Hosts = None,
+        other: Hosts = None,
+        *,
+        oneWay: bool = False,
+        duration: float | None = None,
     ) -> Fault:
         """
         Lose a share of all packets, 0 to 1. TCP sends them again, later; datagrams are gone.
@@ -150,7 +156,13 @@ class Faults:
         return self._between(one, other, oneWay, duration, loss=_share(share))
 
     def slow(
-        self, factor: float, one: Hosts = None, other: Hosts = None, *, oneWay: bool = False, duration: float | None = None
+        self,
+        factor: float,
+        one: Hosts = None,
+        other: Hosts = None,
+        *,
+        oneWay: bool = False,
+        duration: float | None = None,
     ) -> Fault:
         """
         Multiply the latency.
@@ -255,13 +267,13 @@ class Faults:
         path = self._paths.get((source, destination))
         if path is not None:
             return path
-        default = self._default
-        if default is not None and default.plain:
-            rules = self._rules
-            if not rules or not any(rule.covers(source, destination) for rule in rules):
-                if self._isUp(source) and self._isUp(destination) and self._everywhere.loss == 0.0:
-                    if self._everywhere.bandwidth is None:
-                        return default
+        if (
+            self._default is not None
+            and not any(rule.covers(source, destination) for rule in self._rules)
+            and self._isUp(source)
+            and self._isUp(destination)
+        ):
+            return self._default
         path = self._paths[source, destination] = Path(lambda: 0.0)
         self._update(path, source, destination)
         return path

@@ -46,10 +46,11 @@ _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _SITE_PACKAGES = (sysconfig.get_path("purelib") + os.sep, sysconfig.get_path("platlib") + os.sep)
 
 _TIME = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
-_RANDOM = (
-    "betavariate choice choices expovariate gammavariate gauss getrandbits lognormvariate normalvariate paretovariate "
-    "randbytes randint random randrange sample shuffle triangular uniform vonmisesvariate weibullvariate seed"
-).split()
+_RANDOM = [
+    name
+    for name in random.__all__
+    if callable(getattr(random, name)) and not isinstance(getattr(random, name), type) and not name.endswith("state")
+]
 
 _FORBIDDEN: list[tuple[ModuleType, str]] = [
     *((time, name) for name in _TIME),
@@ -69,7 +70,13 @@ _FORBIDDEN: list[tuple[ModuleType, str]] = [
     (subprocess, "Popen"),
 ]
 
-_ALLOWED = ("twisted.python.", "twisted.logger.", "twisted.trial.", "twisted.internet.task", "twisted.internet._sslverify")
+_ALLOWED = (
+    "twisted.python.",
+    "twisted.logger.",
+    "twisted.trial.",
+    "twisted.internet.task",
+    "twisted.internet._sslverify",
+)
 """Modules that may look at the real world, by the beginning of their names."""
 
 _SEEDED = ("twisted.application._client_service", "twisted.internet.protocol")
@@ -259,6 +266,7 @@ class Guard:
 
 _ABSENT = object()
 _REACTOR = (
-    "addReader addSystemEventTrigger addWriter callFromThread callInThread callLater callWhenRunning connectSSL connectTCP "
-    "connectUNIX getThreadPool iterate listenSSL listenTCP listenUDP listenUNIX resolve run seconds spawnProcess stop"
-).split()
+    *("addReader", "addWriter", "addSystemEventTrigger", "callFromThread", "callInThread", "callLater"),
+    *("callWhenRunning", "connectSSL", "connectTCP", "connectUNIX", "getThreadPool", "iterate", "listenSSL"),
+    *("listenTCP", "listenUDP", "listenUNIX", "resolve", "run", "seconds", "spawnProcess", "stop"),
+)

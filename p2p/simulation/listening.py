@@ -216,7 +216,7 @@ class Attempt:
         """
         if not self.over:
             self.over = True
-            self._connector.connectionFailed(Failure(reason))  # type: ignore[arg-type]
+            self._connector.connectionFailed(Failure(reason))
 
     def loseConnection(self) -> None:
         """
@@ -336,5 +336,3 @@ class Attempt:
                 end.protocol = Protocol()
             log.failure("Unhandled error while connecting to {address}", failure, address=end.getPeer())
             end.lose(failure)
-
-

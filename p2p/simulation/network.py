@@ -37,6 +37,14 @@ from p2p.simulation.trace import Happening, Trace
 
 T = TypeVar("T")
 
+DEFAULT_LATENCY = uniform(0.010, 0.100)
+
+_GARBAGE_THRESHOLDS = (50_000, 20, 100)
+"""
+How seldom Python looks for cyclic garbage during a run: what waits on the wheel looks like garbage to be searched, and
+is not.
+"""
+
 
 class _Stopped(SimulationError):
     """
@@ -58,7 +66,7 @@ class SimulatedNetwork:
     def __init__(
         self,
         seed: int | str = 0,
-        latency: Latency | Callable[[str, str], Latency] = uniform(0.010, 0.100),
+        latency: Latency | Callable[[str, str], Latency] = DEFAULT_LATENCY,
         *,
         loss: float = 0.0,
         bandwidth: float | None = None,
@@ -190,6 +198,8 @@ class SimulatedNetwork:
         """
         if until < self.clock.now:
             raise ValueError(f"cannot run until {until}, it is {self.clock.now} already")
+        thresholds = gc.get_threshold()
+        gc.set_threshold(*_GARBAGE_THRESHOLDS)
         try:
             if self._guarded and not self.guard.active:
                 with self.guard:
@@ -198,6 +208,8 @@ class SimulatedNetwork:
                 self.clock.run(until)
         except _Stopped:
             pass
+        finally:
+            gc.set_threshold(*thresholds)
         self._checks.look()
 
     def stop(self) -> None:

@@ -106,9 +106,7 @@ class SimulatedReactor:
             when = max(when, (when // tick + 1.0) * tick)
         return when
 
-    def callLater(
-        self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object
-    ) -> IDelayedCall:
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object) -> IDelayedCall:
         """
         See L{IReactorTime.callLater<twisted.internet.interfaces.IReactorTime.callLater>}.
         """

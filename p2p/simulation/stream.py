@@ -133,9 +133,8 @@ class Stream:
         window = self.connection.reactor.network.window
         while self.size and self.inFlight < window:
             self._send(self._cut(min(SEGMENT_SIZE, window - self.inFlight)))
-        if not self.size:
-            if self.connection.wantsMore():
-                self.connection.soon()
+        if not self.size and self.connection.wantsMore():
+            self.connection.soon()
 
     def _cut(self, most: int) -> bytes:
         """
@@ -218,9 +217,7 @@ class Stream:
         """
         peer = self.connection.peer
         host = peer.reactor.host
-        if peer.disconnected or not host.up:
-            peer.dataReceived(data)
-        elif host.held is not None:
+        if peer.disconnected or not host.up or host.held is not None:
             peer.dataReceived(data)
         elif peer.inbox is not None:
             peer.unread += len(data)
@@ -324,4 +321,3 @@ class Stream:
         Say how full the window is.
         """
         return f"<Stream of {self.connection!r}: {self.inFlight} under way, {self.size} waiting>"
-

@@ -28,7 +28,6 @@ from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
     ILoggingContext,
-    IOpenSSLContextFactory,
     IProducer,
     IProtocol,
     IPushProducer,
@@ -721,7 +720,7 @@ class Connection:
         """
         self._keepAlive = bool(enabled)
 
-    def startTLS(self, contextFactory: IOpenSSLContextFactory, normal: bool = True) -> None:
+    def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
         """
         See L{ITLSTransport.startTLS<twisted.internet.interfaces.ITLSTransport.startTLS>}.
         """

@@ -12,6 +12,7 @@ import hashlib
 import sys
 from array import array
 from functools import partial
+from typing import Any
 
 from attrs import frozen
 
@@ -83,7 +84,8 @@ def _happening(event: Event) -> Happening:
         return Happening(when, "data", repr(who), len(data))
     if type(target) is Timer:
         return Happening(when, "timer", target.reactor.host.address, 0)
-    while isinstance(target, partial):
-        target = target.func
-    who = getattr(target, "__qualname__", type(target).__name__)
-    return Happening(when, "event", who.removesuffix(".<locals>.<lambda>"), 0)
+    called: Any = target
+    while isinstance(called, partial):
+        called = called.func
+    name: str = getattr(called, "__qualname__", type(called).__name__)
+    return Happening(when, "event", name.removesuffix(".<locals>.<lambda>"), 0)
