@@ -1,0 +1,3 @@
+"""
+The whole system from outside: real processes, sockets and signals, as a user would meet it.
+"""
