@@ -5,6 +5,7 @@ The package, installed as users install it, works in a directory of its own by t
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -26,17 +27,17 @@ class InstallationTests(TestCase):
 
     def install(self, *how: str) -> str:
         """Install the project into an environment: its Python."""
-        home = os.path.abspath(self.mktemp())
+        home: str = os.path.abspath(self.mktemp())
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
         python = os.path.join(home, "bin", "python")
         purelib = subprocess.check_output(
             [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
         ).strip()
         Path(purelib, "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        found = subprocess.run(
+        absent = subprocess.run(
             [python, "-c", "import p2p"], cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        self.assertIn("ModuleNotFoundError", found.stdout)
+        self.assertIn("ModuleNotFoundError", absent.stdout)
         source = how[-1]
         subprocess.run(
             [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet",
@@ -47,7 +48,7 @@ class InstallationTests(TestCase):
 
     def copy(self) -> str:
         """The project's files as git has them: an installation may leave things in its source."""
-        source = os.path.abspath(self.mktemp())
+        source: str = os.path.abspath(self.mktemp())
         files = subprocess.check_output(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=PROJECT, text=True
         )
@@ -71,8 +72,9 @@ class InstallationTests(TestCase):
         self.addCleanup(peer.dispose)
         peer.ready()
         until(lambda: seed.active() == {f"127.0.0.1:{peer.port}"}, "the peer is registered")
-        self.assertEqual(0, peer.stop())
-        self.assertEqual(0, seed.stop())
+        # twistd shuts down in order, and then ends by the signal that it got.
+        self.assertEqual([-signal.SIGTERM] * 2, [peer.stop(), seed.stop()])
+        self.assertIn("said goodbye", seed.log)
         trial = subprocess.run(
             [python, "-m", "twisted.trial", "p2p.test.test_address"],
             cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -106,8 +108,9 @@ class SystemdTests(TestCase):
             copy.write_text(unit.read_text().replace("/opt/p2p/bin", binaries))
             try:
                 verified = subprocess.run(
-                    ["systemd-analyze", "verify", str(copy)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-                )
+                    ["systemd-analyze", "verify", str(copy)],
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                )  # fmt: skip
             except FileNotFoundError:
                 self.skipTest("there is no systemd-analyze on this machine")
             self.assertEqual((0, ""), (verified.returncode, verified.stdout))
