@@ -1,0 +1,85 @@
+"""
+The command line: C{python -m bench broadcast|detect|register}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+
+from bench import broadcast, detect, register
+from bench.daemons import BenchFailed
+from bench.output import Report, say
+
+Benchmark = Callable[..., Awaitable[Report]]
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that all benchmarks have."""
+    for option in (
+        click.option("--json", "asJson", is_flag=True, help="Print one JSON object instead of a table."),
+        click.option(
+            "--python", default=sys.executable, metavar="PATH", show_default="this one",
+            help="Interpreter that runs the daemons.",
+        ),
+        click.option("--repeat", default=1, type=click.IntRange(1), show_default=True, help="Repetitions."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def run(benchmark: Benchmark, asJson: bool, **options: Any) -> None:
+    """Run a benchmark to its end, and print what it found; SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        report = asyncio.run(benchmark(**options))
+    except BenchFailed as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(130)
+    report.show(asJson)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Measure real daemons on this machine."""
+
+
+@main.command("broadcast")
+@click.option("--peers", default=16, type=click.IntRange(2), show_default=True)
+@click.option("--rate", default=1000.0, type=click.FloatRange(0.1), show_default=True, help="Messages per second.")
+@click.option("--size", default=64, type=click.IntRange(32), show_default=True, help="Bytes of one payload.")
+@click.option("--seconds", default=10.0, type=click.FloatRange(0.1), show_default=True, help="How long to publish.")
+@click.option("--find", is_flag=True, help="Search the highest rate that is delivered everywhere in time.")
+@click.option("--option", "extra", multiple=True, metavar="--NAME=VALUE", help="An option for each peer daemon.")
+@common
+def broadcastCommand(asJson: bool, **options: Any) -> None:
+    """How fast, how surely and at which cost messages spread."""
+    run(broadcast.measure, asJson, **options)
+
+
+@main.command("detect")
+@click.option("--peers", default=16, type=click.IntRange(3), show_default=True)
+@click.option("--option", "extra", multiple=True, metavar="--NAME=VALUE", help="An option for each peer daemon.")
+@common
+def detectCommand(asJson: bool, **options: Any) -> None:
+    """How soon a killed and a frozen daemon are noticed, and a thawed one is back."""
+    run(detect.measure, asJson, **options)
+
+
+@main.command("register")
+@click.option("--peers", default=10_000, type=click.IntRange(1, 60_000), show_default=True)
+@common
+def registerCommand(asJson: bool, **options: Any) -> None:
+    """How fast a seed registers peers, and what each costs it."""
+    run(register.measure, asJson, **options)
+
+
+if __name__ == "__main__":
+    main()
