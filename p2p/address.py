@@ -71,9 +71,12 @@ def readHost(text: str, bracketed: bool = False) -> str:
     elif bracketed and ":" in text:
         raise AddressError(f"{text!r} must stand in brackets: [{text}]:PORT")
     try:
-        return str(ip_address(bare))
+        address = ip_address(bare)
     except ValueError:
         raise AddressError(f"{text!r} is not an IP address") from None
+    if getattr(address, "scope_id", None) is not None:
+        raise AddressError(f"{text!r} names an interface, which means nothing on another machine")
+    return str(address)
 
 
 def readPort(text: str, lowest: int = 1) -> int:

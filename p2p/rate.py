@@ -10,14 +10,14 @@ from collections.abc import Hashable
 
 class RateLimit:
     """
-    Allows C{rate} events a second and key, and C{burst} at once after a rest.
+    Allows C{rate} events a second and key, and C{burst} (at least one) at once after a rest.
 
     Remembers at most C{keys} keys, the longest unused are forgotten first.
     """
 
     def __init__(self, rate: float, burst: float, keys: int = 10_000) -> None:
         self._rate = rate
-        self._burst = burst
+        self._burst = max(1.0, burst)
         self._keys = keys
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 

@@ -30,7 +30,7 @@ class Timers:
 
     def start(self, name: str, interval: float, job: Callable[[], object]) -> None:
         """
-        Call C{job} every C{interval} seconds until it is stopped.
+        Call C{job} every C{interval} seconds until it is stopped; a job of that name ends.
 
         A call that raises is logged and the next comes as usual.
         """
@@ -45,6 +45,7 @@ class Timers:
             del self._waiting[name]
             loop.start(interval)
 
+        self.stop(name)
         loop = LoopingCall(safely)
         loop.clock = self._reactor
         self._loops[name] = loop

@@ -127,10 +127,14 @@ class SeedFactory(LinkFactory):
             link.close(reasons.ROLE, "this is a seed: register, or probe")
         else:
             self.welcome(link, hello, self._handlers, OVERHEAD)
+            link.endAfter(self.settings.handshakeTimeout)
             self._log.info("{peer} connected from {where}", peer=identityText(hello.contact.identity), where=link.where)
 
     def _register(self, message: Register, link: SeedProtocol, now: float) -> None:
         """A peer is active, or still is."""
+        if link.reason:
+            # It came behind what ended the connection.
+            return
         contact = message.contact
         checkedAddress(contact)
         if contact.id != link.contact.id:
@@ -154,6 +158,7 @@ class SeedFactory(LinkFactory):
         self.counters["registrations"] += 1
         link.contact = contact
         link.registered = True
+        link.endAfter(None)
         earlier = self._registered.get(contact.id)
         self._registered[contact.id] = link
         if earlier is not None and earlier is not link:
@@ -338,7 +343,9 @@ class SeedFactory(LinkFactory):
         )  # fmt: skip
         link = self._registered.get(entry.id)
         if link is not None:
+            # Whoever is alive registers again; who is not should not keep a connection.
             link.registered = False
+            link.endAfter(self.settings.handshakeTimeout)
             link.send(Removed(entry.contact.identity, reason))
 
     def expire(self) -> None:

@@ -7,7 +7,8 @@ messages one at a time, so that its caller may stop, or raise the limit, after
 any of them: what a stranger may send is smaller than what a neighbour may.
 
 A message that is whole in the piece that came in is cut from it without any
-other copy; only a message that straddles pieces is collected.
+other copy; only what straddles pieces is collected, in one buffer, so that a
+sender of tiny pieces costs no more memory than it sends.
 """
 
 from __future__ import annotations
@@ -60,18 +61,17 @@ class Decoder:
         and holds from the next message on.
     """
 
-    __slots__ = ("_have", "_need", "_pieces", "limit")
+    __slots__ = ("_kept", "_need", "limit")
 
     def __init__(self, limit: int = STRANGER_LIMIT) -> None:
         self.limit = limit
-        self._pieces: list[bytes] = []
-        self._have = 0
+        self._kept = bytearray()
         self._need = HEADER
 
     @property
     def buffered(self) -> int:
         """Bytes of an incomplete message that wait for the rest; at most C{limit} plus one piece."""
-        return self._have
+        return len(self._kept)
 
     def feed(self, data: bytes) -> Iterator[AnyMessage]:
         """
@@ -81,14 +81,13 @@ class Decoder:
 
         @raise RemoteProtocolError: a frame is too large or holds no message.
         """
-        if self._have:
-            self._pieces.append(data)
-            self._have += len(data)
-            if self._have < self._need:
+        kept = self._kept
+        if kept:
+            kept += data
+            if len(kept) < self._need:
                 return
-            data = b"".join(self._pieces)
-            self._pieces = []
-            self._have = 0
+            data = bytes(kept)
+            kept.clear()
         start = 0
         end = len(data)
         while end - start >= HEADER:
@@ -108,5 +107,4 @@ class Decoder:
         else:
             self._need = HEADER
         if start < end:
-            self._pieces = [data[start:] if start else data]
-            self._have = end - start
+            kept += data[start:] if start else data

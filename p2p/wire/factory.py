@@ -8,12 +8,13 @@ factories say what becomes of a caller that has introduced itself properly.
 from __future__ import annotations
 
 from collections import Counter
+from errno import ECONNRESET, EHOSTUNREACH
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import ConnectionRefusedError, NoRouteError, TimeoutError
+from twisted.internet.error import ConnectionRefusedError, TCPTimedOutError, TimeoutError
 from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -28,7 +29,13 @@ from p2p.wire.link import Handlers, Link, State, Turn
 from p2p.wire.messages import VERSION, Close, Contact, Hello, Welcome
 
 TOLD = 64
-"""Callers beyond the limit who are told that there is no room, at a time; those beyond them are just cut off."""
+"""
+Callers beyond a limit who are waited for, at a time, after they were told that there is no room.
+
+Those beyond them are told too, but the connection is closed in the same
+breath: what they were sending may make their system discard what they were
+told.
+"""
 
 WILDCARDS = ("0.0.0.0", "::")
 """Addresses that mean all of a machine's: nobody can dial them."""
@@ -68,12 +75,16 @@ def checkedAddress(contact: Contact) -> Address:
     """
     The address of a contact that came from outside.
 
-    @raise RemoteProtocolError: it is none.
+    @raise RemoteProtocolError: it is none, or is not written in the one way
+        that lets addresses be compared as texts.
     """
     try:
-        return Address.fromText(contact.address)
+        address = Address.fromText(contact.address)
     except AddressError as error:
         raise RemoteProtocolError(reasons.MALFORMED, str(error)) from None
+    if str(address) != contact.address:
+        raise RemoteProtocolError(reasons.MALFORMED, f"{contact.address!r} is written {address}")
+    return address
 
 
 class _Once(Factory[Link]):
@@ -176,6 +187,8 @@ class LinkFactory(Factory[Link]):
             C{contact} is known, for C{enter} or C{close}; or fails with
             L{DialFailed}.  Cancelling it ends the attempt.
         """
+        if not self.accepting:
+            return fail(DialFailed(reasons.LOCAL, "this node is going away"))
         link = self.linkType(self, purpose)
         link.where = str(address)
         endpoint = TCP4ClientEndpoint(
@@ -190,11 +203,7 @@ class LinkFactory(Factory[Link]):
 
         def failed(failure: Failure) -> None:
             if self._dials.pop(link, None) is not None:
-                if failure.check(ConnectionRefusedError):
-                    reason = reasons.REFUSED
-                else:
-                    reason = reasons.TIMEOUT if failure.check(TimeoutError, NoRouteError) else reasons.LOCAL
-                answered.errback(DialFailed(reason, failure.getErrorMessage()))
+                answered.errback(DialFailed(_whyNot(failure.value), failure.getErrorMessage()))
 
         answered: Deferred[Link] = Deferred(cancel)
         self._dials[link] = answered
@@ -204,7 +213,7 @@ class LinkFactory(Factory[Link]):
 
     def closeAll(self, reason: str) -> Deferred[None]:
         """
-        Say goodbye on every link and take no more.
+        Say goodbye on every link, and take and dial no more.
 
         @return: fires when the last connection is gone, within about C{goodbyeTimeout}.
         """
@@ -225,12 +234,9 @@ class LinkFactory(Factory[Link]):
     # What Twisted and the links call.
 
     def buildProtocol(self, addr: IAddress | None) -> Link | None:
-        """Make a link for a caller; one for whom there is no room is told so, and that it is not death."""
+        """Make a link for a caller, unless this node is going away."""
         assert isinstance(addr, (IPv4Address, IPv6Address))
-        if not self.accepting or len(self._links) >= self._maxLinks + TOLD:
-            self.counters["turnedAway"] += 1
-            return None
-        return self.linkType(self)
+        return self.linkType(self) if self.accepting else None
 
     def linkMade(self, link: Link) -> None:
         """A connection stands: count it, and introduce this node if it dialled."""
@@ -239,9 +245,10 @@ class LinkFactory(Factory[Link]):
         if not link.outgoing:
             host = link.transport.getPeer().host
             self._inbound[host] += 1
-            if len(self._links) > self._maxLinks or self._inbound[host] > self.settings.maxPerHost:
+            excess = max(len(self._links) - self._maxLinks, self._inbound[host] - self.settings.maxPerHost)
+            if excess > 0:
                 self.counters["turnedAway"] += 1
-                link.close(reasons.FULL, "too many connections")
+                link.turnAway(reasons.FULL, "too many connections", wait=excess <= TOLD)
         elif link in self._dials:
             link.send(Hello(VERSION, self.settings.network, link.purpose, self.contactOn(link)))
         else:
@@ -287,25 +294,38 @@ class LinkFactory(Factory[Link]):
             link.close(reasons.SELF, "you dialled yourself")
         elif hello.purpose == PROBE:
             self.welcome(link, hello, {}, STRANGER_LIMIT)
+            link.endAfter(self.settings.handshakeTimeout)
         else:
             checkedAddress(hello.contact)
             self.introduced(link, hello, now)
 
     def _welcomed(self, welcome: Welcome, link: Link, now: float) -> None:
         """Whom this node dialled has let it in."""
-        answered = self._dials.pop(link, None)
-        if answered is None:
+        if link not in self._dials:
             raise RemoteProtocolError(reasons.MALFORMED, "Welcome without Hello")
         if welcome.contact.address:
             checkedAddress(welcome.contact)
         link.contact = welcome.contact
         link.others = tuple(checkedContacts(welcome.others))
-        answered.callback(link)
+        self._dials.pop(link).callback(link)
         if link.state is State.SHAKING:
             link.close(reasons.DONE)
 
     def _closedByOther(self, message: Close, link: Link, now: float) -> None:
         link.closedByOther(message, link, now)
+
+
+def _whyNot(error: BaseException | None) -> str:
+    """What an attempt to connect that failed says of the other side."""
+    if isinstance(error, ConnectionRefusedError):
+        return reasons.REFUSED
+    if isinstance(error, (TimeoutError, TCPTimedOutError)) or getattr(error, "osError", None) == EHOSTUNREACH:
+        # The network in between knows no such host, or has not found it in time.
+        return reasons.TIMEOUT
+    if getattr(error, "osError", None) == ECONNRESET:
+        # It was accepted by the system, not by the program: one that is just ending, say.
+        return reasons.LOST
+    return reasons.LOCAL
 
 
 def _ignored(message: object, link: Link, now: float) -> None:

@@ -36,7 +36,7 @@ from p2p.address import Address
 from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
-from p2p.wire.messages import AnyMessage, Close, Contact
+from p2p.wire.messages import AnyMessage, Close, Contact, line
 
 if TYPE_CHECKING:
     from p2p.wire.factory import LinkFactory
@@ -46,6 +46,8 @@ Handler = Callable[[Any, Any, float], object]
 
 Handlers = Mapping[type, Handler]
 """What is called for each type of message; any other type may not come."""
+
+_NOTHING: Handlers = {}
 
 
 class State(Enum):
@@ -66,16 +68,21 @@ class Turn:
 
     __slots__ = ("depth", "dirty")
 
+    _log = Logger()
+
     def __init__(self) -> None:
         self.depth = 0
         self.dirty: list[Link] = []
 
     def flush(self) -> None:
-        """Write what was collected."""
+        """Write what was collected; what fails on one link does not disturb the others."""
         dirty = self.dirty
         self.dirty = []
         for link in dirty:
-            link.flush()
+            try:
+                link.flush()
+            except Exception:
+                self._log.failure("writing to {link} failed", link=link)
 
     def __enter__(self) -> None:
         self.depth += 1
@@ -142,7 +149,7 @@ class Link(Protocol):
         self.where = str(Address.of(peer.host, peer.port))
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
-        self._setTimer(self.factory.settings.handshakeTimeout, self._shookTooLong)
+        self.endAfter(self.factory.settings.handshakeTimeout)
         with self._turn:
             self.factory.linkMade(self)
 
@@ -175,9 +182,11 @@ class Link(Protocol):
         self._kept = []
         self._pending = []
         with self._turn:
-            self._end(reasons.LOST, reason.getErrorMessage())
-            self.state = State.CLOSED
-            self.factory.linkGone(self)
+            try:
+                self._end(reasons.LOST, reason.getErrorMessage())
+            finally:
+                self.state = State.CLOSED
+                self.factory.linkGone(self)
 
     # What the transport calls, being full or empty.
 
@@ -241,6 +250,18 @@ class Link(Protocol):
         self._decoder.limit = limit
         self._setTimer(None)
 
+    def endAfter(self, seconds: float | None) -> None:
+        """
+        Close the link as L{TIMEOUT<p2p.wire.reasons.TIMEOUT>} after so long.
+
+        Until it is opened that is C{handshakeTimeout}; an open link lasts
+        until somebody ends it, unless this is called again.
+
+        @param seconds: C{None} for never.
+        """
+        if self.state is State.SHAKING or self.state is State.OPEN:
+            self._setTimer(seconds, self._tooLong)
+
     def close(self, reason: str, detail: str = "", others: list[Contact] | None = None) -> None:
         """
         End the link politely: say why, and go on reading until the other side has closed too.
@@ -249,34 +270,47 @@ class Link(Protocol):
         """
         if self.state is State.CLOSING or self.state is State.CLOSED:
             return
-        self._pending.append(encode(Close(reason, detail[:256], others or [])))
+        self._pending.append(encode(Close(reason, line(detail), others or [])))
         self.flush()
         self._closing()
         self._end(reason, detail)
+
+    def turnAway(self, reason: str, detail: str, wait: bool) -> None:
+        """
+        Close a connection that was just made.
+
+        @param wait: read on until the other side has closed, as C{close} does.
+        """
+        self.close(reason, detail)
+        if not wait:
+            self._deafen()
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
 
     def abort(self, reason: str, detail: str = "") -> None:
         """End the link at once, whatever is under way."""
         if self.state is State.CLOSED:
             return
         self.state = State.CLOSING
-        self._deaf = True
+        self._deafen()
         self.transport.abortConnection()
         self._end(reason, detail)
 
     def closedByOther(self, message: Close, link: Link, now: float) -> None:
         """L{Close} came: send what is left, and close."""
+        if message.reason in reasons.UNSPOKEN:
+            raise RemoteProtocolError(reasons.MALFORMED, f"{message.reason!r} is no reason to give")
         if self.state is not State.CLOSING:
             self.byOther = True
             self.flush()
             self._closing()
         self.others = tuple(message.others)
-        self._deaf = True
-        if self._paused:
-            # Whoever does not read when the end has come is not waited for.
-            self.transport.abortConnection()
-        else:
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
+        self._deafen()
+        # Whoever does not take it before C{goodbyeTimeout} is cut off.
+        self.transport.unregisterProducer()
+        if self._kept:
+            self.resumeProducing()
+        self.transport.loseConnection()
         self._end(message.reason, message.detail)
 
     def __str__(self) -> str:
@@ -290,7 +324,12 @@ class Link(Protocol):
             self.factory.counters["misbehaved"] += 1
             self._log.warn("{link} ended: {reason}: {detail}", link=self, reason=error.reason, detail=error.detail)
         self.close(error.reason, error.detail)
+        self._deafen()
+
+    def _deafen(self) -> None:
+        """Pass over whatever still comes, the rest of the piece in hand included."""
         self._deaf = True
+        self._handlers = _NOTHING
 
     def _closing(self) -> None:
         """From now on nothing is sent, and the end must come in time."""
@@ -306,7 +345,7 @@ class Link(Protocol):
             self.detail = detail
             self.factory.linkEnded(self, self.factory.seconds())
 
-    def _shookTooLong(self) -> None:
+    def _tooLong(self) -> None:
         self._timer = None
         self.close(reasons.TIMEOUT, "no word in time")
 

@@ -32,9 +32,21 @@ MAX_HELD = 200
 
 Identity = Annotated[bytes, Meta(min_length=IDENTITY_SIZE, max_length=IDENTITY_SIZE)]
 AddressText = Annotated[str, Meta(max_length=64)]
-Reason = Annotated[str, Meta(max_length=32)]
-Detail = Annotated[str, Meta(max_length=256)]
+Reason = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"\A[ -~]*\Z")]
+"""One of a few words that programs know; others are passed over.  Printable ASCII."""
+
+MAX_DETAIL = 256
+"""Characters in a text for people at most."""
+
+Detail = Annotated[str, Meta(max_length=MAX_DETAIL, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z")]
+"""A text for people: one line without control characters, so that it may stand in a log as it is."""
+
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+def line(text: str) -> str:
+    """A text as it may stand in a L{Detail}: one line, and no longer than it may be."""
+    return "".join(c if c.isprintable() else " " for c in text[:MAX_DETAIL])
 
 
 class Contact(Struct, array_like=True, frozen=True, gc=False):

@@ -4,7 +4,7 @@ Is somebody there?  A fresh connection, a L{Hello}, and the answer or none.
 A link that has gone silent may have died of its network path; only a fresh
 connection tells a dead process from a broken link.  And the one who asks may
 itself have slept: a time-out that comes late says nothing of the other side,
-so it is given once more.
+so it is given once more, and a connection that timed out meanwhile is made anew.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ class Outcome:
     detail: str = ""
 
 
-
 def probe(factory: LinkFactory, contact: Contact) -> Deferred[Outcome]:
     """
     Ask whether a peer lives.
@@ -62,7 +61,7 @@ def probe(factory: LinkFactory, contact: Contact) -> Deferred[Outcome]:
 
 
 class _Probe:
-    """One question, asked again where a connection broke off before its answer came."""
+    """One question, asked again where a connection ended without its answer."""
 
     def __init__(self, factory: LinkFactory, contact: Contact) -> None:
         self._factory = factory
@@ -112,7 +111,7 @@ class _Probe:
             self._finish(Outcome(Verdict.ALIVE, None, str(error)))
         elif reason == reasons.LOCAL:
             self._finish(Outcome(Verdict.UNSURE, None, str(error)))
-        elif reason == reasons.LOST and self._timer.active():
+        elif reason in (reasons.LOST, reasons.TIMEOUT) and self._timer.active():
             self._retry = self._factory.reactor.callLater(self._timeout / 10, self._ask)
         elif reason in (reasons.LOST, reasons.TIMEOUT):
             self._finish(Outcome(Verdict.SILENT, None, "no answer"))

@@ -65,5 +65,8 @@ LOCAL = "local"
 DEAD = "dead"
 """The other was declared dead."""
 
+UNSPOKEN = frozenset({LOST, REFUSED, LOCAL})
+"""The words that never travel."""
+
 EXPIRED = "expired"
 """The lease ran out without having been renewed."""
