@@ -1,0 +1,856 @@
+"""
+Tests for simulated TCP: what a program sees of it is what it would see of the real thing, at the time that arithmetic
+says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet import error
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import (
+    IConnector,
+    IConsumer,
+    IHalfCloseableProtocol,
+    IListeningPort,
+    IPushProducer,
+    ITCPTransport,
+    ITLSTransport,
+)
+from twisted.internet.protocol import ClientFactory, Factory, Protocol
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from p2p.simulation.latency import constant, uniform
+from p2p.simulation.network import SimulatedNetwork
+from p2p.simulation.reactor import SimulatedReactor
+
+LATENCY = 0.05
+
+
+class Recorder(Protocol):
+    """
+    Notes what happens to it, with the time.
+    """
+
+    def __init__(self, network: SimulatedNetwork) -> None:
+        self.network = network
+        self.pieces: list[tuple[float, bytes]] = []
+        self.made: float | None = None
+        self.lost: tuple[float, type[BaseException]] | None = None
+
+    def connectionMade(self) -> None:
+        """
+        Note when.
+        """
+        self.made = self.network.now
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Note when, and what.
+        """
+        self.pieces.append((self.network.now, data))
+
+    def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+        """
+        Note when, and why.
+        """
+        assert self.lost is None, "lost twice"
+        self.lost = (self.network.now, type(reason.value))
+
+    @property
+    def data(self) -> bytes:
+        """
+        All that has arrived.
+        """
+        return b"".join(data for _, data in self.pieces)
+
+
+@implementer(IHalfCloseableProtocol)
+class HalfCloseable(Recorder):
+    """
+    Notes the two halves of the end, too.
+    """
+
+    readLost: float | None = None
+    writeLost: float | None = None
+
+    def readConnectionLost(self) -> None:
+        """
+        Note when.
+        """
+        self.readLost = self.network.now
+
+    def writeConnectionLost(self) -> None:
+        """
+        Note when.
+        """
+        self.writeLost = self.network.now
+
+
+class Calling(ClientFactory[Any]):
+    """
+    Makes one protocol, and notes what becomes of the attempt.
+    """
+
+    noisy = False
+
+    def __init__(self, network: SimulatedNetwork, protocol: Any) -> None:
+        self.network = network
+        self.made = protocol
+        self.failed: tuple[float, type[BaseException]] | None = None
+        self.ended: float | None = None
+
+    def buildProtocol(self, addr: object) -> Any:
+        """
+        Hand out the protocol.
+        """
+        return self.made
+
+    def clientConnectionFailed(self, connector: object, reason: Failure) -> None:
+        """
+        Note when, and why.
+        """
+        self.failed = (self.network.now, type(reason.value))
+
+    def clientConnectionLost(self, connector: object, reason: Failure) -> None:
+        """
+        Note when.
+        """
+        self.ended = self.network.now
+
+
+class Answering(Factory[Any]):
+    """
+    Keeps the protocols it makes.
+    """
+
+    noisy = False
+
+    def __init__(self, network: SimulatedNetwork, kind: type[Recorder] = Recorder) -> None:
+        self.network = network
+        self.kind = kind
+        self.made: list[Any] = []
+
+    def buildProtocol(self, addr: object) -> Any:
+        """
+        Make one more.
+        """
+        self.made.append(self.kind(self.network))
+        return self.made[-1]
+
+
+class TCPTestCase(SynchronousTestCase):
+    """
+    A network with a client at 10.0.0.1 and a server at 10.0.0.2.
+    """
+
+    def build(self, **options: Any) -> None:
+        """
+        Make the network.
+        """
+        options.setdefault("latency", constant(LATENCY))
+        self.network = SimulatedNetwork(seed=1, **options)
+        self.here: SimulatedReactor = self.network.host("10.0.0.1")
+        self.there: SimulatedReactor = self.network.host("10.0.0.2")
+
+    def setUp(self) -> None:
+        """
+        Make a network of which every link takes 50 ms.
+        """
+        self.build()
+
+    def join(self, client: type[Recorder] = Recorder, server: type[Recorder] = Recorder) -> tuple[Any, Any]:
+        """
+        Connect two protocols, and let some time pass until both know.
+        """
+        answering = Answering(self.network, server)
+        port = self.there.listenTCP(0, answering)
+        protocol = client(self.network)
+        self.calling = Calling(self.network, protocol)
+        self.here.connectTCP("10.0.0.2", port.getHost().port, self.calling)  # type: ignore[attr-defined]
+        while not answering.made or protocol.made is None:
+            self.network.run(self.network.now + 1.0)
+        return protocol, answering.made[0]
+
+
+class ConnectingTests(TCPTestCase):
+    """
+    How connections come about, or do not.
+    """
+
+    def test_connectingTakesARoundTrip(self) -> None:
+        """
+        The client has its connection after one round trip, the server half a one later.
+        """
+        client, server = self.join()
+        self.assertApproximates(client.made, 2 * LATENCY, 1e-9)
+        self.assertApproximates(server.made, 3 * LATENCY, 1e-9)
+
+    def test_interfaces(self) -> None:
+        """
+        The objects provide what they should.
+        """
+        port = self.there.listenTCP(80, Answering(self.network))
+        verifyObject(IListeningPort, port)
+        verifyObject(IConnector, self.here.connectTCP("10.0.0.2", 80, Calling(self.network, Recorder(self.network))))
+        client, _ = self.join()
+        for interface in (ITCPTransport, ITLSTransport, IConsumer, IPushProducer):
+            verifyObject(interface, client.transport)
+
+    def test_addressesAreReal(self) -> None:
+        """
+        Each side sees its own address and the other's.
+        """
+        client, server = self.join()
+        mine = client.transport.getHost()
+        self.assertIsInstance(mine, IPv4Address)
+        self.assertEqual((mine.type, mine.host), ("TCP", "10.0.0.1"))
+        self.assertEqual(server.transport.getPeer(), mine)
+        self.assertEqual(client.transport.getPeer(), server.transport.getHost())
+        self.assertEqual(client.transport.getPeer().host, "10.0.0.2")
+
+    def test_addressesOfIPv6(self) -> None:
+        """
+        IPv6 hosts have IPv6 addresses.
+        """
+        self.network.host("fd00::2").listenTCP(80, Answering(self.network), interface="::")
+        client = Recorder(self.network)
+        self.network.host("fd00::1").connectTCP("fd00::2", 80, Calling(self.network, client))
+        self.network.run(1)
+        assert client.transport is not None
+        self.assertEqual(client.transport.getPeer(), IPv6Address("TCP", "fd00::2", 80))
+
+    def test_nobodyListensMeansRefused(self) -> None:
+        """
+        A host that is up says so after one round trip.
+        """
+        calling = Calling(self.network, Recorder(self.network))
+        self.here.connectTCP("10.0.0.2", 80, calling)
+        self.network.run(10)
+        self.assertEqual(calling.failed, (2 * LATENCY, error.ConnectionRefusedError))
+
+    def test_nobodyThereMeansTimeout(self) -> None:
+        """
+        Where no host is, or one that is down, nothing comes back until the caller's patience ends.
+        """
+        self.network.faults.crashHost("10.0.0.2")
+        for address in ("10.0.0.2", "10.0.0.77"):
+            calling = Calling(self.network, Recorder(self.network))
+            self.here.connectTCP(address, 80, calling, timeout=7.5)
+            before = self.network.now
+            self.network.run(before + 60)
+            self.assertEqual(calling.failed, (before + 7.5, error.TimeoutError))
+
+    def test_kernelGivesUpByItself(self) -> None:
+        """
+        Without a time-out of the caller's, the kernel ends the attempt after 127 s.
+        """
+        calling = Calling(self.network, Recorder(self.network))
+        self.here.connectTCP("10.0.0.77", 80, calling, timeout=None)
+        self.network.run(200)
+        self.assertEqual(calling.failed, (127.0, error.TCPTimedOutError))
+
+    def test_attemptCanBeStopped(self) -> None:
+        """
+        C{stopConnecting} ends it, and no connection comes about later.
+        """
+        answering = Answering(self.network)
+        self.there.listenTCP(80, answering)
+        calling = Calling(self.network, Recorder(self.network))
+        connector = self.here.connectTCP("10.0.0.2", 80, calling)
+        self.network.run(0.07)
+        connector.stopConnecting()
+        self.network.run(10)
+        self.assertEqual(calling.failed, (0.07, error.UserError))
+        self.assertEqual(answering.made, [])
+
+    def test_factoriesAreStartedAndStopped(self) -> None:
+        """
+        C{doStart} and C{doStop} are called as by a real reactor.
+        """
+        happened: list[str] = []
+
+        class Counting(Calling):
+            def startFactory(self) -> None:
+                happened.append("start")
+
+            def stopFactory(self) -> None:
+                happened.append("stop")
+
+        self.here.connectTCP("10.0.0.2", 80, Counting(self.network, Recorder(self.network)))
+        self.assertEqual(happened, ["start"])
+        self.network.run(1)
+        self.assertEqual(happened, ["start", "stop"])
+
+    def test_takenPortCannotBeBound(self) -> None:
+        """
+        Neither exactly, nor by way of all interfaces; it can when the other has stopped.
+        """
+        port = self.there.listenTCP(80, Answering(self.network), interface="10.0.0.2")
+        for interface in ("10.0.0.2", ""):
+            self.assertRaises(
+                error.CannotListenError, self.there.listenTCP, 80, Answering(self.network), interface=interface
+            )
+        self.there.listenTCP(80, Answering(self.network), interface="127.0.0.1")
+        stopped = port.stopListening()
+        assert stopped is not None
+        self.network.run(1)
+        self.successResultOf(stopped)
+        self.there.listenTCP(80, Answering(self.network), interface="10.0.0.2")
+
+    def test_foreignAddressCannotBeBound(self) -> None:
+        """
+        A host listens on its own addresses only.
+        """
+        self.assertRaises(
+            error.CannotListenError, self.there.listenTCP, 80, Answering(self.network), interface="10.0.0.1"
+        )
+
+    def test_portZeroGivesAnEphemeralPort(self) -> None:
+        """
+        Each time another one.
+        """
+        ports = [self.there.listenTCP(0, Answering(self.network)).getHost().port for _ in range(3)]  # type: ignore[attr-defined]
+        self.assertEqual(len(set(ports)), 3)
+        self.assertTrue(all(49152 <= port <= 65535 for port in ports))
+
+    def test_bindAddressIsUsed(self) -> None:
+        """
+        The caller can choose its port.
+        """
+        answering = Answering(self.network)
+        self.there.listenTCP(80, answering)
+        self.here.connectTCP(
+            "10.0.0.2", 80, Calling(self.network, Recorder(self.network)), bindAddress=("10.0.0.1", 4000)
+        )
+        self.network.run(1)
+        self.assertEqual(answering.made[0].transport.getPeer(), IPv4Address("TCP", "10.0.0.1", 4000))
+
+    def test_loopbackStaysOnTheHost(self) -> None:
+        """
+        127.0.0.1 is the host itself, and hardly takes time.
+        """
+        self.here.listenTCP(80, Answering(self.network))
+        client = Recorder(self.network)
+        self.here.connectTCP("localhost", 80, Calling(self.network, client))
+        self.network.run(1)
+        assert client.made is not None and client.transport is not None
+        self.assertLess(client.made, 0.001)
+        self.assertEqual(client.transport.getPeer(), IPv4Address("TCP", "127.0.0.1", 80))
+
+    def test_factoryMayDecline(self) -> None:
+        """
+        If either factory makes no protocol, the other side sees a connection that ends at once.
+        """
+
+        class Declining(Answering):
+            def buildProtocol(self, addr: object) -> None:
+                return None
+
+        client = Recorder(self.network)
+        self.there.listenTCP(80, Declining(self.network))
+        self.here.connectTCP("10.0.0.2", 80, Calling(self.network, client))
+        self.network.run(1)
+        assert client.lost is not None
+        self.assertEqual(client.lost[1], error.ConnectionDone)
+        answering = Answering(self.network)
+        self.there.listenTCP(81, answering)
+        self.here.connectTCP("10.0.0.2", 81, Calling(self.network, None))
+        self.network.run(2)
+        self.assertEqual(answering.made[0].lost[1], error.ConnectionDone)
+
+
+class ClosingTests(TCPTestCase):
+    """
+    How connections end.
+    """
+
+    def test_loseConnectionFlushes(self) -> None:
+        """
+        What was written before arrives, then the end of the stream, one latency later.
+        """
+        client, server = self.join()
+        started = self.network.now
+        for _ in range(100):
+            client.transport.write(b"x" * 10000)
+        client.transport.loseConnection()
+        self.network.run(started + 60)
+        self.assertEqual(len(server.data), 1000000)
+        self.assertEqual(client.lost[1], error.ConnectionDone)
+        self.assertEqual(server.lost[1], error.ConnectionDone)
+        self.assertIsNotNone(self.calling.ended)
+        # A megabyte in windows of 256 KiB takes three round trips more than the first.
+        self.assertApproximates(server.lost[0] - started, LATENCY + 3 * 2 * LATENCY, 1e-6)
+
+    def test_loseConnectionIsNotReentrant(self) -> None:
+        """
+        The protocol hears of it in the reactor's next turn, at the same instant.
+        """
+        client, _ = self.join()
+        client.transport.loseConnection()
+        self.assertIsNone(client.lost)
+        now = self.network.now
+        self.network.run(now)
+        self.assertEqual(client.lost, (now, error.ConnectionDone))
+
+    def test_abortConnectionResets(self) -> None:
+        """
+        This side is told that it aborted, the other that the connection was lost.
+        """
+        client, server = self.join()
+        started = self.network.now
+        client.transport.abortConnection()
+        self.network.run(started + 10)
+        self.assertEqual(client.lost, (started, error.ConnectionAborted))
+        self.assertEqual(server.lost, (started + LATENCY, error.ConnectionLost))
+
+    def test_abortDropsWhatWasNotSent(self) -> None:
+        """
+        Only what the kernel had taken arrives.
+        """
+        client, server = self.join()
+        client.transport.write(b"x" * 1000000)
+        client.transport.abortConnection()
+        self.network.run(self.network.now + 10)
+        self.assertEqual(len(server.data), self.network.window)
+
+    def test_halfClose(self) -> None:
+        """
+        Each direction ends by itself: data goes on the other way until that ends, too.
+        """
+        client, server = self.join(HalfCloseable, HalfCloseable)
+        started = self.network.now
+        client.transport.write(b"question")
+        client.transport.loseWriteConnection()
+        client.transport.write(b"too much")
+        self.network.run(started + 1)
+        self.assertEqual((client.writeLost, server.readLost), (started, started + LATENCY))
+        self.assertEqual((client.lost, server.lost), (None, None))
+        client.transport.write(b"much too much")
+        server.transport.write(b"answer")
+        server.transport.loseConnection()
+        self.network.run(started + 2)
+        self.assertEqual(client.data, b"answer")
+        self.assertEqual(server.data, b"questiontoo much")
+        self.assertEqual(client.readLost, started + 1 + LATENCY)
+        self.assertIsNone(client.lost)
+        client.transport.loseConnection()
+        self.assertEqual(client.lost, (started + 2, error.ConnectionDone))
+
+    def test_halfCloseTowardsOneThatKnowsNothingOfIt(self) -> None:
+        """
+        A protocol that is not half-closeable loses its connection at the end of the stream.
+        """
+        client, server = self.join(HalfCloseable, Recorder)
+        started = self.network.now
+        client.transport.loseWriteConnection()
+        self.network.run(started + 1)
+        self.assertEqual(server.lost, (started + LATENCY, error.ConnectionDone))
+        self.assertApproximates(client.readLost, started + 2 * LATENCY, 1e-9)
+
+    def test_writingToAClosedConnectionIsAnsweredWithAReset(self) -> None:
+        """
+        A half-closeable protocol that goes on writing to one that is gone hears so.
+        """
+        client, server = self.join(Recorder, HalfCloseable)
+        client.transport.loseConnection()
+        self.network.run(self.network.now + 1)
+        self.assertIsNone(server.lost)
+        started = self.network.now
+        server.transport.write(b"still there?")
+        self.network.run(started + 1)
+        self.assertApproximates(server.lost[0], started + 2 * LATENCY, 1e-9)
+        self.assertEqual(server.lost[1], error.ConnectionLost)
+
+    def test_processCrashIsSeen(self) -> None:
+        """
+        The others see a reset; the crashed process sees nothing.
+        """
+        client, server = self.join()
+        started = self.network.now
+        self.network.faults.crash("10.0.0.2")
+        self.network.run(started + 1)
+        self.assertEqual(client.lost, (started + LATENCY, error.ConnectionLost))
+        self.assertIsNone(server.lost)
+        calling = Calling(self.network, Recorder(self.network))
+        self.here.connectTCP("10.0.0.2", 80, calling)
+        self.network.run(started + 2)
+        assert calling.failed is not None
+        self.assertEqual(calling.failed[1], error.ConnectionRefusedError)
+
+    def test_hostCrashIsNotSeen(self) -> None:
+        """
+        An idle connection to a host without power stays as it is.
+        """
+        client, server = self.join()
+        self.network.faults.crashHost("10.0.0.2")
+        self.network.run(self.network.now + 10000)
+        self.assertEqual((client.lost, server.lost), (None, None))
+
+    def test_nothingIsLeftOfClosedConnections(self) -> None:
+        """
+        The hosts forget them.
+        """
+        client, _ = self.join()
+        client.transport.loseConnection()
+        self.network.run(self.network.now + 1)
+        self.assertEqual((list(self.here.host.ends), list(self.there.host.ends)), ([], []))
+
+    def test_exceptionInAProtocolEndsItsConnection(self) -> None:
+        """
+        It is logged, the protocol loses its connection with it, the other sees a clean end, and all else goes on.
+        """
+
+        class Failing(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                raise ZeroDivisionError
+
+        client, server = self.join(Recorder, Failing)
+        started = self.network.now
+        client.transport.write(b"x")
+        happened: list[float] = []
+        self.here.callLater(1, lambda: happened.append(self.network.now))
+        self.network.run(started + 10)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(server.lost, (started + LATENCY, ZeroDivisionError))
+        self.assertEqual(client.lost[1], error.ConnectionDone)
+        self.assertEqual(happened, [started + 1])
+
+    def test_exceptionWhileConnecting(self) -> None:
+        """
+        One in the client's C{connectionMade} ends the connection; one in the server's is only logged.
+        """
+
+        class Failing(Recorder):
+            def connectionMade(self) -> None:
+                Recorder.connectionMade(self)
+                raise ZeroDivisionError
+
+        client, server = self.join(Failing, Recorder)
+        self.network.run(self.network.now + 1)
+        self.assertEqual(client.lost[1], ZeroDivisionError)
+        self.assertEqual(server.lost[1], error.ConnectionDone)
+        client, server = self.join(Recorder, Failing)
+        self.network.run(self.network.now + 1)
+        self.assertEqual((client.lost, server.lost), (None, None))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+
+class WritingTests(TCPTestCase):
+    """
+    How data gets across.
+    """
+
+    def test_dataTakesOneLatency(self) -> None:
+        """
+        A write arrives whole, one latency later.
+        """
+        client, server = self.join()
+        started = self.network.now
+        client.transport.write(b"x" * 5000)
+        self.network.run(started + 1)
+        self.assertEqual(server.pieces, [(started + LATENCY, b"x" * 5000)])
+
+    def test_writesOfOneInstantTravelTogether(self) -> None:
+        """
+        As they do when a program writes twice before its reactor returns to the kernel.
+        """
+        client, server = self.join()
+        started = self.network.now
+        client.transport.write(b"one")
+        client.transport.writeSequence([b"two", b"three"])
+        self.here.callLater(0.001, lambda: client.transport.write(b"later"))
+        self.network.run(started + 1)
+        self.assertEqual([data for _, data in server.pieces], [b"onetwothree", b"later"])
+
+    def test_onlyBytesCanBeWritten(self) -> None:
+        """
+        Anything else is an error.
+        """
+        client, _ = self.join()
+        for wrong in ("text", bytearray(b"x"), memoryview(b"x")):
+            self.assertRaises(TypeError, client.transport.write, wrong)
+        self.assertRaises(TypeError, client.transport.writeSequence, ["text"])
+
+    def test_emptyWritesDoNothing(self) -> None:
+        """
+        No bytes, no event.
+        """
+        client, server = self.join()
+        client.transport.write(b"")
+        self.network.run(self.network.now + 1)
+        self.assertEqual(server.pieces, [])
+
+    def test_oneConnectionCarriesAWindowPerRoundTrip(self) -> None:
+        """
+        As much as the window holds is under way at a time, and the rest follows as acknowledgements come.
+        """
+        client, server = self.join()
+        started = self.network.now
+        total = 4 * self.network.window
+        client.transport.write(b"x" * total)
+        self.network.run(started + LATENCY + 0.001)
+        self.assertEqual(len(server.data), self.network.window)
+        self.network.run(started + 10)
+        self.assertEqual(len(server.data), total)
+        self.assertApproximates(server.pieces[-1][0] - started, LATENCY + 3 * 2 * LATENCY, 1e-6)
+        self.assertLessEqual(max(len(data) for _, data in server.pieces), 65536)
+
+    def test_steadyTrafficBelowTheWindowIsNeverDelayed(self) -> None:
+        """
+        However much it adds up to, each write takes just the latency.
+        """
+        client, server = self.join()
+        sent: list[float] = []
+
+        def send() -> None:
+            if len(sent) < 2000:
+                sent.append(self.network.now)
+                client.transport.write(b"x" * 1000)
+                self.here.callLater(0.001, send)
+
+        send()
+        self.network.run(self.network.now + 10)
+        self.assertEqual(len(server.data), 2000000)
+        for sentAt, (arrived, _) in zip(sent, server.pieces, strict=True):
+            self.assertApproximates(arrived, sentAt + LATENCY, 1e-9)
+        self.assertIsNone(client.transport.stream)
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        seed=st.integers(0, 1000),
+        fuzz=st.booleans(),
+        loss=st.sampled_from([0.0, 0.0, 0.1, 0.5]),
+        window=st.sampled_from([2, 100, 5000, 262144]),
+        bandwidth=st.sampled_from([None, 20000.0]),
+        writes=st.lists(st.tuples(st.integers(0, 3000), st.sampled_from([0.0, 0.001, 0.3])), max_size=20),
+        faults=st.lists(st.tuples(st.floats(0.0, 5.0), st.sampled_from(["cut", "hold", "lose", "slow", "stop"])), max_size=3),
+    )
+    def test_streamArrivesInOrderAndComplete(
+        self,
+        seed: int,
+        fuzz: bool,
+        loss: float,
+        window: int,
+        bandwidth: float | None,
+        writes: list[tuple[int, float]],
+        faults: list[tuple[float, str]],
+    ) -> None:
+        """
+        Whatever the seed, the cuts, the losses, the buffers and the faults that pass: the other end gets exactly what
+        was written, in order, and then the end of the stream.
+        """
+        network = SimulatedNetwork(
+            seed=seed, latency=uniform(0.01, 0.1), fuzz=fuzz, loss=loss, window=window, bandwidth=bandwidth, giveUp=1e6
+        )
+        here, there = network.host("10.0.0.1"), network.host("10.0.0.2")
+        answering = Answering(network)
+        there.listenTCP(80, answering)
+        written = bytearray()
+
+        class Writing(Recorder):
+            def connectionMade(self) -> None:
+                Recorder.connectionMade(self)
+                self.step(0)
+
+            def step(self, index: int) -> None:
+                assert self.transport is not None
+                if index == len(writes):
+                    self.transport.loseConnection()
+                    return
+                size, pause = writes[index]
+                data = bytes((len(written) + n) % 251 for n in range(size))
+                written.extend(data)
+                self.transport.write(data)
+                if pause:
+                    here.callLater(pause, self.step, index + 1)
+                else:
+                    self.step(index + 1)
+
+        client = Writing(network)
+        here.connectTCP("10.0.0.2", 80, Calling(network, client), timeout=None)
+        for when, fault in faults:
+            verbs: dict[str, Any] = {
+                "cut": lambda: network.faults.partition("10.0.0.1", "10.0.0.2", duration=1.7),
+                "hold": lambda: network.faults.hold("10.0.0.1", "10.0.0.2", duration=0.9),
+                "lose": lambda: network.faults.lose(0.3, duration=2.0),
+                "slow": lambda: network.faults.slow(3.0, duration=2.0),
+                "stop": lambda: network.faults.pause("10.0.0.2", duration=1.1),
+            }
+            network.callAt(when, verbs[fault])
+        network.run(20000)
+        if client.made is not None:
+            self.assertEqual(answering.made[0].data, bytes(written))
+            self.assertEqual(answering.made[0].lost[1], error.ConnectionDone)
+            self.assertEqual((list(here.host.ends), list(there.host.ends)), ([], []))
+
+
+class BackPressureTests(TCPTestCase):
+    """
+    Buffers are finite, and who fills them is told to wait.
+    """
+
+    @implementer(IPushProducer)
+    class Pushing:
+        """
+        Writes as fast as it may.
+        """
+
+        def __init__(self, reactor: SimulatedReactor, transport: Any, size: int) -> None:
+            self.reactor = reactor
+            self.transport = transport
+            self.size = size
+            self.left = 100
+            self.paused = False
+            self.pauses: list[float] = []
+            self.stopped = False
+            self.go()
+
+        def go(self) -> None:
+            """
+            Write until told to wait.
+            """
+            while self.left and not self.paused:
+                self.left -= 1
+                self.transport.write(b"x" * self.size)
+            if not self.left:
+                self.transport.unregisterProducer()
+                self.transport.loseConnection()
+
+        def pauseProducing(self) -> None:
+            """
+            Wait.
+            """
+            self.paused = True
+            self.pauses.append(self.reactor.seconds())
+
+        def resumeProducing(self) -> None:
+            """
+            Go on.
+            """
+            self.paused = False
+            self.go()
+
+        def stopProducing(self) -> None:
+            """
+            Note it.
+            """
+            self.stopped = True
+
+    def push(self, client: Recorder, size: int = 20000) -> Any:
+        """
+        Let a push producer write to a client's connection.
+        """
+        producer = self.Pushing.__new__(self.Pushing)
+        assert client.transport is not None
+        client.transport.registerProducer(producer, True)  # type: ignore[attr-defined]
+        producer.__init__(self.here, client.transport, size)  # type: ignore[misc]
+        return producer
+
+    def test_bandwidthPausesAPushProducer(self) -> None:
+        """
+        Two megabytes at one megabyte a second take two seconds, for most of which the producer waits.
+        """
+        self.build(bandwidth=1e6)
+        client, server = self.join()
+        started = self.network.now
+        producer = self.push(client)
+        self.assertTrue(producer.paused)
+        self.network.run(started + 60)
+        self.assertEqual(len(server.data), 2000000)
+        self.assertGreater(len(producer.pauses), 3)
+        self.assertApproximates(server.pieces[-1][0] - started, 2.0 + LATENCY, 0.05)
+
+    def test_pullProducerIsAskedWhenThereIsRoom(self) -> None:
+        """
+        It is asked again and again, as fast as the window allows, until it unregisters.
+        """
+        client, server = self.join()
+        started = self.network.now
+        asked: list[float] = []
+
+        class Pulled:
+            def resumeProducing(self) -> None:
+                asked.append(client.network.now)
+                client.transport.write(b"x" * 65536)
+                if len(asked) == 16:
+                    client.transport.unregisterProducer()
+                    client.transport.loseConnection()
+
+            def stopProducing(self) -> None:
+                raise AssertionError("it was done")
+
+        client.transport.registerProducer(Pulled(), False)
+        self.assertEqual(len(asked), 1)
+        self.network.run(started + 60)
+        self.assertEqual(len(server.data), 16 * 65536)
+        # Four pieces fill the window, so there are four rounds.
+        self.assertApproximates(server.lost[0] - started, LATENCY + 3 * 2 * LATENCY, 1e-6)
+        self.assertApproximates(asked[-1] - started, 3 * 2 * LATENCY, 1e-6)
+
+    def test_readerThatPausesFillsTheSendersWindow(self) -> None:
+        """
+        The sender gets no further than a window ahead, its producer waits, and all arrives once the reader reads on.
+        """
+        client, server = self.join()
+        server.transport.pauseProducing()
+        producer = self.push(client)
+        self.network.run(self.network.now + 100)
+        self.assertEqual(server.pieces, [])
+        self.assertTrue(producer.paused)
+        taken = (100 - producer.left) * 20000
+        self.assertLess(taken, self.network.window + 65536 + 2 * 20000)
+        started = self.network.now
+        server.transport.resumeProducing()
+        self.network.run(started + 60)
+        self.assertEqual(server.pieces[0][0], started)
+        self.assertEqual(len(server.data), 2000000)
+        self.assertEqual(server.lost[1], error.ConnectionDone)
+
+    def test_pausingAndResumingAtOnceLosesNothing(self) -> None:
+        """
+        Also when a protocol does so at every segment.
+        """
+
+        class Hesitant(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                Recorder.dataReceived(self, data)
+                assert self.transport is not None
+                self.transport.pauseProducing()  # type: ignore[attr-defined]
+                there.callLater(0.01, self.transport.resumeProducing)  # type: ignore[attr-defined]
+
+        there = self.there
+        client, server = self.join(Recorder, Hesitant)
+        sent = b"".join(b"%06d" % n for n in range(50000))
+        for start in range(0, len(sent), 5000):
+            self.here.callLater(start / 1e6, client.transport.write, sent[start : start + 5000])
+        self.network.run(self.network.now + 60)
+        self.assertEqual(server.data, sent)
+
+    def test_secondProducerIsRefused(self) -> None:
+        """
+        One at a time.
+        """
+        client, _ = self.join()
+        client.transport.registerProducer(object(), True)
+        self.assertRaises(RuntimeError, client.transport.registerProducer, object(), True)
+
+    def test_producerIsStoppedWhenTheConnectionIsLost(self) -> None:
+        """
+        It hears so, and one that comes later, too.
+        """
+        client, server = self.join()
+        server.transport.pauseProducing()
+        producer = self.push(client)
+        server.transport.abortConnection()
+        self.network.run(self.network.now + 1)
+        self.assertTrue(producer.stopped)
+        late = self.Pushing.__new__(self.Pushing)
+        client.transport.registerProducer(late, True)
+        self.assertTrue(late.stopped)
