@@ -36,12 +36,14 @@ class Entry:
     @ivar lastSeen: when it last renewed.
     @ivar reachable: whether this seed could dial it; C{None} while untried.
         Who cannot be dialled is not handed out.
+    @ivar given: it was given by L{Registry.takeChanges}, so that its removal must be too.
     """
 
     contact: Contact
     since: float
     lastSeen: float
     reachable: bool | None = None
+    given: bool = False
 
     @property
     def id(self) -> bytes:
@@ -135,11 +137,17 @@ class Registry:
         return Answer.CHANGED
 
     def add(self, entry: Entry) -> None:
-        """Put an entry on the list, as it was before a restart, say."""
+        """Put an entry on the list, as it was before a restart, say; it takes the place of one of that id."""
+        earlier = self._entries.pop(entry.id, None)
+        if earlier is not None:
+            self._withdraw(earlier)
+            entry.given = earlier.given
+        if entry.id in self._removed:
+            self._removed.discard(entry.id)
+            entry.given = True
         self._entries[entry.id] = entry
         self._offer(entry)
         self._changed.add(entry.id)
-        self._removed.discard(entry.id)
 
     def reached(self, entry: Entry, reachable: bool) -> None:
         """Whether this seed could dial that peer."""
@@ -155,7 +163,9 @@ class Registry:
         if entry is not None:
             self._withdraw(entry)
             self._changed.discard(id)
-            self._removed.add(id)
+            if entry.given:
+                # Else nobody knows of it, and where nothing is kept this must not grow.
+                self._removed.add(id)
             self._tombstones[id] = (entry.contact.identity, now)
             self._tombstones.move_to_end(id)
             while len(self._tombstones) > self._maxPeers:
@@ -195,14 +205,18 @@ class Registry:
         Contacts to hand out: all but that id while they are no more than C{count}, else that many at random.
         """
         offered = self._offered
-        if len(offered) <= count + 1:
-            return [contact for contact in offered if contact.id != exclude][:count]
+        if not count:
+            return []
+        if len(offered) - (exclude in self._place) <= count:
+            return [contact for contact in offered if contact.id != exclude]
         drawn = self._random.sample(offered, count + 1)
         return [contact for contact in drawn if contact.id != exclude][:count]
 
     def takeChanges(self) -> tuple[list[Entry], list[bytes]]:
         """What is new or different, and whose entries are gone, since this was last called."""
         changed = [self._entries[id] for id in self._changed]
+        for entry in changed:
+            entry.given = True
         removed = list(self._removed)
         self._changed.clear()
         self._removed.clear()

@@ -8,21 +8,22 @@ I{checks}, by dialling the peer itself,
  - every new address, so that nobody is sent to one that does not answer;
  - every peer that is reported dead, or whose connection broke off.
 
-There is one check of a peer at a time, however many ask for it.  A peer that
-cannot be dialled at all (it is behind a firewall, say) but is connected is
-asked over its connection instead.
+There is one check of a contact at a time, however many ask for it.  A peer
+that cannot be dialled at all (it is behind a firewall, say) but is connected
+is asked over its connection before it is given up, and is dialled again once
+a lease, for it may have become reachable.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from functools import partial
 from random import Random, SystemRandom
 from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -33,7 +34,7 @@ from p2p.identity import ID_SIZE, identityText, incarnationOf, makeIdentity
 from p2p.interfaces import INode, ISeedStore
 from p2p.listening import listen
 from p2p.rate import RateLimit
-from p2p.seed.registry import Answer, Entry, Registry
+from p2p.seed.registry import LEASES, Answer, Entry, Registry
 from p2p.seed.reports import Reports
 from p2p.settings import SeedSettings
 from p2p.timers import Timers
@@ -64,11 +65,13 @@ class SeedProtocol(Link):
     A peer's connection to a seed.
 
     @ivar registered: the peer registered on it and has not been removed since.
-    @ivar asked: what waits for the answer to a L{Ping}.
+    @ivar tried: when a peer that could not be dialled was last tried again.
+    @ivar asked: the checks that wait for the answer to a L{Ping}, by its number.
     """
 
     registered = False
-    asked: IDelayedCall | None = None
+    tried = float("-inf")
+    asked: dict[int, Check] | None = None
 
 
 @attrs.define(eq=False)
@@ -77,14 +80,16 @@ class Check:
     A peer that is being dialled to see whether it lives.
 
     @ivar why: what raised the question, for the log.
-    @ivar reporters: who called it dead.
+    @ivar reporters: who called it dead, by id.
     @ivar doubted: somebody or something says that it is dead; else this is but a new address.
+    @ivar timer: runs while the peer is asked over its own connection.
     """
 
     contact: Contact
     why: str
-    reporters: list[tuple[bytes, SeedProtocol]]
     doubted: bool
+    reporters: dict[bytes, SeedProtocol] = attrs.field(factory=dict)
+    timer: IDelayedCall | None = None
 
 
 class SeedFactory(LinkFactory):
@@ -109,9 +114,13 @@ class SeedFactory(LinkFactory):
         self._events = events
         self._rate = RateLimit(settings.registrationRate, 5 * settings.registrationRate)
         self._registered: dict[bytes, SeedProtocol] = {}
-        self._checks: dict[bytes, Check] = {}
-        self._queue: deque[bytes] = deque()
+        # Who was let in but is not on the list, since when; the longest first.
+        self._unregistered: dict[SeedProtocol, float] = {}
+        self._checks: dict[Contact, Check] = {}
+        # Those that have not begun.
+        self._queue: OrderedDict[Contact, Check] = OrderedDict()
         self._checking = 0
+        self._starting = False
         self._handlers: Handlers = {
             Register: self._register,
             Dead: self._dead,
@@ -123,10 +132,12 @@ class SeedFactory(LinkFactory):
 
     def introduced(self, link: Link, hello: Hello, now: float) -> None:
         """Let in who comes to register."""
+        assert isinstance(link, SeedProtocol)
         if hello.purpose != REGISTER:
             link.close(reasons.ROLE, "this is a seed: register, or probe")
         else:
             self.welcome(link, hello, self._handlers, OVERHEAD)
+            self._unregistered[link] = now
             link.endAfter(self.settings.handshakeTimeout)
             self._log.info("{peer} connected from {where}", peer=identityText(hello.contact.identity), where=link.where)
 
@@ -134,6 +145,9 @@ class SeedFactory(LinkFactory):
         """A peer is active, or still is."""
         if link.reason:
             # It came behind what ended the connection.
+            return
+        if link.reason:
+            # It crossed the end of this link; what it says is no longer of this connection.
             return
         contact = message.contact
         checkedAddress(contact)
@@ -144,6 +158,8 @@ class SeedFactory(LinkFactory):
             link.close(reasons.RATE, "too many registrations")
             return
         rival = self.registry.at(contact.address)
+        before = self.registry.get(contact.id)
+        former = before.contact if before is not None else None
         answer = self.registry.register(contact, now)
         if answer is Answer.FULL:
             self.counters["registrationsRefused"] += 1
@@ -171,7 +187,12 @@ class SeedFactory(LinkFactory):
             )
         )
         if answer is Answer.RENEWED:
+            if before is not None and before.reachable is False and now - link.tried >= self.settings.leaseInterval:
+                link.tried = now
+                self.check(contact, "could not be dialled before", doubted=False)
             return
+        if former is not None:
+            self._forget(former)
         self._log.info(
             "{peer} registered from {address} ({answer}), {active} active",
             peer=identityText(contact.identity), address=contact.address,
@@ -184,12 +205,19 @@ class SeedFactory(LinkFactory):
 
     def _dead(self, message: Dead, link: SeedProtocol, now: float) -> None:
         """A peer calls another dead."""
+        if link.reason:
+            return
         self.counters["reports"] += 1
         accused = message.contact
         reporter = link.contact.id
         entry = self.registry.get(accused.id)
         if not link.registered or accused.id == reporter or entry is None or entry.contact.identity != accused.identity:
             # Unregistered callers are nobody; what is not on the list needs no removal.
+            self.counters["reportsIgnored"] += 1
+            return
+        check = self._checks.get(entry.contact)
+        if check is not None and reporter in check.reporters:
+            # Said twice is not wrong twice.
             self.counters["reportsIgnored"] += 1
             return
         if not self.reports.opened(reporter, now):
@@ -208,29 +236,30 @@ class SeedFactory(LinkFactory):
 
     def _pong(self, message: Pong, link: SeedProtocol, now: float) -> None:
         """A peer that cannot be dialled answers over its own connection."""
-        if link.asked is not None:
-            link.asked.cancel()
-            link.asked = None
-            check = self._checks.get(link.contact.id)
-            if check is not None:
-                self._finish(check, Outcome(Verdict.ALIVE, link.contact))
+        check = link.asked.pop(message.number, None) if link.asked is not None else None
+        if check is not None:
+            self._answered(check, Outcome(Verdict.ALIVE, link.contact))
 
     def linkEnded(self, link: Link, now: float) -> None:
         """A peer left, or its connection broke off, which is evidence."""
         super().linkEnded(link, now)
         if not isinstance(link, SeedProtocol):
             return
-        if link.asked is not None:
-            link.asked.cancel()
-            link.asked = None
-            check = self._checks.get(link.contact.id)
-            if check is not None:
-                self._finish(check, Outcome(Verdict.SILENT, None, "its connection ended"))
-        if not link.registered or self._registered.get(link.contact.id) is not link:
+        self._unregistered.pop(link, None)
+        current = self._registered.get(link.contact.id) if link.registered else None
+        if current is link:
+            del self._registered[link.contact.id]
+        asked, link.asked = link.asked, None
+        for check in (asked or {}).values():
+            if current is not None and current is not link:
+                # Who connects anew lives.
+                self._answered(check, Outcome(Verdict.ALIVE, current.contact))
+            else:
+                self._answered(check, Outcome(Verdict.SILENT, None, "its connection ended"))
+        if current is not link or not self.accepting:
             return
-        del self._registered[link.contact.id]
         entry = self.registry.get(link.contact.id)
-        if entry is None or entry.contact.identity != link.contact.identity or not self.accepting:
+        if entry is None or entry.contact.identity != link.contact.identity:
             return
         if link.reason == reasons.LEAVING:
             self._remove(entry, reasons.LEAVING, "said goodbye", now)
@@ -248,75 +277,119 @@ class SeedFactory(LinkFactory):
         @param reporter: who says that it is dead.
         @param doubted: false for a new address that nothing speaks against.
         """
-        check = self._checks.get(contact.id)
+        check = self._checks.get(contact)
         if check is None:
-            check = self._checks[contact.id] = Check(contact, why, [], doubted)
-            self._queue.append(contact.id)
+            check = self._checks[contact] = self._queue[contact] = Check(contact, why, doubted)
         elif doubted:
             check.doubted = True
             check.why = why
         if reporter is not None:
-            check.reporters.append(reporter)
+            check.reporters[reporter[0]] = reporter[1]
         self._next()
 
     def _next(self) -> None:
-        while self._queue and self._checking < self.settings.maxChecks and self.accepting:
-            check = self._checks[self._queue.popleft()]
-            entry = self.registry.get(check.contact.id)
-            self.counters["checks"] += 1
-            self._checking += 1
-            if entry is not None and entry.reachable is False and check.contact.id in self._registered:
-                self._ask(check, self._registered[check.contact.id])
-            else:
-                probe(self, check.contact).addCallback(partial(self._finish, check))
+        if self._starting:
+            # A check that ended as soon as it began: the loop below goes on.
+            return
+        self._starting = True
+        try:
+            while self._queue and self._checking < self.settings.maxChecks and self.accepting:
+                contact, check = self._queue.popitem(last=False)
+                self.counters["checks"] += 1
+                self._checking += 1
+                entry = self.registry.get(contact.id)
+                link = self._registered.get(contact.id)
+                if check.doubted and entry is not None and entry.reachable is False and link is not None:
+                    self._ask(check, link)
+                else:
+                    probe(self, contact).addCallback(partial(self._finish, check))
+        finally:
+            self._starting = False
+
+    def _forget(self, contact: Contact) -> None:
+        """A contact is off the list: what has not been asked about it need not be."""
+        check = self._queue.pop(contact, None)
+        if check is not None:
+            del self._checks[contact]
+            self._judge(check, False)
 
     def _ask(self, check: Check, link: SeedProtocol) -> None:
         """Ask over the peer's own connection, since it cannot be dialled."""
+        self._pings += 1
+        number = self._pings
 
         def unanswered() -> None:
-            link.asked = None
-            self._finish(check, Outcome(Verdict.SILENT, None, "no answer over its connection"))
+            if link.asked is not None:
+                link.asked.pop(number, None)
+            self._answered(check, Outcome(Verdict.SILENT, None, "no answer over its connection"))
 
-        link.asked = self.reactor.callLater(self.settings.probeTimeout, unanswered)
-        link.send(Ping(self.counters["checks"]))
+        if link.asked is None:
+            link.asked = {}
+        link.asked[number] = check
+        check.timer = self.reactor.callLater(self.settings.probeTimeout, unanswered)
+        link.send(Ping(number))
 
-    def _finish(self, check: Check, outcome: Outcome) -> None:
-        """A check is done: believe it."""
-        self._checking -= 1
-        del self._checks[check.contact.id]
-        now = self.seconds()
-        entry = self.registry.get(check.contact.id)
-        if not self.accepting:
-            return
-        alive = outcome.verdict in (Verdict.ALIVE, Verdict.UNSURE)
-        for reporter, link in check.reporters:
-            if self.reports.closed(reporter, alive, now):
+    _pings = 0
+
+    def _answered(self, check: Check, outcome: Outcome) -> None:
+        """What was asked over a peer's own connection was answered, or not."""
+        if check.timer is not None and check.timer.active():
+            check.timer.cancel()
+        self._finish(check, outcome)
+
+    def _judge(self, check: Check, wrong: bool) -> None:
+        """Tell of each reporter whether it was wrong."""
+        for reporter, link in check.reporters.items():
+            if self.reports.closed(reporter, wrong, self.seconds()):
                 self.counters["reportersMuted"] += 1
                 self._log.warn(
                     "{reporter} was wrong {count} times: not listened to for {seconds} s",
                     reporter=identityText(link.contact.identity), count=self.settings.falseReports,
                     seconds=self.settings.muteTime,
                 )  # fmt: skip
-        if entry is not None:
-            if entry.contact != check.contact:
-                # It registered anew meanwhile: what was asked is no longer the question.
-                self.check(entry.contact, "new address", doubted=False)
-            elif alive:
-                if outcome.contact is not None and outcome.contact.address == entry.contact.address:
-                    self.registry.reached(entry, True)
-                if check.doubted:
-                    self._log.info(
-                        "{peer} lives: {why}, but it answered",
-                        peer=identityText(entry.contact.identity), why=check.why,
-                    )  # fmt: skip
-            elif check.doubted or check.contact.id not in self._registered:
-                self._remove(entry, reasons.DEAD, f"{check.why}; {outcome.verdict.value}: {outcome.detail}", now)
-            else:
-                self._unreachable(entry, self._registered[check.contact.id], outcome)
+
+    def _finish(self, check: Check, outcome: Outcome) -> None:
+        """A check is done: believe it."""
+        if not self.accepting:
+            return
+        contact = check.contact
+        entry = self.registry.get(contact.id)
+        link = self._registered.get(contact.id)
+        verdict = outcome.verdict
+        current = entry is not None and entry.contact == contact
+        alive = verdict in (Verdict.ALIVE, Verdict.UNSURE)
+        dialled = check.timer is None
+        if entry is not None and current and not alive and link is not None and dialled and entry.reachable is not True:
+            # Connected, but never dialled with success: its own connection is the one to ask.
+            self._unreachable(entry, link, outcome)
+            if check.doubted:
+                self._ask(check, link)
+                return
+        self._checking -= 1
+        del self._checks[contact]
+        # A later incarnation, or somebody who has no room to say who it is, proves no reporter wrong.
+        found = outcome.contact
+        self._judge(check, verdict is Verdict.ALIVE and found is not None and found.identity == contact.identity)
+        if entry is None or not current:
+            # It left or registered anew meanwhile: what was asked is no longer the question.
+            pass
+        elif alive:
+            if dialled and found is not None and found.address == contact.address:
+                self.registry.reached(entry, True)
+            if check.doubted:
+                self._log.info(
+                    "{peer} lives: {why}, but it answered", peer=identityText(contact.identity), why=check.why
+                )
+        elif check.doubted or link is None:
+            self._remove(entry, reasons.DEAD, f"{check.why}; {verdict.value}: {outcome.detail}", self.seconds())
+        else:
+            self._unreachable(entry, link, outcome)
         self._next()
 
     def _unreachable(self, entry: Entry, link: SeedProtocol, outcome: Outcome) -> None:
         """A connected peer cannot be dialled at the address it gave: keep it, but send nobody there."""
+        if entry.reachable is False:
+            return
         self.registry.reached(entry, False)
         self.counters["unreachable"] += 1
         self._log.warn(
@@ -331,6 +404,7 @@ class SeedFactory(LinkFactory):
         self._removed(entry, reason, detail)
 
     def _removed(self, entry: Entry, reason: str, detail: str) -> None:
+        self._forget(entry.contact)
         self.counters["removals"] += 1
         self._log.info(
             "{peer} at {address} removed ({reason}): {detail}; {active} active",
@@ -353,6 +427,10 @@ class SeedFactory(LinkFactory):
         now = self.seconds()
         for entry in self.registry.expire(now):
             self._removed(entry, reasons.EXPIRED, f"not renewed since {now - entry.lastSeen:.1f} s")
+        for link, since in list(self._unregistered.items()):
+            if now - since <= LEASES * self.settings.leaseInterval:
+                break
+            link.close(reasons.TIMEOUT, "connected, but not registered")
         self.reports.forget(now)
 
 
@@ -430,6 +508,9 @@ class SeedService(Service):
         super().startService()
         self._save()
         for entry in list(self.registry):
+            if entry.reachable is False:
+                # Dialling it would tell nothing; it comes back by itself, or its lease runs out.
+                continue
             self.factory.check(entry.contact, "on the list from before this seed's start")
         self._timers.start("expire", min(1.0, self.settings.leaseInterval / 4), self.factory.expire)
         if self._store is not None:
@@ -440,8 +521,11 @@ class SeedService(Service):
         super().stopService()
         self._timers.stopAll()
         port, self._port = self._port, None
-        if port is not None:
-            port.stopListening()
+        if port is None:
+            # It never began to listen.
+            self._closeStore()
+            return succeed(None)
+        port.stopListening()
         self._save()
         return self.factory.closeAll(reasons.LEAVING).addCallback(lambda _: self._closeStore())
 
