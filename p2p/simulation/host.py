@@ -34,6 +34,7 @@ class Host:
     @ivar disk: What survives a restart, for applications to keep things in.
     @ivar reactor: The process that runs, or ran last.
     @ivar boot: Called with the new reactor whenever the host starts, to start its program again; or L{None}.
+    @ivar boots: How many processes it has had.
     @ivar up: Whether the machine has power.
     @ivar held: L{None} while the process runs. While it is stopped: what waits to be told to it, in order.
     @ivar rate: Seconds its own clock counts in one second of the network.
@@ -47,6 +48,7 @@ class Host:
         "_ephemeral",
         "address",
         "boot",
+        "boots",
         "datagramPorts",
         "disk",
         "ends",
@@ -65,6 +67,7 @@ class Host:
         self.network = network
         self.address = address
         self.boot: Callable[[SimulatedReactor], object] | None = None
+        self.boots = 0
         self.disk: dict[Any, Any] = {}
         self.up = True
         self.held: list[Callable[[], object]] | None = None

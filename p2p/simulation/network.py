@@ -101,7 +101,6 @@ class SimulatedNetwork:
         self.fuzz = fuzz
         self.hosts: dict[str, Host] = {}
         self.names: dict[str, list[str]] = {}
-        self.boots: dict[str, int] = {}
         self._trace = Trace(trace)
         self.clock = Clock(self._trace.record)
         self.random = self.stream("network")
@@ -148,8 +147,8 @@ class SimulatedNetwork:
         """
         Let a new process begin on a host; its start-up event is fired as soon as the network runs.
         """
-        self.boots[machine.address] = self.boots.get(machine.address, 0) + 1
-        machine.reactor = reactor = SimulatedReactor(self, machine)
+        machine.boots += 1
+        machine.reactor = reactor = SimulatedReactor(self, machine, machine.boots)
         self.clock.at(self.clock.now, lambda: machine.tell(reactor.start))
         if machine.boot is not None:
             machine.boot(reactor)

@@ -60,8 +60,12 @@ class SimulatedReactor:
 
     log = Logger()
 
-    def __init__(self, network: SimulatedNetwork, host: Host) -> None:
+    def __init__(self, network: SimulatedNetwork, host: Host, boot: int = 0) -> None:
+        """
+        @param boot: The how manyth process of that host this is.
+        """
         self.network = network
+        self._boot = boot
         self.clock = network.clock
         self.host = host
         self.alive = True
@@ -77,7 +81,7 @@ class SimulatedReactor:
         A stream of randomness of this process's own, determined by the network's seed.
         """
         if self._random is None:
-            self._random = self.network.stream(f"host {self.host.address} {self.network.boots[self.host.address]}")
+            self._random = self.network.stream(f"host {self.host.address} {self._boot}")
         return self._random
 
     @property

@@ -1,0 +1,411 @@
+"""
+Tests for what goes wrong on a simulated network, on purpose.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import error
+
+from p2p.simulation.latency import constant
+from p2p.simulation.network import SimulatedNetwork
+from p2p.simulation.reactor import SimulatedReactor
+from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, Recorder, TCPTestCase
+
+
+class BetweenHostsTests(TCPTestCase):
+    """
+    Faults of the paths between hosts.
+    """
+
+    def test_partitionIsSilent(self) -> None:
+        """
+        Nothing gets through either way, and an idle connection sees nothing of it.
+        """
+        client, server = self.join()
+        fault = self.network.faults.partition("10.0.0.1", "10.0.0.2")
+        self.network.run(self.network.now + 5000)
+        self.assertEqual((client.lost, server.lost), (None, None))
+        fault.heal()
+        started = self.network.now
+        client.transport.write(b"hello")
+        self.network.run(started + 1)
+        self.assertEqual(server.pieces, [(started + LATENCY, b"hello")])
+
+    def test_dataSentIntoAPartitionArrivesAfterIt(self) -> None:
+        """
+        By the retransmission that follows the healing: the attempts come 0.2, 0.6, 1.4, 3.0, ... s after the first.
+        """
+        client, server = self.join()
+        started = self.network.now
+        fault = self.network.faults.partition("10.0.0.1", "10.0.0.2", duration=1.0)
+        client.transport.write(b"one")
+        self.network.run(started + 0.5)
+        client.transport.write(b"two")
+        self.network.run(started + 60)
+        self.assertEqual(server.data, b"onetwo")
+        self.assertApproximates(server.pieces[0][0], started + 1.4 + LATENCY, 1e-6)
+        fault.heal()  # It has healed by itself, and may be healed again.
+
+    def test_whatIsUnderWayIsNotTakenBack(self) -> None:
+        """
+        A segment that has left before the partition arrives.
+        """
+        client, server = self.join()
+        started = self.network.now
+        client.transport.write(b"last words")
+        self.network.run(started + LATENCY / 2)
+        self.network.faults.partition("10.0.0.1", "10.0.0.2")
+        self.network.run(started + 1)
+        self.assertEqual(server.pieces, [(started + LATENCY, b"last words")])
+
+    def test_unacknowledgedDataEndsTheConnection(self) -> None:
+        """
+        The sender's kernel gives up after the time that was set, and only the sender's.
+        """
+        self.build(giveUp=20.0)
+        client, server = self.join()
+        self.network.faults.partition("10.0.0.1", "10.0.0.2")
+        started = self.network.now
+        client.transport.write(b"hello?")
+        self.network.run(started + 1000)
+        self.assertEqual(client.lost, (started + 20.0, error.ConnectionLost))
+        self.assertEqual((server.pieces, server.lost), ([], None))
+
+    def test_dataUnderWayAtThePartitionIsUnacknowledged(self) -> None:
+        """
+        It arrives, but its acknowledgement does not come back, so the sender gives up, too.
+        """
+        self.build(giveUp=20.0)
+        client, server = self.join()
+        started = self.network.now
+        client.transport.write(b"last words")
+        self.network.faults.partition("10.0.0.1", "10.0.0.2")
+        self.network.run(started + 1000)
+        self.assertEqual(server.data, b"last words")
+        self.assertEqual(client.lost, (started + 20.0, error.ConnectionLost))
+
+    def test_partitionOfOneDirection(self) -> None:
+        """
+        The other direction carries data; but as nothing acknowledges it, its sender gives up in the end.
+        """
+        self.build(giveUp=20.0)
+        client, server = self.join()
+        self.network.faults.partition("10.0.0.2", "10.0.0.1", oneWay=True)
+        started = self.network.now
+        client.transport.write(b"I can speak")
+        self.network.run(started + 10)
+        self.assertEqual(server.pieces, [(started + LATENCY, b"I can speak")])
+        self.assertIsNone(client.lost)
+        self.network.run(started + 1000)
+        self.assertEqual(client.lost, (started + 20.0, error.ConnectionLost))
+
+    def test_acknowledgementsThatComeLateSaveTheConnection(self) -> None:
+        """
+        If the way back is whole in time, nothing was wrong.
+        """
+        self.build(giveUp=20.0)
+        client, server = self.join()
+        self.network.faults.partition("10.0.0.2", "10.0.0.1", oneWay=True, duration=10)
+        for _ in range(20):
+            client.transport.write(b"x" * 50000)
+        self.network.run(self.network.now + 1000)
+        self.assertIsNone(client.lost)
+        self.assertEqual(len(server.data), 1000000)
+        self.assertIsNone(client.transport.stream)
+
+    def test_groups(self) -> None:
+        """
+        A partition of two groups leaves each group whole.
+        """
+        hosts = [self.network.host(f"10.0.1.{n}") for n in range(4)]
+        for host in hosts:
+            host.listenTCP(80, Answering(self.network))
+        self.network.faults.partition(hosts[:2], [host.host.address for host in hosts[2:]])
+        connected = set()
+        for one in range(4):
+            for other in range(4):
+                client = Recorder(self.network)
+                hosts[one].connectTCP(f"10.0.1.{other}", 80, Calling(self.network, client))
+                self.network.run(self.network.now + 40)
+                if client.made is not None:
+                    connected.add((one, other))
+        self.assertEqual(connected, {(a, b) for a in range(4) for b in range(4) if (a < 2) == (b < 2)})
+
+    def test_isolatedHostReachesNobody(self) -> None:
+        """
+        But itself.
+        """
+        self.here.listenTCP(80, Answering(self.network))
+        self.network.faults.isolate(self.here)
+        self.there.listenTCP(80, Answering(self.network))
+        results = []
+        for address in ("10.0.0.1", "10.0.0.2"):
+            client = Recorder(self.network)
+            self.here.connectTCP(address, 80, Calling(self.network, client))
+            self.network.run(self.network.now + 40)
+            results.append(client.made is not None)
+        self.assertEqual(results, [True, False])
+
+    def test_connectingSucceedsOnceThePartitionIsOver(self) -> None:
+        """
+        The first packet is sent again after 1, 3, 7, ... s.
+        """
+        answering = Answering(self.network)
+        self.there.listenTCP(80, answering)
+        self.network.faults.partition("10.0.0.1", "10.0.0.2", duration=2.0)
+        client = Recorder(self.network)
+        self.here.connectTCP("10.0.0.2", 80, Calling(self.network, client))
+        self.network.run(30)
+        self.assertApproximates(client.made, 3.0 + 2 * LATENCY, 1e-6)
+
+    def test_holdAndRelease(self) -> None:
+        """
+        What was held arrives after the release, in order, one latency later, and datagrams and handshakes with it.
+        """
+        client, server = self.join()
+        fault = self.network.faults.hold("10.0.0.1", "10.0.0.2")
+        for number in range(10):
+            client.transport.write(b"%d" % number)
+            self.network.run(self.network.now + 0.3)
+        second = Recorder(self.network)
+        port = server.transport.getHost().port
+        self.here.connectTCP("10.0.0.2", port, Calling(self.network, second))
+        self.network.run(self.network.now + 0.5)
+        self.assertEqual((server.pieces, second.made), ([], None))
+        started = self.network.now
+        fault.heal()
+        self.network.run(started + 10)
+        self.assertEqual(server.data, b"0123456789")
+        self.assertEqual({when for when, _ in server.pieces}, {started + LATENCY})
+        self.assertApproximates(second.made, started + 2 * LATENCY, 1e-6)
+
+    def test_lossDelaysAndNeverCorrupts(self) -> None:
+        """
+        About the share of segments that was asked for comes at least one time-out late.
+        """
+        self.build(loss=0.2)
+        client, server = self.join()
+        started = self.network.now
+        for number in range(1000):
+            self.here.callLater(number * 10.0, client.transport.write, b"%04d" % number)
+        self.network.run(started + 20000)
+        self.assertEqual(server.data, b"".join(b"%04d" % n for n in range(1000)))
+        late = sum(when > started + n * 10.0 + 0.2 for n, (when, _) in enumerate(server.pieces))
+        self.assertApproximates(late / 1000, 0.2, 0.05)
+
+    def test_faultsAddUp(self) -> None:
+        """
+        Two factors multiply, the narrower bandwidth counts, and healing one leaves the other.
+        """
+        client, server = self.join()
+        faults = self.network.faults
+        first, _ = faults.slow(2.0), faults.slow(3.0, self.here, self.there)
+        faults.throttle(1e6)
+        faults.throttle(1e4, self.here, None)
+        started = self.network.now
+        client.transport.write(b"x" * 1000)
+        self.network.run(started + 10)
+        self.assertApproximates(server.pieces[0][0], started + 6 * LATENCY + 0.1, 1e-6)
+        first.heal()
+        started = self.network.now
+        client.transport.write(b"x" * 1000)
+        self.network.run(started + 10)
+        self.assertApproximates(server.pieces[1][0], started + 3 * LATENCY + 0.1, 1e-6)
+
+    def test_throttledPairSharesItsBandwidth(self) -> None:
+        """
+        Two connections between the same hosts take twice as long.
+        """
+        self.network.faults.throttle(1e5, self.here, self.there)
+        pairs = [self.join(), self.join()]
+        started = self.network.now
+        for client, _ in pairs:
+            client.transport.write(b"x" * 100000)
+        self.network.run(started + 60)
+        last = max(server.pieces[-1][0] for _, server in pairs)
+        self.assertApproximates(last, started + 2.0 + LATENCY, 0.01)
+
+    def test_nonsenseIsRefused(self) -> None:
+        """
+        Shares lie between 0 and 1, factors and bandwidths are positive, clocks run forwards.
+        """
+        faults = self.network.faults
+        self.assertRaises(ValueError, faults.lose, 1.5)
+        self.assertRaises(ValueError, faults.slow, 0)
+        self.assertRaises(ValueError, faults.throttle, -1.0)
+        self.assertRaises(ValueError, faults.setClock, "10.0.0.1", drift=-1.0)
+        self.assertRaises(KeyError, faults.crash, "10.9.9.9")
+
+
+class OnHostsTests(TCPTestCase):
+    """
+    Faults of hosts and processes.
+    """
+
+    def test_dataForACrashedHostEndsTheConnection(self) -> None:
+        """
+        Not the crash, but the silence that follows is noticed, after the time that was set.
+        """
+        self.build(giveUp=15.0)
+        client, _ = self.join()
+        self.network.faults.crashHost("10.0.0.2")
+        started = self.network.now
+        client.transport.write(b"hello?")
+        self.network.run(started + 100)
+        self.assertEqual(client.lost, (started + 15.0, error.ConnectionLost))
+
+    def test_restartedHostKnowsNothingOfOldConnections(self) -> None:
+        """
+        It answers their data with a reset; an idle one stays as it is.
+        """
+        client, _ = self.join()
+        self.network.faults.crashHost("10.0.0.2")
+        self.network.run(self.network.now + 5)
+        self.network.faults.restart("10.0.0.2")
+        self.network.run(self.network.now + 5)
+        self.assertIsNone(client.lost)
+        started = self.network.now
+        client.transport.write(b"hello?")
+        self.network.run(started + 1)
+        self.assertApproximates(client.lost[0], started + 2 * LATENCY, 1e-6)
+        self.assertEqual(client.lost[1], error.ConnectionLost)
+
+    def test_restartLosesAllButTheDisk(self) -> None:
+        """
+        Timers, ports and connections are gone; the disk is there, and the program is booted again.
+        """
+        booted: list[SimulatedReactor] = []
+        fired: list[float] = []
+
+        def boot(reactor: SimulatedReactor) -> None:
+            booted.append(reactor)
+            reactor.disk["boots"] = reactor.disk.get("boots", 0) + 1
+            reactor.listenTCP(80, Answering(self.network))
+            reactor.callLater(10, lambda: fired.append(self.network.now))
+
+        first = self.network.host("10.0.0.3", boot=boot)
+        self.network.run(3)
+        second = self.network.faults.restart(first)
+        self.assertIs(self.network.host("10.0.0.3"), second)
+        self.assertEqual(booted, [first, second])
+        self.assertEqual(second.disk, {"boots": 2})
+        self.network.run(60)
+        self.assertEqual(fired, [13.0])
+        self.assertEqual((first.alive, first.running, second.running), (False, False, True))
+        self.assertNotEqual(first.random.random(), second.random.random())
+
+    def test_pausedProcessFiresNoTimersAndReadsNothing(self) -> None:
+        """
+        It finds all of it, in order, when it goes on; and it took no harm meanwhile.
+        """
+        client, server = self.join()
+        started = self.network.now
+        happened: list[Any] = []
+        for delay in (1.0, 2.0, 20.0):
+            self.there.callLater(delay, lambda d=delay: happened.append((d, self.network.now)))
+        self.network.faults.pause("10.0.0.2", duration=10.0)
+        client.transport.write(b"one")
+        self.network.run(started + 5)
+        client.transport.write(b"two")
+        self.network.run(started + 9.9)
+        self.assertEqual((happened, server.pieces), ([], []))
+        self.network.run(started + 60)
+        self.assertEqual(happened, [(1.0, started + 10.0), (2.0, started + 10.0), (20.0, started + 20.0)])
+        self.assertEqual(server.pieces, [(started + 10.0, b"one"), (started + 10.0, b"two")])
+        server.transport.write(b"here again")
+        self.network.run(started + 61)
+        self.assertEqual(client.data, b"here again")
+
+    def test_kernelOfAPausedProcessAcknowledges(self) -> None:
+        """
+        Nobody gives up on it, however long that lasts, though its buffers are full.
+        """
+        self.build(giveUp=20.0)
+        client, server = self.join()
+        self.network.faults.pause(self.there)
+        client.transport.write(b"x" * 1000000)
+        self.network.run(self.network.now + 500)
+        self.assertIsNone(client.lost)
+        self.network.faults.resume(self.there)
+        self.network.run(self.network.now + 60)
+        self.assertEqual(len(server.data), 1000000)
+
+    def test_kernelOfAPausedProcessAcceptsConnections(self) -> None:
+        """
+        As many as the backlog holds; the others get no answer until there is room.
+        """
+        answering = Answering(self.network)
+        self.there.listenTCP(80, answering, backlog=2)
+        self.network.faults.pause(self.there)
+        clients = [Recorder(self.network) for _ in range(5)]
+        for client in clients:
+            self.here.connectTCP("10.0.0.2", 80, Calling(self.network, client))
+            self.network.run(self.network.now + 0.2)
+        self.assertEqual([client.made is not None for client in clients], [True, True, True, False, False])
+        self.assertEqual(answering.made, [])
+        self.network.faults.resume(self.there)
+        self.network.run(self.network.now + 30)
+        self.assertEqual(len(answering.made), 5)
+
+    def test_pausedProcessLearnsOfAResetWhenItGoesOn(self) -> None:
+        """
+        What has happened to its connections waits for it.
+        """
+        client, server = self.join()
+        self.network.faults.pause(self.there)
+        client.transport.write(b"last words")
+        self.network.run(self.network.now + 1)
+        self.network.faults.crash(self.here)
+        self.network.run(self.network.now + 10)
+        self.assertEqual((server.pieces, server.lost), ([], None))
+        self.network.faults.resume(self.there)
+        self.network.run(self.network.now)
+        self.assertEqual(server.data, b"last words")
+        self.assertEqual(server.lost, (self.network.now, error.ConnectionLost))
+
+    def test_crashOfAPausedProcess(self) -> None:
+        """
+        What waited for it is lost with it.
+        """
+        client, server = self.join()
+        self.network.faults.pause(self.there)
+        client.transport.write(b"unread")
+        self.network.run(self.network.now + 1)
+        self.network.faults.crash(self.there)
+        self.network.run(self.network.now + 1)
+        self.assertEqual(client.lost[1], error.ConnectionLost)
+        self.assertEqual((server.pieces, server.lost), ([], None))
+
+    def test_clockOffsetAndDrift(self) -> None:
+        """
+        A host's clock may be wrong, and run too fast: so do its timers.
+        """
+        self.network.faults.setClock(self.here, offset=100.0, drift=0.25)
+        self.assertEqual(self.here.seconds(), 100.0)
+        fired: list[tuple[float, float]] = []
+        timer = self.here.callLater(10.0, lambda: fired.append((self.network.now, self.here.seconds())))
+        self.assertEqual(timer.getTime(), 110.0)
+        self.network.run(60)
+        self.assertEqual(fired, [(8.0, 110.0)])
+        self.assertEqual((self.here.seconds(), self.there.seconds()), (175.0, 60.0))
+        self.network.faults.setClock(self.here, drift=0.0)
+        self.network.run(70)
+        self.assertEqual(self.here.seconds(), 185.0)
+
+    def test_latencyMayDependOnThePair(self) -> None:
+        """
+        A function says what lies between two addresses.
+        """
+        network = SimulatedNetwork(latency=lambda one, other: constant(0.2 if "10.0.0.3" in (one, other) else 0.01))
+        server = network.host("10.0.0.1")
+        server.listenTCP(80, Answering(network))
+        made = []
+        for address in ("10.0.0.2", "10.0.0.3"):
+            client = Recorder(network)
+            network.host(address).connectTCP("10.0.0.1", 80, Calling(network, client))
+            network.run(network.now + 1)
+            made.append(client.made)
+        self.assertApproximates(made[0], 0.02, 1e-9)
+        self.assertApproximates(made[1], 1.4, 1e-9)
