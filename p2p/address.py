@@ -43,7 +43,7 @@ class Address:
         @raise AddressError: the text is something else, or the port is not in 1..65535.
         """
         host, colon, port = text.rpartition(":")
-        if not colon or not host:
+        if not colon or not host or not port:
             raise AddressError(f"{text!r} is not IP:PORT")
         return Address(readHost(host, bracketed=True), readPort(port))
 

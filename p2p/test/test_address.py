@@ -1,0 +1,159 @@
+"""
+Tests for L{p2p.address}.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import IPv4Address, IPv6Address
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.address import Address, AddressError, parseConfig, readConfig, readHost, readPort
+
+hosts = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
+ports = st.integers(1, 65535)
+
+
+class AddressTests(SynchronousTestCase):
+    """Texts to addresses and back."""
+
+    @given(hosts, ports)
+    def test_whatIsWrittenIsReadAgain(self, host: IPv4Address | IPv6Address, port: int) -> None:
+        """Any address, of either family, survives being written and read."""
+        address = Address(str(host), port)
+        self.assertEqual(Address.fromText(str(address)), address)
+
+    @given(st.text(max_size=60))
+    def test_anyTextIsAnAddressOrAnAddressError(self, text: str) -> None:
+        """No text raises anything but the error that callers expect, and what is taken has one spelling."""
+        try:
+            address = Address.fromText(text)
+        except AddressError as error:
+            self.assertNotIn("\n", str(error))
+            return
+        self.assertEqual(Address.fromText(str(address)), address)
+
+    def test_sixthVersionStandsInBrackets(self) -> None:
+        """The colon before the port must not be taken for one of the address."""
+        self.assertEqual(str(Address("::1", 5000)), "[::1]:5000")
+        self.assertEqual(Address.fromText("[::1]:5000"), Address("::1", 5000))
+        with self.assertRaisesRegex(AddressError, "brackets"):
+            Address.fromText("::1:5000")
+
+    def test_sixthVersionIsBroughtIntoItsOneForm(self) -> None:
+        """However it is written, the same address is the same address."""
+        self.assertEqual(Address.fromText("[0:0:0:0:0:0:0:1]:80"), Address.fromText("[::1]:80"))
+        self.assertEqual(Address.fromText("[FE80::A]:80").host, "fe80::a")
+
+    def test_whatIsNoAddressIsRefusedByName(self) -> None:
+        """Each refusal repeats the text that it is about."""
+        for text in (
+            "", ":", "5000", "127.0.0.1", "127.0.0.1:", ":5000", "localhost:5000", "127.0.0.1:0", "127.0.0.1:65536",
+            "127.0.0.1:+80", "127.0.0.1:\uff18\uff10", "127.0.0.1:80 ", " 127.0.0.1:80", "127.0.0.1:80\n", "127.0.0.01:80",
+            "256.0.0.1:80", "[127.0.0.1]:80", "[::1]", "[::1:80", "::1]:80", "[::1]:0", "[]:80", "1.2.3:80",
+        ):  # fmt: skip
+            with self.assertRaises(AddressError, msg=text) as caught:
+                Address.fromText(text)
+            host, _, port = text.rpartition(":")
+            self.assertTrue(any(repr(part) in str(caught.exception) for part in (text, host, port)), text)
+
+    def test_interfaceNamesAreRefused(self) -> None:
+        """A zone (C{%eth0}) means nothing on another machine, and a list is handed from peer to peer."""
+        with self.assertRaisesRegex(AddressError, "interface"):
+            Address.fromText("[fe80::1%eth0]:80")
+
+    def test_aSocketsFourthVersionInTheSixthIsItselfAgain(self) -> None:
+        """A socket that listens on C{::} names its IPv4 callers in IPv6; they are the same callers."""
+        self.assertEqual(Address.of("::ffff:10.0.0.1", 80), Address("10.0.0.1", 80))
+        self.assertEqual(Address.of("fe80::1%eth0", 80), Address("fe80::1", 80))
+        self.assertEqual(Address.of("::ffff:0:1", 80), Address("::ffff:0:1", 80))
+
+    def test_addressesHaveAnOrder(self) -> None:
+        """They can be sorted, and put into sets."""
+        self.assertEqual(
+            sorted({Address("b", 1), Address("a", 2), Address("a", 1), Address("a", 1)}),
+            [Address("a", 1), Address("a", 2), Address("b", 1)],
+        )
+
+
+class PartsTests(SynchronousTestCase):
+    """Hosts and ports alone, as options name them."""
+
+    def test_aHostAloneNeedsNoBrackets(self) -> None:
+        """C{--host ::1} and C{--host [::1]} are the same."""
+        self.assertEqual(readHost("::1"), "::1")
+        self.assertEqual(readHost("[::1]"), "::1")
+        self.assertEqual(readHost("0.0.0.0"), "0.0.0.0")
+
+    def test_aNameIsNoHost(self) -> None:
+        """Names mean different things to different machines."""
+        for text in ("localhost", "", "[localhost]", "[]", "1.2.3.4:5"):
+            with self.assertRaises(AddressError, msg=text):
+                readHost(text)
+
+    def test_portsHaveBounds(self) -> None:
+        """65535 is the last one; 0 is one only where any will do."""
+        self.assertEqual(readPort("65535"), 65535)
+        self.assertEqual(readPort("0", lowest=0), 0)
+        for text in ("0", "65536", "-1", "", "1e3", "9" * 5000):
+            with self.assertRaises(AddressError):
+                readPort(text)
+
+
+class ConfigTests(SynchronousTestCase):
+    """The file that lists the seeds."""
+
+    def assertRefused(self, text: str, *said: str) -> None:
+        """The text is refused with one line that says all of this."""
+        with self.assertRaises(AddressError) as caught:
+            parseConfig(text, "seeds.txt")
+        for word in ("seeds.txt", *said):
+            self.assertIn(word, str(caught.exception))
+        self.assertNotIn("\n", str(caught.exception))
+
+    def test_oneAddressALineInTheirOrder(self) -> None:
+        """Comments, whole or behind an address, blank lines and any end of line are passed over."""
+        self.assertEqual(
+            parseConfig("# seeds\n\n  127.0.0.1:5001  # first\r\n[::1]:5000\n\t\n"),
+            [Address("127.0.0.1", 5001), Address("::1", 5000)],
+        )
+
+    def test_aBadLineIsNamed(self) -> None:
+        """File, line and text."""
+        self.assertRefused("127.0.0.1:5000\n\nlocalhost:5001\n", "line 3", "localhost")
+
+    def test_aDuplicateIsNamed(self) -> None:
+        """Both lines, however the address is spelt."""
+        self.assertRefused("[::1]:5000\n127.0.0.1:1\n[0::1]:5000\n", "line 3", "line 1", "[::1]:5000")
+
+    def test_anEmptyListIsRefused(self) -> None:
+        """A network without any seed is a mistake."""
+        self.assertRefused("# nothing\n\n", "no address")
+        self.assertRefused("", "no address")
+
+    def test_filesThatCannotBeReadAreNamed(self) -> None:
+        """Missing, a directory, not text: one line with the path."""
+        missing = self.mktemp()
+        directory = self.mktemp()
+        os.mkdir(directory)
+        binary = self.mktemp()
+        with open(binary, "wb") as file:
+            file.write(b"\xff\xfe\x00")
+        for path in (missing, directory, binary):
+            with self.assertRaises(AddressError) as caught:
+                readConfig(path)
+            self.assertIn(path, str(caught.exception))
+
+    def test_aFileIsReadLikeItsText(self) -> None:
+        """And an error in it names the path."""
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("127.0.0.1:5000\n")
+        self.assertEqual(readConfig(path), [Address("127.0.0.1", 5000)])
+        with open(path, "a") as file:
+            file.write("x\n")
+        with self.assertRaisesRegex(AddressError, f"{path}, line 2"):
+            readConfig(path)

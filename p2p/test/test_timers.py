@@ -1,0 +1,104 @@
+"""
+Tests for L{p2p.timers}.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.timers import Timers
+
+
+class TimersTests(SynchronousTestCase):
+    """Periodic jobs under a clock of the test's."""
+
+    def setUp(self) -> None:
+        """Chance that is the same every time."""
+        self.clock = Clock()
+        self.timers = Timers(self.clock, Random(1))
+        self.calls: list[float] = []
+
+    def job(self) -> None:
+        """Note when it was called."""
+        self.calls.append(self.clock.seconds())
+
+    def test_theFirstCallFallsWithinTheFirstInterval(self) -> None:
+        """And every further one an interval later."""
+        self.timers.start("a", 10.0, self.job)
+        self.assertEqual(self.calls, [])
+        self.clock.pump([0.5] * 70)
+        self.assertEqual(len(self.calls), 3 + (self.calls[0] <= 5.0))
+        self.assertTrue(0 <= self.calls[0] <= 10.0)
+        for earlier, later in zip(self.calls, self.calls[1:], strict=False):
+            self.assertAlmostEqual(later - earlier, 10.0, delta=0.51)
+
+    def test_aThousandNodesDoNotSpeakAtOnce(self) -> None:
+        """Started together, they call at different moments."""
+        random = Random(2)
+        for _ in range(1000):
+            Timers(self.clock, random).start("a", 10.0, self.job)
+        times = sorted(call.getTime() for call in self.clock.getDelayedCalls())
+        self.assertEqual(len(set(times)), 1000)
+        for quarter in range(4):
+            share = sum(2.5 * quarter <= time < 2.5 * (quarter + 1) for time in times)
+            self.assertTrue(200 < share < 300, share)
+
+    def test_aJobThatRaisesIsLoggedAndCalledAgain(self) -> None:
+        """A C{LoopingCall} alone would stop for good."""
+
+        def broken() -> None:
+            self.job()
+            raise RuntimeError("broken")
+
+        self.timers.start("a", 1.0, broken)
+        self.clock.pump([0.25] * 20)
+        self.assertGreaterEqual(len(self.calls), 4)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(self.calls))
+
+    def test_aStoppedJobIsNotCalled(self) -> None:
+        """Whether it had been called yet or not; and nothing is left on the clock."""
+        self.timers.start("waiting", 5.0, self.job)
+        self.timers.stop("waiting")
+        self.timers.start("running", 1.0, self.job)
+        self.clock.advance(1.0)
+        self.assertEqual(len(self.calls), 1)
+        self.timers.stop("running")
+        self.timers.stop("running")
+        self.timers.stop("never started")
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(len(self.calls), 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_aJobMayStopItself(self) -> None:
+        """Even the first time that it is called."""
+
+        def once() -> None:
+            self.job()
+            self.timers.stop("a")
+
+        self.timers.start("a", 1.0, once)
+        self.clock.pump([1.0] * 5)
+        self.assertEqual(len(self.calls), 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopAllEndsAll(self) -> None:
+        """Those that wait and those that run."""
+        self.timers.start("running", 0.1, self.job)
+        self.timers.start("waiting", 1e6, self.job)
+        self.clock.advance(0.1)
+        self.timers.stopAll()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_aNameStandsForOneJob(self) -> None:
+        """Starting it again ends what ran under that name."""
+        first: list[int] = []
+        self.timers.start("a", 1.0, lambda: first.append(1))
+        self.clock.advance(1.0)
+        self.timers.start("a", 1.0, self.job)
+        self.clock.pump([1.0] * 5)
+        self.assertEqual(len(first), 1)
+        self.timers.stopAll()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
