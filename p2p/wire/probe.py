@@ -70,6 +70,7 @@ class _Probe:
         self._again = False
         self._timeout = factory.settings.probeTimeout
         self._retry: IDelayedCall | None = None
+        self._pause = self._timeout / 100
         self.done: Deferred[Outcome] = Deferred()
         self._wait()
         self._ask()
@@ -112,7 +113,8 @@ class _Probe:
         elif reason == reasons.LOCAL:
             self._finish(Outcome(Verdict.UNSURE, None, str(error)))
         elif reason in (reasons.LOST, reasons.TIMEOUT) and self._timer.active():
-            self._retry = self._factory.reactor.callLater(self._timeout / 10, self._ask)
+            self._retry = self._factory.reactor.callLater(self._pause, self._ask)
+            self._pause *= 2
         elif reason in (reasons.LOST, reasons.TIMEOUT):
             self._finish(Outcome(Verdict.SILENT, None, "no answer"))
         else:
