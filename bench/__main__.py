@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import click
@@ -16,7 +16,7 @@ from bench import broadcast, detect, register
 from bench.daemons import BenchFailed
 from bench.output import Report, say
 
-Benchmark = Callable[..., Awaitable[Report]]
+Benchmark = Callable[..., Coroutine[Any, Any, Report]]
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -246,11 +246,8 @@ async def _find(network: Network, size: int, seconds: float) -> dict[str, Any]:
                 best, low = run, middle
             else:
                 high = middle
-    brief = [
-        {name: run[name] for name in ("offered", "shareDelivered", "latencyP50", "latencyP95", "deliveriesPerCpuSecond")}
-        for run in trials
-    ]
-    return {**(best or {"offered": 0.0}), "trials": brief}
+    brief = ("offered", "shareDelivered", "latencyP50", "latencyP95", "deliveriesPerCpuSecond", "cpuShare")
+    return {**(best or {"offered": 0.0}), "trials": [{name: run[name] for name in brief} for run in trials]}
 
 
 def _brief(run: dict[str, Any]) -> str:

@@ -41,7 +41,8 @@ COLUMNS = [
     Column("backListed", "SIGCONT: on the seed's list again", "s", digits=3),
     Column("backCaughtUp", "SIGCONT: has every message it missed", "s", digits=3),
     Column("missedReceived", "SIGCONT: messages of the meantime received", "%", 0.01, 1),
-    Column("falseVerdicts", "live peers called dead"),
+    Column("killFalseVerdicts", "SIGKILL: verdicts on others, who live"),
+    Column("falseVerdicts", "SIGSTOP: verdicts on others, who live"),
 ]
 
 Event = dict[str, Any]
@@ -147,7 +148,7 @@ async def _killed(network: Network, watch: Watch) -> dict[str, Any]:
         "killFirst": min(verdicts.values(), default=None),
         "killAll": max(verdicts.values()) if len(verdicts) == len(should) else None,
         "killSeed": min(removed.values(), default=None),
-        "killFalse": _calledDead(watch, since, others, victim.address),
+        "killFalseVerdicts": _calledDead(watch, since, others, victim.address),
     }
 
 
@@ -203,10 +204,14 @@ def _linkedTo(network: Network, links: dict[str, set[str]], victim: Daemon) -> l
 def _calledDead(watch: Watch, since: float, names: Iterable[str], victim: str) -> int:
     """How many verdicts there were on others than the victim."""
     by = set(names)
-    return sum(
-        event["type"] == "dead" and event["time"] >= since and event["address"] != victim and event["by"] in by
+    wrong = [
+        event
         for event in watch.events
-    )
+        if event["type"] == "dead" and event["time"] >= since and event["address"] != victim and event["by"] in by
+    ]
+    for event in wrong:
+        say(f"  a live peer was called dead: {json.dumps(event)}")
+    return len(wrong)
 
 
 async def _caughtUp(victim: Daemon, missed: Sequence[str], thawed: float) -> tuple[float | None, int]:
