@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         status = cli.main(arguments, prog_name="p2p", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         line = " ".join(error.format_message().split())
         hint = " (see p2p --help)" if isinstance(error, click.UsageError) and len(line) < 60 else ""

@@ -176,12 +176,17 @@ class TextLines:
         self._stamp = Stamp()
 
     def event(self, event: LogEvent) -> bytes:
-        """A log event; a failure's traceback follows on further lines."""
+        """
+        A log event; what has several lines is set in from the second on.
+
+        Others' words may be in it: they cannot forge a line, nor do something to the terminal that shows it.
+        """
         level: Any = event.get("log_level")
-        text = f"{self._stamp(event['log_time'])} {level.name if level else 'info'}: {formatEvent(event)}\n"
+        said = "\n    ".join(_harmless(line) for line in formatEvent(event).split("\n"))
+        text = f"{self._stamp(event['log_time'])} {level.name if level else 'info'}: {said}\n"
         failure: Any = event.get("log_failure")
         if failure is not None:
-            text += "".join(f"    {line}\n" for line in failure.getTraceback().splitlines())
+            text += "".join(f"    {_harmless(line)}\n" for line in failure.getTraceback().splitlines())
         return text.encode("utf-8", "backslashreplace")
 
     def message(self, message: Delivered) -> bytes:
@@ -221,7 +226,7 @@ class JsonLines:
         if failure is not None:
             line["traceback"] = failure.getTraceback()
         for key, value in event.items():
-            if not key.startswith("log_") and key not in line and key not in ("isError", "format", "message"):
+            if not key.startswith("log_") and key not in line and key not in LEGACY:
                 line[key] = value if value is None or isinstance(value, (str, int, float)) else str(value)
         return self._line(line)
 
@@ -249,6 +254,17 @@ class JsonLines:
 
     def _line(self, line: Mapping[str, Any]) -> bytes:
         return msgspec.json.encode(line) + b"\n"
+
+
+LEGACY = frozenset(["isError", "format", "message", "system", "time", "failure", "why"])
+"""What observers of Twisted's old logger add to an event."""
+
+
+def _harmless(line: str) -> str:
+    """A line without control characters."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in line)
 
 
 LINES: Mapping[str, type[TextLines | JsonLines]] = {"text": TextLines, "json": JsonLines}

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 import attrs
 from twisted.python import usage
 
+from p2p import __version__
 from p2p.address import Address, AddressError, readConfig, readHost, readPort
 from p2p.daemon.claim import Claim, Taken, socketIsLive
 from p2p.daemon.lean import importReactorWithoutTls
@@ -106,8 +107,6 @@ def _port(text: str) -> int:
 
 COMMON: list[tuple[str, Any, str, Callable[[str], Any]]] = [
     ("config", "config.txt", "file that lists the seeds, one IP:PORT a line", str),
-    ("host", None, "IP address to listen on; 0.0.0.0 or :: for all", readHost),
-    ("advertise", None, "IP:PORT under which others reach this node", Address.fromText),
     ("log-dir", ".", "directory for the log file and the UNIX socket", str),
     ("log-format", "text", "text, or json: one object a line", _format),
     ("log-messages", 100, "messages first seen that get a line each (per second); the rest are counted", _count),
@@ -165,6 +164,11 @@ class DaemonOptions(usage.Options):
             super().parseOptions(options)
         except (usage.UsageError, AddressError, SettingError, BadEndpoint, Taken) as error:
             self.fail(str(error))
+
+    def opt_version(self) -> NoReturn:
+        """Display the version and exit."""
+        print(f"p2p {__version__}")
+        raise SystemExit(0)
 
     def parseArgs(self, *arguments: str) -> None:
         """There is nothing but options."""
@@ -281,8 +285,12 @@ class SeedOptions(DaemonOptions):
     record = SeedSettings
 
     optParameters: ClassVar[list[list[Any]]] = [
-        ["port", None, None, "the port of the seed's entry in the list; the first entry by default",
+        ["port", None, None, "the port of this seed's entry in the list [default: that of the first entry]",
          _coercer("port", readPort)],
+        ["host", None, None, "IP address to listen on; 0.0.0.0 or :: for all [default: that of the entry]",
+         _coercer("host", readHost)],
+        ["advertise", None, None, "IP:PORT under which peers reach this seed [default: its entry in the list]",
+         _coercer("advertise", Address.fromText)],
         *settingParameters(SeedSettings),
     ]  # fmt: skip
 
@@ -322,12 +330,15 @@ class PeerOptions(DaemonOptions):
 
     optParameters: ClassVar[list[list[Any]]] = [
         ["port", None, 0, "port to listen on; 0 for any free one", _coercer("port", _port)],
+        ["host", None, "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for all", _coercer("host", readHost)],
+        ["advertise", None, None, "IP:PORT under which others reach this peer"
+         " [default: the address from which it reaches them]", _coercer("advertise", Address.fromText)],
         *settingParameters(PeerSettings),
-    ]
+    ]  # fmt: skip
 
     def chooseListen(self) -> Address:
         """What the user says."""
-        listen = Address(self["host"] or "127.0.0.1", self["port"])
+        listen = Address(self["host"], self["port"])
         if listen in self.seeds:
             raise usage.UsageError(f"--port {listen.port}: {listen} is a seed's address in {self['config']}")
         return listen

@@ -1,0 +1,63 @@
+"""
+Tests for L{p2p.daemon.claim}: the files.  The ports, which need real sockets, are in C{tests/}.
+"""
+
+from __future__ import annotations
+
+import os
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.daemon.claim import Claim, Taken, socketIsLive
+
+
+class FilesTests(SynchronousTestCase):
+    """One daemon at a time has the files of one name."""
+
+    def setUp(self) -> None:
+        """A directory and two daemons."""
+        self.directory = self.mktemp()
+        os.mkdir(self.directory)
+        self.first = Claim()
+        self.second = Claim()
+        self.addCleanup(self.first.release)
+        self.addCleanup(self.second.release)
+
+    def test_aSecondClaimIsRefused(self) -> None:
+        """While the first one lasts."""
+        self.first.files(self.directory, "peer-6001")
+        error = self.assertRaises(Taken, self.second.files, self.directory, "peer-6001")
+        self.assertEqual(str(error), f"another daemon has the files {self.directory}/peer-6001.*")
+
+    def test_otherNamesAreFree(self) -> None:
+        """Many daemons share a directory."""
+        self.first.files(self.directory, "peer-6001")
+        self.second.files(self.directory, "peer-6002")
+
+    def test_oneDaemonMayClaimTheSameTwice(self) -> None:
+        """Its log and its state may be in one directory."""
+        self.first.files(self.directory, "peer-6001")
+        self.first.files(self.directory, "peer-6001")
+
+    def test_whatIsReleasedIsFreeAndLeavesNothingBehind(self) -> None:
+        """Also not the file that was locked."""
+        self.first.files(self.directory, "peer-6001")
+        self.first.release()
+        self.assertEqual(os.listdir(self.directory), [])
+        self.second.files(self.directory, "peer-6001")
+
+    def test_aLockFileThatAKilledDaemonLeftBehindIsNoObstacle(self) -> None:
+        """The kernel has dropped the lock; whatever is in the file says nothing."""
+        with open(os.path.join(self.directory, "peer-6001.lock"), "w") as file:
+            file.write(str(os.getpid()))
+        self.first.files(self.directory, "peer-6001")
+
+    def test_aDirectoryThatIsNotThereIsTold(self) -> None:
+        """In one line."""
+        error = self.assertRaises(Taken, self.first.files, "/nowhere/at/all", "peer-6001")
+        self.assertEqual(str(error), "/nowhere/at/all/peer-6001.lock: No such file or directory")
+
+    def test_whatIsNoSocketIsNotLive(self) -> None:
+        """Nor is what is not there."""
+        self.assertFalse(socketIsLive(os.path.join(self.directory, "none.sock")))
+        self.assertFalse(socketIsLive(self.directory))

@@ -1,0 +1,362 @@
+"""
+Tests for L{p2p.daemon.options}.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+import attrs
+from twisted.python.usage import Options
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.address import Address
+from p2p.daemon.claim import Taken
+from p2p.daemon.options import COMMON, DaemonOptions, PeerOptions, SeedOptions, kebab
+from p2p.settings import PeerSettings, SeedSettings
+from p2p.test.daemonfakes import FakeClaim
+
+Some = TypeVar("Some", bound=DaemonOptions)
+
+TWO = "127.0.0.1:5000\n127.0.0.1:5001\n10.0.0.1:5001\n"
+
+
+class OptionsCase(SynchronousTestCase):
+    """A directory with a config.txt in it."""
+
+    def setUp(self) -> None:
+        """Make it, and work in it."""
+        self.directory = os.path.realpath(self.mktemp())
+        os.mkdir(self.directory)
+        self.claim = FakeClaim()
+        self.write("config.txt", TWO)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.directory)
+
+    def write(self, name: str, text: str) -> str:
+        """Make a file."""
+        path = os.path.join(self.directory, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def peer(self, *arguments: str, parent: dict[str, Any] | None = None) -> PeerOptions:
+        """What p2ppeer makes of a command line."""
+        return self.parse(PeerOptions(self.claim), arguments, parent)
+
+    def seed(self, *arguments: str, parent: dict[str, Any] | None = None) -> SeedOptions:
+        """What p2pseed makes of a command line."""
+        return self.parse(SeedOptions(self.claim), arguments, parent)
+
+    def parse(self, options: Some, arguments: tuple[str, ...], parent: dict[str, Any] | None) -> Some:
+        """Parse it, as a subcommand of something that has these options."""
+        if parent is not None:
+            options.parent = Options()
+            options.parent.update(parent)
+        options.parseOptions(list(arguments))
+        return options
+
+    def refused(self, options: DaemonOptions, *arguments: str) -> str:
+        """The line with which a command line is refused."""
+        error = self.assertRaises(SystemExit, options.parseOptions, list(arguments))
+        assert isinstance(error.code, str)
+        self.assertNotIn("\n", error.code)
+        self.assertEqual(self.claim.released, 1)
+        return error.code
+
+
+class SettingsTests(OptionsCase):
+    """Settings become options."""
+
+    def test_everySettingIsAnOptionOfTheSameNameInKebabCase(self) -> None:
+        """What is described once in a settings record can be said on the command line."""
+        for options, record in ((self.peer("--port", "1"), PeerSettings), (self.seed(), SeedSettings)):
+            for field in attrs.fields(record):
+                self.assertEqual(options[kebab(field.name)], field.default)
+
+    def test_whatIsSaidArrivesInTheRecord(self) -> None:
+        """Numbers are read as the setting's kind of number, names as they are."""
+        settings = self.peer("--gossip-interval", "0.25", "--max-connections=7", "--network", "other").settings()
+        self.assertEqual(
+            settings, PeerSettings(gossipInterval=0.25, maxConnections=7, network="other")
+        )
+
+    def test_aSettingOutOfItsRangeIsNamed(self) -> None:
+        """The line says which option, which value, and what would do."""
+        self.assertEqual(
+            self.refused(PeerOptions(self.claim), "--max-connections", "0"),
+            "p2ppeer: --max-connections: 0 is not within 1 to 1000 links",
+        )
+
+    def test_aSettingThatIsNoNumberIsNamed(self) -> None:
+        """The line says which option."""
+        self.assertEqual(
+            self.refused(SeedOptions(self.claim), "--lease-interval", "soon"),
+            "p2pseed: --lease-interval: 'soon' is not a number",
+        )
+        self.claim.released = 0
+        self.assertEqual(
+            self.refused(PeerOptions(self.claim), "--gossip-count", "1.5"),
+            "p2ppeer: --gossip-count: '1.5' is not a whole number",
+        )
+
+    def test_nanAndInfinityAreRefused(self) -> None:
+        """Python reads them as numbers; no setting means them."""
+        for text in ("nan", "inf", "-inf"):
+            self.claim.released = 0
+            self.assertIn(f"{text} is not within", self.refused(PeerOptions(self.claim), "--gossip-interval", text))
+
+    def test_helpTellsEveryOptionWithUnitAndDefault(self) -> None:
+        """An operator needs no other place."""
+        text = " ".join(self.peer("--port", "1").getUsage(width=100).split())
+        self.assertIn("pause between two pings of a neighbour (seconds) [default: 1.0]", text)
+        for name, _, what, _ in COMMON:
+            self.assertIn(f"--{name}=", text)
+            self.assertIn(what.split(" [")[0][:40], text)
+
+    def test_anUnknownOptionOrAWordTooManyIsRefused(self) -> None:
+        """Not silently passed over."""
+        self.assertIn("--nonsense", self.refused(PeerOptions(self.claim), "--nonsense", "1"))
+        self.claim.released = 0
+        self.assertIn("'word' is not an option", self.refused(PeerOptions(self.claim), "word"))
+
+
+class FilesTests(OptionsCase):
+    """What is wrong with files and directories."""
+
+    def test_theConfigMustBeThere(self) -> None:
+        """The line names it."""
+        self.assertEqual(
+            self.refused(PeerOptions(self.claim), "--config", "nowhere.txt"),
+            "p2ppeer: nowhere.txt: No such file or directory",
+        )
+
+    def test_aBadLineInTheConfigIsNamed(self) -> None:
+        """With its number."""
+        self.write("config.txt", "127.0.0.1:5000\nlocalhost:5001\n")
+        self.assertEqual(
+            self.refused(SeedOptions(self.claim)),
+            "p2pseed: config.txt, line 2: 'localhost' is not an IP address",
+        )
+
+    def test_theDirectoriesMustBeThere(self) -> None:
+        """The line says which option."""
+        for option in ("--log-dir", "--state-dir"):
+            self.claim.released = 0
+            self.assertEqual(
+                self.refused(PeerOptions(self.claim), option, "nowhere"),
+                f"p2ppeer: {option}: nowhere: no such directory",
+            )
+
+    def test_aFileIsNoDirectory(self) -> None:
+        """Nor can files be made in it."""
+        self.assertEqual(
+            self.refused(PeerOptions(self.claim), "--log-dir", "config.txt"),
+            "p2ppeer: --log-dir: config.txt: not a directory",
+        )
+
+    def test_aDirectoryThatCannotBeWrittenInIsRefused(self) -> None:
+        """Before anything is started."""
+        os.mkdir("sealed", 0o500)
+        if os.access("sealed", os.W_OK):
+            self.patch(os, "access", lambda path, mode: not path.endswith("sealed"))
+        self.assertEqual(
+            self.refused(PeerOptions(self.claim), "--log-dir", "sealed"),
+            "p2ppeer: --log-dir: sealed: no permission to write in it",
+        )
+
+    def test_filesAreNamedAfterRoleAndPort(self) -> None:
+        """So that many daemons share a directory; the paths are absolute, for a daemon changes its directory."""
+        os.mkdir("state")
+        options = self.peer("--port", "6001", "--state-dir", "state")
+        self.assertEqual(options.file("log", "log"), f"{self.directory}/peer-6001.log")
+        self.assertEqual(options.file("state", "state"), f"{self.directory}/state/peer-6001.state")
+        self.assertEqual(self.seed("--port", "5000").file("log", "log"), f"{self.directory}/seed-5000.log")
+
+    def test_withPortZeroFilesAreNamedAfterTheRealPort(self) -> None:
+        """It is chosen while the command line is read."""
+        options = self.peer("--port", "0")
+        self.assertEqual(options.listen, Address("127.0.0.1", 40000))
+        self.assertEqual(options.name, "peer-40000")
+
+    def test_bothDirectoriesAreClaimed(self) -> None:
+        """Two daemons of one name must not share either."""
+        os.mkdir("state")
+        self.peer("--port", "6001", "--state-dir", "state")
+        self.assertEqual(
+            self.claim.taken,
+            [("127.0.0.1", 6001), (self.directory, "peer-6001"), (f"{self.directory}/state", "peer-6001")],
+        )
+
+    def test_aTakenPortEndsTheStart(self) -> None:
+        """With the line that the claim gives."""
+        self.claim.refuse = Taken("cannot listen on port 6001 of 127.0.0.1: it is taken")
+        self.assertEqual(
+            self.refused(PeerOptions(self.claim), "--port", "6001"),
+            "p2ppeer: cannot listen on port 6001 of 127.0.0.1: it is taken",
+        )
+
+
+class TwistdTests(OptionsCase):
+    """What becomes of twistd's own options."""
+
+    def test_thePidFileIsNamedAfterRoleAndPort(self) -> None:
+        """Two daemons may be started in one directory."""
+        options = self.peer("--port", "6001", parent={"pidfile": "twistd.pid", "nodaemon": 1})
+        self.assertEqual(options.parent and options.parent["pidfile"], f"{self.directory}/peer-6001.pid")
+
+    def test_aPidFileThatTheUserNamedIsKept(self) -> None:
+        """Also if it is none."""
+        for name in ("mine.pid", ""):
+            options = self.peer("--port", "6001", parent={"pidfile": name, "nodaemon": 1})
+            self.assertEqual(options.parent and options.parent["pidfile"], name)
+
+    def test_aPidFileOfADaemonThatIsGoneIsRemoved(self) -> None:
+        """Its number may be somebody else's by now, which twistd would take for the daemon."""
+        path = self.write("peer-6001.pid", str(os.getpid()))
+        self.peer("--port", "6001", parent={"pidfile": "twistd.pid", "nodaemon": 1})
+        self.assertFalse(os.path.exists(path))
+
+    def test_aForkedDaemonHasALogOfTwistdsOfItsOwn(self) -> None:
+        """Two processes that rotate one twistd.log would lose what the other writes."""
+        options = self.peer("--port", "6001", parent={"pidfile": "", "nodaemon": 0, "logfile": None})
+        self.assertEqual(options.parent and options.parent["logfile"], f"{self.directory}/peer-6001.twistd.log")
+
+    def test_inTheForegroundItGoesToTheTerminal(self) -> None:
+        """As twistd -n does; and twist has no such options at all."""
+        options = self.peer("--port", "6001", parent={"pidfile": "", "nodaemon": 1, "logfile": None})
+        self.assertIsNone(options.parent and options.parent["logfile"])
+        self.assertEqual(dict(self.peer("--port", "6001", parent={}).parent or {}), {})
+
+
+class SeedAddressTests(OptionsCase):
+    """Which entry of the list a seed is."""
+
+    def test_itIsTheFirstByDefault(self) -> None:
+        """The user's first step needs no option."""
+        options = self.seed()
+        self.assertEqual(options.address, Address("127.0.0.1", 5000))
+        self.assertEqual(options.listen, Address("127.0.0.1", 5000))
+
+    def test_thePortSaysWhich(self) -> None:
+        """If there is one of that port."""
+        self.write("config.txt", "127.0.0.1:5000\n127.0.0.1:5001\n")
+        self.assertEqual(self.seed("--port", "5001").address, Address("127.0.0.1", 5001))
+
+    def test_aPortThatIsNotListedIsRefused(self) -> None:
+        """No peer would ever find such a seed."""
+        self.assertEqual(
+            self.refused(SeedOptions(self.claim), "--port", "5009"),
+            "p2pseed: --port 5009: config.txt lists no seed with that port",
+        )
+
+    def test_aPortThatIsListedTwiceNeedsTheHost(self) -> None:
+        """Which of two machines this is, cannot be told."""
+        self.assertIn(
+            "config.txt lists 127.0.0.1:5001 and 10.0.0.1:5001: say with --host",
+            self.refused(SeedOptions(self.claim), "--port", "5001"),
+        )
+        self.assertEqual(
+            self.seed("--port", "5001", "--host", "10.0.0.1").address, Address("10.0.0.1", 5001)
+        )
+
+    def test_itMayListenOnAllAddresses(self) -> None:
+        """The entry stays what it is to others."""
+        options = self.seed("--host", "0.0.0.0")
+        self.assertEqual(options.address, Address("127.0.0.1", 5000))
+        self.assertEqual(options.listen, Address("0.0.0.0", 5000))
+
+    def test_advertiseSaysItOutright(self) -> None:
+        """Also where the list says nothing of it."""
+        options = self.seed("--advertise", "192.0.2.1:5009", "--host", "0.0.0.0")
+        self.assertEqual(options.address, Address("192.0.2.1", 5009))
+        self.assertEqual(options.listen, Address("0.0.0.0", 5009))
+
+    def test_aSeedsPortCannotBeAnyFreeOne(self) -> None:
+        """Peers know it from the list."""
+        self.assertIn("--port: '0' is not a port", self.refused(SeedOptions(self.claim), "--port", "0"))
+
+    def test_aPeerDoesNotTakeASeedsAddress(self) -> None:
+        """The next start of the seed would fail, and nobody knew why."""
+        self.assertEqual(
+            self.refused(PeerOptions(self.claim), "--port", "5000"),
+            "p2ppeer: --port 5000: 127.0.0.1:5000 is a seed's address in config.txt",
+        )
+
+
+class HttpOptionsTests(OptionsCase):
+    """Where the HTTP interface listens."""
+
+    def test_byDefaultItIsASocketNextToTheLog(self) -> None:
+        """For this user only."""
+        where = self.peer("--port", "6001").where
+        assert where is not None
+        self.assertEqual(os.path.realpath(where.path or ""), f"{self.directory}/peer-6001.sock")
+        self.assertEqual(where.mode, 0o600)
+
+    def test_itCanBeSwitchedOff(self) -> None:
+        """By saying none."""
+        self.assertIsNone(self.peer("--http", "none").where)
+
+    def test_anAddressForOthersNeedsAToken(self) -> None:
+        """Whoever can connect could drive the daemon."""
+        for text in ("tcp:8001", "tcp:8001:interface=0.0.0.0", "tcp:8001:interface=192.0.2.1", r"tcp6:8001"):
+            self.claim.released = 0
+            self.assertEqual(
+                self.refused(PeerOptions(self.claim), "--http", text),
+                f"p2ppeer: --http {text}: others can connect there, so it needs --http-token-file",
+            )
+
+    def test_withATokenItIsTaken(self) -> None:
+        """The token is the file's one word."""
+        self.write("token", "correct-horse\n")
+        options = self.peer("--http", "tcp:8001", "--http-token-file", "token")
+        self.assertEqual(options.token, b"correct-horse")
+        self.assertIn(("", 8001), self.claim.taken)
+
+    def test_aLoopbackAddressNeedsNone(self) -> None:
+        """Only this machine can connect."""
+        for text in ("tcp:8001:interface=127.0.0.1", r"tcp6:8001:interface=\:\:1", "tcp:8001:interface=localhost"):
+            self.assertIsNone(self.peer("--http", text).token)
+
+    def test_aTokenFileMustHoldAToken(self) -> None:
+        """An empty one would let everybody in."""
+        for content in ("", "short", "two words-of-it"):
+            self.claim.released = 0
+            self.write("token", content)
+            self.assertIn(
+                "--http-token-file: token: should hold one word",
+                self.refused(PeerOptions(self.claim), "--http-token-file", "token"),
+            )
+
+    def test_whatIsNoEndpointIsRefused(self) -> None:
+        """The line shows one that is."""
+        self.assertIn(
+            "p2ppeer: --http tcp:abc: not an endpoint string such as tcp:8001",
+            self.refused(PeerOptions(self.claim), "--http", "tcp:abc"),
+        )
+
+    def test_aFileInTheSocketsPlaceIsLeftAlone(self) -> None:
+        """It is not a socket of a daemon that was killed."""
+        path = self.write("peer-6001.sock", "precious")
+        self.assertIn("is there, and is not a socket", self.refused(PeerOptions(self.claim), "--port", "6001"))
+        self.assertTrue(os.path.exists(path))
+
+    def test_aSocketsPathThatIsTooLongIsMadeRelative(self) -> None:
+        """A deep directory does no harm where the short way there is used."""
+        deep = os.path.join(self.directory, "d" * 60, "e" * 60)
+        os.makedirs(deep)
+        self.write("config.txt", TWO)
+        os.chdir(deep)
+        where = self.peer("--port", "6001", "--config", "../../config.txt").where
+        assert where is not None
+        self.assertEqual(where.path, "peer-6001.sock")
+
+    def test_oneThatIsTooLongAllTheSameIsRefused(self) -> None:
+        """With the reason, not with what the system says."""
+        deep = os.path.join(self.directory, "d" * 60, "e" * 60)
+        os.makedirs(deep)
+        self.assertIn(
+            "too long for a socket's path", self.refused(PeerOptions(self.claim), "--log-dir", deep)
+        )
