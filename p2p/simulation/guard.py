@@ -79,6 +79,9 @@ _ALLOWED = (
 )
 """Modules that may look at the real world, by the beginning of their names."""
 
+_HARMLESS = ("tempfile", "importlib._bootstrap")
+"""Parts of the standard library that may do so for whomever: names of files, and what modules do at their import."""
+
 _SEEDED = ("twisted.application._client_service", "twisted.internet.protocol")
 """Modules that may use the C{random} module."""
 
@@ -102,18 +105,15 @@ class RealityError(SimulationError):
 
 def culprit(depth: int = 1) -> FrameType:
     """
-    Find who called: the first frame that belongs neither to the standard library nor to this package's own machinery.
+    Find who is responsible for a call: the first frame that belongs neither to the standard library nor to this
+    package, unless a part of the standard library is on the way that may do as it likes.
     """
     frame: FrameType | None = sys._getframe(depth)
     found = frame
     while frame is not None:
         found = frame
-        name = frame.f_code.co_filename
-        ours = frame.f_globals.get("__name__", "").startswith("p2p.simulation.")
-        standard = name.startswith("<frozen") or (
-            name.startswith(_STANDARD_LIBRARY) and not name.startswith(_SITE_PACKAGES)
-        )
-        if not (ours or standard):
+        file, module = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
+        if module in _HARMLESS or not (module.startswith("p2p.simulation.") or _isStandard(file)):
             break
         frame = frame.f_back
     assert found is not None
@@ -128,6 +128,10 @@ def place() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
+def _isStandard(file: str) -> bool:
+    return file.startswith("<frozen") or (file.startswith(_STANDARD_LIBRARY) and not file.startswith(_SITE_PACKAGES))
+
+
 class Guard:
     """
     Stands between simulated code and the real world while a network runs.
@@ -137,7 +141,7 @@ class Guard:
 
     def __init__(self, network: SimulatedNetwork, allowed: tuple[str, ...]) -> None:
         self._network = network
-        self._allowed = (*_ALLOWED, *allowed)
+        self._allowed = (*_ALLOWED, *_HARMLESS, *allowed)
         self._replaced: list[tuple[Any, str, Any]] = []
         self._seen: dict[str, list[str]] = {}
         self._randomState: object = None
@@ -214,7 +218,7 @@ class Guard:
 
     def _copies(self, name: str, module: Any, instead: dict[int, Any]) -> list[str]:
         file = getattr(module, "__file__", None) or _STANDARD_LIBRARY
-        if file.startswith(_STANDARD_LIBRARY) and not file.startswith(_SITE_PACKAGES):
+        if _isStandard(file):
             return []
         if name.startswith(("twisted.", "p2p.simulation.", *self._allowed)) or not isinstance(module, ModuleType):
             return []

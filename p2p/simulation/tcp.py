@@ -18,6 +18,7 @@ the kernel: the event that waits already is changed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -317,9 +318,22 @@ class Connection:
         @raise Exception: whatever C{connectionMade} raises.
         """
         self._protocol = protocol
+        self._lendClock()
         self.inbox = None
         self.reconsider()
         protocol.makeConnection(self)
+
+    def _lendClock(self) -> None:
+        """
+        Let TLS that was put on this connection without a clock of its own use that of this host, instead of the global
+        reactor which it has taken for want of a better one.
+        """
+        secured = self._protocolsReader()
+        if isinstance(secured, TLSMemoryBIOProtocol):
+            for holder in (secured.factory, getattr(secured, "_aggregator", None)):
+                clock = getattr(holder, "_clock", None)
+                if clock is not None and clock is sys.modules.get("twisted.internet.reactor"):
+                    holder._clock = self.reactor  # type: ignore[union-attr]
 
     def dataReceived(self, data: Arrival) -> None:
         """

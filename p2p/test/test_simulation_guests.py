@@ -1,0 +1,642 @@
+"""
+Twisted's own services as guests of a simulated network: unchanged, and in the time that arithmetic says.
+
+Every link takes 50 ms one way, so a round trip is 0.1 s. Where nothing else is said, a bound of a microsecond is left
+for the sums of floating-point numbers.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.application.internet import ClientService, StreamServerEndpointService, TCPServer, TimerService
+from twisted.internet import error, ssl
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    clientFromString,
+    connectProtocol,
+    serverFromString,
+    wrapClientTLS,
+)
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, ReconnectingClientFactory
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.protocols import amp
+from twisted.protocols.basic import LineReceiver
+from twisted.protocols.policies import TimeoutMixin
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, FileBodyProducer, HTTPConnectionPool, readBody
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from twisted.web.static import Data, File
+
+from p2p.simulation.latency import constant
+from p2p.simulation.network import SimulatedNetwork
+from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, HalfCloseable, Recorder
+
+ROUND_TRIP = 2 * LATENCY
+EXACTLY = 1e-6
+
+
+class Echo(Protocol):
+    """
+    Sends everything back.
+    """
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Send it back.
+        """
+        assert self.transport is not None
+        self.transport.write(data)
+
+
+def certificate(name: str) -> tuple[ssl.PrivateCertificate, ssl.Certificate]:
+    """
+    Make a certificate for a name, signed by itself.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    private = ssl.PrivateCertificate.loadPEM(pem)
+    return private, ssl.Certificate.loadPEM(made.public_bytes(serialization.Encoding.PEM))
+
+
+class GuestTestCase(SynchronousTestCase):
+    """
+    A client at 10.0.0.1, and a server at 10.0.0.2 that is also called server.example.
+    """
+
+    def build(self, **options: Any) -> None:
+        """
+        Make the network.
+        """
+        options.setdefault("latency", constant(LATENCY))
+        self.network = SimulatedNetwork(seed=1, **options)
+        self.client = self.network.host("10.0.0.1")
+        self.server = self.network.host("10.0.0.2", name="server.example")
+
+    def setUp(self) -> None:
+        """
+        Make a network of which every link takes 50 ms.
+        """
+        self.build()
+
+    def took(self, deferred: Deferred[Any], within: float = 60.0) -> tuple[Any, float]:
+        """
+        Wait for a result: return it, and how much virtual time that took.
+        """
+        started = self.network.now
+        result = self.network.result(deferred, within)
+        return result, self.network.now - started
+
+
+class EndpointTests(GuestTestCase):
+    """
+    Endpoints and the services that use them.
+    """
+
+    def test_endpointStrings(self) -> None:
+        """
+        Connecting by a string takes a round trip, an echo another.
+        """
+        self.network.result(serverFromString(self.server, "tcp:80").listen(Factory.forProtocol(Echo)))
+        for host in ("10.0.0.2", "server.example"):
+            protocol = Recorder(self.network)
+            _, seconds = self.took(connectProtocol(clientFromString(self.client, f"tcp:{host}:80"), protocol))
+            self.assertApproximates(seconds, ROUND_TRIP, EXACTLY)
+            assert protocol.transport is not None
+            protocol.transport.write(b"hello")
+            started = self.network.now
+            self.network.run(started + 1)
+            self.assertEqual(protocol.data, b"hello")
+            self.assertApproximates(protocol.pieces[0][0] - started, ROUND_TRIP, EXACTLY)
+
+    def test_nameThatNobodyHas(self) -> None:
+        """
+        It cannot be found, neither by an endpoint nor by the reactor.
+        """
+        endpoint = HostnameEndpoint(self.client, "nobody.example", 80)
+        failing = endpoint.connect(Factory.forProtocol(Echo))
+        self.assertRaises(error.DNSLookupError, self.network.result, failing)
+        calling = Calling(self.network, Recorder(self.network))
+        self.client.connectTCP("nobody.example", 80, calling)
+        self.network.run(self.network.now + 1)
+        assert calling.failed is not None
+        self.assertEqual(calling.failed[1], error.DNSLookupError)
+        self.assertRaises(error.DNSLookupError, self.network.result, self.client.resolve("nobody.example"))
+        self.assertEqual(self.network.result(self.client.resolve("server.example")), "10.0.0.2")
+
+    def test_endpointOfAHostThatIsDown(self) -> None:
+        """
+        Its time-out is that of the endpoint.
+        """
+        self.network.faults.crashHost(self.server)
+        connecting = TCP4ClientEndpoint(self.client, "10.0.0.2", 80, timeout=9).connect(Factory.forProtocol(Echo))
+        self.assertRaises(error.TimeoutError, self.network.result, connecting)
+        self.assertApproximates(self.network.now, 9.0, EXACTLY)
+
+    def test_listeningAsAService(self) -> None:
+        """
+        C{StreamServerEndpointService} listens when it starts, and stops; so does C{TCPServer}.
+        """
+        services: list[Any] = [
+            StreamServerEndpointService(serverFromString(self.server, "tcp:80"), Factory.forProtocol(Echo)),
+            TCPServer(80, Factory.forProtocol(Echo), reactor=self.server),
+        ]
+        for service in services:
+            service.startService()
+            endpoint = clientFromString(self.client, "tcp:10.0.0.2:80")
+            self.network.result(connectProtocol(endpoint, Recorder(self.network)))
+            self.network.result(service.stopService())
+            refused = connectProtocol(endpoint, Recorder(self.network))
+            self.assertRaises(error.ConnectionRefusedError, self.network.result, refused)
+
+    def test_clientServiceReconnectsAfterAPartition(self) -> None:
+        """
+        It loses its connection when the kernel gives up, tries in vain, and is there again once an attempt finds the
+        path whole: the attempts are less than a minute and a time-out apart.
+        """
+        self.build(giveUp=20.0)
+        answering = Answering(self.network)
+        self.server.listenTCP(80, answering)
+        service = ClientService(
+            TCP4ClientEndpoint(self.client, "10.0.0.2", 80),
+            Factory.forProtocol(lambda: Recorder(self.network)),  # type: ignore[arg-type]
+            clock=self.client,
+        )
+        service.startService()
+        first, seconds = self.took(service.whenConnected())
+        self.assertApproximates(seconds, ROUND_TRIP, EXACTLY)
+        self.network.faults.partition(self.client, self.server, duration=100.0)
+        cut = self.network.now
+        first.transport.write(b"hello?")
+        self.network.run(cut + 99)
+        self.assertApproximates(first.lost[0], cut + 20.0, EXACTLY)
+        second, _ = self.took(service.whenConnected(), 200)
+        self.assertIsNot(second, first)
+        self.assertTrue(cut + 100 < self.network.now < cut + 100 + 60 + 1 + ROUND_TRIP)
+        second.transport.write(b"there you are")
+        self.network.run(self.network.now + 1)
+        self.assertEqual(answering.made[-1].data, b"there you are")
+        self.network.result(service.stopService())  # type: ignore[arg-type]
+
+    def test_reconnectingClientFactory(self) -> None:
+        """
+        It comes back to a server that was restarted.
+        """
+
+        class Again(ReconnectingClientFactory):
+            protocol = Echo
+            noisy = False
+
+        Again.clock = self.client  # type: ignore[assignment]
+        self.client.connectTCP("10.0.0.2", 80, Again())
+        self.network.run(5)
+        answering = Answering(self.network)
+        self.server.listenTCP(80, answering)
+        self.network.run(30)
+        self.assertEqual(len(answering.made), 1)
+
+    def test_jitterIsDeterminedByTheSeed(self) -> None:
+        """
+        C{ClientService} draws its delays from Python's own randomness; a run is the same all the same.
+        """
+
+        def attempts() -> list[float]:
+            network = SimulatedNetwork(seed=3, latency=constant(LATENCY))
+            reactor = network.host("10.0.0.1")
+            tried: list[float] = []
+
+            class Noting(TCP4ClientEndpoint):
+                def connect(self, protocolFactory: Any) -> Any:
+                    tried.append(network.now)
+                    return TCP4ClientEndpoint.connect(self, protocolFactory)
+
+            network.host("10.0.0.2")
+            ClientService(Noting(reactor, "10.0.0.2", 80), Factory.forProtocol(Echo), clock=reactor).startService()
+            network.run(300)
+            return tried
+
+        self.assertGreater(len(attempts()), 5)
+        self.assertEqual(attempts(), attempts())
+
+
+class TimeTests(GuestTestCase):
+    """
+    What Twisted builds on C{callLater}.
+    """
+
+    def test_loopingCall(self) -> None:
+        """
+        It loops at its interval, to the moment.
+        """
+        times: list[float] = []
+        loop = LoopingCall(lambda: times.append(self.client.seconds()))
+        loop.clock = self.client
+        loop.start(0.5)
+        self.network.run(2.0)
+        self.assertEqual(times, [0.0, 0.5, 1.0, 1.5, 2.0])
+        loop.stop()
+        self.network.run(5.0)
+        self.assertEqual(len(times), 5)
+
+    def test_deferLaterAndTimeouts(self) -> None:
+        """
+        C{deferLater} and C{addTimeout} take the time they are given.
+        """
+        self.assertEqual(self.took(deferLater(self.client, 2.5, lambda: "done")), ("done", 2.5))
+        never: Deferred[None] = Deferred()
+        never.addTimeout(4.0, self.client)
+        self.assertRaises(Exception, self.network.result, never)
+        self.assertEqual(self.network.now, 6.5)
+
+    def test_timerService(self) -> None:
+        """
+        A service that does something now and then.
+        """
+        times: list[float] = []
+        service = TimerService(1.0, lambda: times.append(self.network.now))
+        service.clock = self.client
+        service.startService()
+        self.network.run(2.5)
+        self.network.result(service.stopService())
+        self.network.run(9)
+        self.assertEqual(times, [0.0, 1.0, 2.0])
+
+    def test_timeoutMixin(self) -> None:
+        """
+        A protocol that ends idle connections does so when it says.
+        """
+
+        class Idle(LineReceiver, TimeoutMixin):
+            def connectionMade(self) -> None:
+                self.callLater = reactor.callLater
+                self.setTimeout(3.0)
+
+            def lineReceived(self, line: bytes) -> None:
+                self.resetTimeout()
+
+        reactor = self.server
+        self.server.listenTCP(80, Factory.forProtocol(Idle))
+        protocol = Recorder(self.network)
+        self.network.result(connectProtocol(clientFromString(self.client, "tcp:10.0.0.2:80"), protocol))
+        assert protocol.transport is not None
+        self.client.callLater(2.0, protocol.transport.write, b"not idle\r\n")
+        self.network.run(60)
+        assert protocol.lost is not None
+        self.assertApproximates(protocol.lost[0], ROUND_TRIP + 2.0 + LATENCY + 3.0 + LATENCY, EXACTLY)
+
+
+class WebTests(GuestTestCase):
+    """
+    C{twisted.web}, server and client.
+    """
+
+    def serve(self, resource: Resource, tls: Any = None) -> None:
+        """
+        Serve a resource as /it, in the clear or not.
+        """
+        root = Resource()
+        root.putChild(b"it", resource)
+        site = Site(root, reactor=self.server)
+        if tls is None:
+            self.server.listenTCP(80, site)
+        else:
+            self.server.listenSSL(443, site, tls)
+
+    def test_requestTakesTwoRoundTrips(self) -> None:
+        """
+        One to connect and one for the request; with a connection that is kept, one only.
+        """
+        self.serve(Data(b"hello", "text/plain"))
+        agent = Agent(self.client, pool=HTTPConnectionPool(self.client))
+        for expected in (2 * ROUND_TRIP, ROUND_TRIP):
+            response, seconds = self.took(agent.request(b"GET", b"http://server.example/it"))
+            self.assertEqual(response.code, 200)
+            self.assertApproximates(seconds, expected, EXACTLY)
+            self.assertEqual(self.network.result(readBody(response)), b"hello")
+
+    def test_manyRequestsAtOnce(self) -> None:
+        """
+        They do not disturb each other.
+        """
+        self.serve(Data(b"hello", "text/plain"))
+        agent = Agent(self.client)
+        bodies: list[bytes] = []
+        for _ in range(20):
+            agent.request(b"GET", b"http://10.0.0.2/it").addCallback(readBody).addCallback(bodies.append)
+        self.network.run(2 * ROUND_TRIP + 0.001)
+        self.assertEqual(bodies, [b"hello"] * 20)
+
+    def test_largeBodiesBothWays(self) -> None:
+        """
+        A file goes up by way of a body producer, and down by way of a pull producer, at the given bandwidth.
+        """
+        self.build(bandwidth=1e6)
+        received: list[int] = []
+
+        class Upload(Resource):
+            def render_POST(self, request: Any) -> bytes:
+                received.append(len(request.content.read()))
+                return b"thanks"
+
+        from io import BytesIO
+
+        content = b"x" * 1000000
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(content)
+        root = Resource()
+        root.putChild(b"up", Upload())
+        root.putChild(b"down", File(path))
+        self.server.listenTCP(80, Site(root, reactor=self.server))
+        agent = Agent(self.client)
+        response, seconds = self.took(
+            agent.request(b"POST", b"http://10.0.0.2/up", bodyProducer=FileBodyProducer(BytesIO(content)))
+        )
+        self.assertEqual((response.code, received), (200, [1000000]))
+        self.assertApproximates(seconds, 1.0 + 2 * ROUND_TRIP, 0.05)
+        body, seconds = self.took(agent.request(b"GET", b"http://10.0.0.2/down").addCallback(readBody))
+        self.assertEqual(body, content)
+        self.assertApproximates(seconds, 1.0 + 2 * ROUND_TRIP, 0.05)
+
+    def test_overTLS(self) -> None:
+        """
+        Two more round trips at most, for the handshake of TLS; TLS 1.3 needs one.
+        """
+        private, public = certificate("server.example")
+        self.serve(Data(b"secret", "text/plain"), private.options())
+        agent = Agent(self.client, BrowserLikePolicyForHTTPS(trustRoot=public))
+        body, seconds = self.took(agent.request(b"GET", b"https://server.example/it").addCallback(readBody))
+        self.assertEqual(body, b"secret")
+        self.assertTrue(3 * ROUND_TRIP - EXACTLY <= seconds <= 4 * ROUND_TRIP + EXACTLY, seconds)
+
+
+class Add(amp.Command):
+    """
+    Adds two numbers.
+    """
+
+    arguments = [(b"a", amp.Integer()), (b"b", amp.Integer())]
+    response = [(b"sum", amp.Integer())]
+
+
+class Adding(amp.AMP):
+    """
+    Knows how to add.
+    """
+
+    @Add.responder
+    def add(self, a: int, b: int) -> dict[str, int]:
+        """
+        Add.
+        """
+        return {"sum": a + b}
+
+
+class ProtocolTests(GuestTestCase):
+    """
+    Other protocols and transports.
+    """
+
+    def test_amp(self) -> None:
+        """
+        A call takes a round trip.
+        """
+        self.server.listenTCP(80, Factory.forProtocol(Adding))
+        caller = amp.AMP()
+        self.network.result(connectProtocol(clientFromString(self.client, "tcp:10.0.0.2:80"), caller))
+        result, seconds = self.took(caller.callRemote(Add, a=2, b=3))
+        self.assertEqual(result, {"sum": 5})
+        self.assertApproximates(seconds, ROUND_TRIP, EXACTLY)
+
+    def test_halfCloseThroughAnEndpoint(self) -> None:
+        """
+        Endpoints wrap protocols; half-closing works through them.
+        """
+        answering = Answering(self.network, HalfCloseable)
+        self.server.listenTCP(80, answering)
+        client = HalfCloseable(self.network)
+        self.network.result(connectProtocol(clientFromString(self.client, "tcp:10.0.0.2:80"), client))
+        started = self.network.now
+        client.transport.loseWriteConnection()  # type: ignore[union-attr]
+        self.network.run(started + 1)
+        self.assertApproximates(answering.made[0].readLost, started + LATENCY, EXACTLY)
+        answering.made[0].transport.loseConnection()
+        self.network.run(started + 2)
+        self.assertApproximates(client.readLost, started + 1 + LATENCY, EXACTLY)
+
+    def test_datagrams(self) -> None:
+        """
+        A question and its answer take a round trip.
+        """
+        answers: list[tuple[float, bytes, Any]] = []
+
+        class Replying(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+                self.transport.write(b"re: " + datagram, addr)  # type: ignore[union-attr]
+
+        class Asking(DatagramProtocol):
+            def startProtocol(self) -> None:
+                self.transport.write(b"hello", ("10.0.0.2", 53))  # type: ignore[union-attr]
+
+            def datagramReceived(inner, datagram: bytes, addr: Any) -> None:
+                answers.append((self.network.now, datagram, addr))
+
+        self.server.listenUDP(53, Replying())
+        port = self.client.listenUDP(0, Asking())
+        self.assertRaises(error.CannotListenError, self.server.listenUDP, 53, Replying())
+        self.network.run(1)
+        self.assertEqual(answers, [(ROUND_TRIP, b"re: hello", ("10.0.0.2", 53))])
+        self.assertEqual(port.getHost().host, "0.0.0.0")  # type: ignore[attr-defined]
+        self.network.result(port.stopListening())  # type: ignore[arg-type]
+
+    def test_datagramsAreLostAndOvertake(self) -> None:
+        """
+        Nobody sends them again, and nobody keeps them in order.
+        """
+        from p2p.simulation.latency import uniform
+
+        self.build(latency=uniform(0.01, 0.1), loss=0.25)
+        got: list[int] = []
+
+        class Counting(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+                got.append(int(datagram))
+
+        self.server.listenUDP(53, Counting())
+        sender = DatagramProtocol()
+        self.client.listenUDP(0, sender)
+        for number in range(1000):
+            sender.transport.write(b"%d" % number, ("10.0.0.2", 53))  # type: ignore[union-attr]
+        self.network.run(1)
+        self.assertApproximates(len(got) / 1000, 0.75, 0.05)
+        self.assertNotEqual(got, sorted(got))
+
+    def test_refusedDatagrams(self) -> None:
+        """
+        A connected port hears when nobody takes its datagrams, one that is not connected does not.
+        """
+        refused: list[float] = []
+
+        class Asking(DatagramProtocol):
+            def connectionRefused(inner) -> None:
+                refused.append(self.network.now)
+
+        for connect in (False, True):
+            asking = Asking()
+            self.client.listenUDP(0, asking)
+            if connect:
+                asking.transport.connect("10.0.0.2", 53)  # type: ignore[union-attr]
+            asking.transport.write(b"anyone?", ("10.0.0.2", 53))  # type: ignore[union-attr]
+        self.network.run(1)
+        self.assertEqual(refused, [ROUND_TRIP])
+        self.assertRaises(error.MessageLengthError, asking.transport.write, b"x" * 70000)  # type: ignore[union-attr]
+
+
+class TLSTests(GuestTestCase):
+    """
+    TLS over simulated TCP.
+    """
+
+    def serve(self, protocol: Any) -> Any:
+        """
+        Serve a protocol over TLS as server.example, and return how a client connects to it.
+        """
+        private, public = certificate("server.example")
+        self.server.listenSSL(443, protocol, private.options())
+        options = ssl.optionsForClientTLS("server.example", trustRoot=public)
+        return wrapClientTLS(options, HostnameEndpoint(self.client, "server.example", 443))
+
+    def test_wrapClientTLS(self) -> None:
+        """
+        After TCP's round trip, the handshake and the echo take one or two each.
+        """
+        endpoint = self.serve(Factory.forProtocol(Echo))
+        client = Recorder(self.network)
+        self.network.result(connectProtocol(endpoint, client))
+        assert client.transport is not None
+        client.transport.write(b"hello")
+        started = self.network.now
+        self.network.run(started + 2)
+        self.assertEqual(client.data, b"hello")
+        seconds = client.pieces[0][0] - started
+        self.assertTrue(2 * ROUND_TRIP - EXACTLY <= seconds <= 3 * ROUND_TRIP + EXACTLY, seconds)
+        client.transport.loseConnection()
+        self.network.run(self.network.now + 5)
+        assert client.lost is not None
+        self.assertEqual(client.lost[1], error.ConnectionDone)
+
+    def test_wrongCertificateIsRefused(self) -> None:
+        """
+        The client loses its connection for that reason.
+        """
+        private, _ = certificate("other.example")
+        self.server.listenSSL(443, Factory.forProtocol(Echo), private.options())
+        client = Recorder(self.network)
+        options = ssl.optionsForClientTLS("server.example")
+        self.network.result(
+            connectProtocol(wrapClientTLS(options, HostnameEndpoint(self.client, "server.example", 443)), client)
+        )
+        self.network.run(self.network.now + 5)
+        assert client.lost is not None
+        self.assertTrue(issubclass(client.lost[1], ssl.VerificationError if hasattr(ssl, "VerificationError") else Exception))
+        self.assertNotEqual(client.lost[1], error.ConnectionDone)
+
+    def test_throughALossyLink(self) -> None:
+        """
+        A megabyte gets through whole, though a fifth of all segments is lost.
+        """
+        self.build(loss=0.2, window=65536)
+        answering = Answering(self.network)
+        endpoint = self.serve(answering)
+        client = Recorder(self.network)
+        self.network.result(connectProtocol(endpoint, client))
+        assert client.transport is not None
+        content = bytes(n % 251 for n in range(1000000))
+        client.transport.write(content)
+        client.transport.loseConnection()
+        self.network.run(self.network.now + 600)
+        self.assertEqual(answering.made[0].data, content)
+
+    def test_startTLS(self) -> None:
+        """
+        A connection that began in the clear goes on under TLS, in both directions.
+        """
+        private, public = certificate("server.example")
+
+        class Upgrading(LineReceiver):
+            def lineReceived(self, line: bytes) -> None:
+                if line == b"STARTTLS":
+                    self.sendLine(b"go on")
+                    self.transport.startTLS(private.options())  # type: ignore[union-attr]
+                else:
+                    self.sendLine(b"secret " + line)
+
+        class Client(LineReceiver):
+            def __init__(self) -> None:
+                self.lines: list[bytes] = []
+                self.lost: Failure | None = None
+
+            def connectionMade(self) -> None:
+                self.sendLine(b"STARTTLS")
+
+            def lineReceived(self, line: bytes) -> None:
+                self.lines.append(line)
+                if line == b"go on":
+                    options = ssl.optionsForClientTLS("server.example", trustRoot=public)
+                    self.transport.startTLS(options)  # type: ignore[union-attr]
+                    self.sendLine(b"hello")
+                else:
+                    self.transport.loseConnection()  # type: ignore[union-attr]
+
+            def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+                self.lost = reason
+
+        self.server.listenTCP(80, Factory.forProtocol(Upgrading))
+        client = Client()
+        self.client.connectTCP("10.0.0.2", 80, Calling(self.network, client))
+        self.network.run(5)
+        self.assertEqual(client.lines, [b"go on", b"secret hello"])
+        assert client.lost is not None
+        self.assertTrue(client.lost.check(error.ConnectionDone))
+
+    def test_pullProducerOverTLS(self) -> None:
+        """
+        A file is served over TLS: Twisted lets its global cooperator pull it, which works here, too.
+        """
+        private, public = certificate("server.example")
+        content = bytes(n % 251 for n in range(3000000))
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(content)
+        root = Resource()
+        root.putChild(b"it", File(path))
+        self.server.listenSSL(443, Site(root, reactor=self.server), private.options())
+        agent = Agent(self.client, BrowserLikePolicyForHTTPS(trustRoot=public))
+        body, seconds = self.took(agent.request(b"GET", b"https://server.example/it").addCallback(readBody))
+        self.assertEqual(body, content)
+        # Besides the handshakes and the request: eleven rounds of a window of 256 KiB, and what TLS adds to it.
+        self.assertTrue(12 * ROUND_TRIP < seconds < 16 * ROUND_TRIP, seconds)
