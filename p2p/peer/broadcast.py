@@ -22,6 +22,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any
 
+import attrs
 from zope.interface import implementer
 
 from p2p.interfaces import IBroadcast
@@ -30,6 +31,9 @@ from p2p.wire import reasons
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import MAX_GAPS, MAX_HELD, MAX_HOPS, Have, Held, Message
 
+SAID = 2**16
+"""Numbers of gaps that a new neighbour may tell, beyond two for each origin."""
+
 
 class Origin:
     """
@@ -37,14 +41,16 @@ class Origin:
 
     @ivar top: the highest number seen.
     @ivar gaps: ranges below it not seen, first and last number each, rising.
+    @ivar given: ranges given up lately, for whoever counts what is lost.
     @ivar lastSeen: when something new of it came.
     """
 
-    __slots__ = ("gaps", "lastSeen", "top")
+    __slots__ = ("gaps", "given", "lastSeen", "top")
 
     def __init__(self) -> None:
         self.top = 0
         self.gaps: list[tuple[int, int]] = []
+        self.given: list[tuple[int, int]] = []
         self.lastSeen = 0.0
 
     def lacks(self, number: int) -> bool:
@@ -61,9 +67,12 @@ class Origin:
         """
         if number > self.top:
             if number > self.top + 1:
-                self.gaps.append((max(self.top + 1, number - maxGap), number - 1))
+                first = max(self.top + 1, number - maxGap)
+                if first > self.top + 1:
+                    self.given.append((self.top + 1, first - 1))
+                self.gaps.append((first, number - 1))
                 if len(self.gaps) > MAX_GAPS:
-                    del self.gaps[0]
+                    self.given.append(self.gaps.pop(0))
             self.top = number
             return True
         place = self._find(number)
@@ -73,7 +82,7 @@ class Origin:
         rest = [(a, b) for a, b in ((first, number - 1), (number + 1, last)) if a <= b]
         self.gaps[place : place + 1] = rest
         if len(self.gaps) > MAX_GAPS:
-            del self.gaps[0]
+            self.given.append(self.gaps.pop(0))
         return True
 
     def _find(self, number: int) -> int | None:
@@ -83,6 +92,21 @@ class Origin:
             return None
         place = bisect_left(gaps, number, key=lambda gap: gap[1])
         return place if gaps[place][0] <= number else None
+
+
+@attrs.define(eq=False)
+class _Hearing:
+    """
+    A new neighbour that tells what it has.
+
+    @ivar since: when the link came up.
+    @ivar held: what it has said so far.
+    @ivar left: how many more L{Have} and numbers in them it may say.
+    """
+
+    since: float
+    left: int
+    held: dict[bytes, Held] = attrs.field(factory=dict)
 
 
 @implementer(IBroadcast)
@@ -100,7 +124,8 @@ class Flood:
         self._maxGap = settings.maxGap
         self._maxOrigins = settings.maxOrigins
         self._maxMessages = settings.historyMessages
-        self._maxBytes = settings.historyBytes
+        # All of it must fit into the backlog of a link that comes up.
+        self._maxBytes = min(settings.historyBytes, settings.maxBacklog // 2)
         self._maxAge = settings.historyTime
         self._neighbours: dict[Any, None] = {}
         # The longest silent first.
@@ -108,7 +133,7 @@ class Flood:
         self._history: deque[tuple[float, Message]] = deque()
         self._historyBytes = 0
         # What a new neighbour has said so far of what it has; gone once it has said all.
-        self._hearing: dict[Any, dict[bytes, Held]] = {}
+        self._hearing: dict[Any, _Hearing] = {}
         self._identity = b""
         self._sequence = 0
 
@@ -129,7 +154,7 @@ class Flood:
     def neighbourUp(self, neighbour: Any, now: float) -> None:
         """Tell it what is here, so that it sends what is not."""
         self._neighbours[neighbour] = None
-        self._hearing[neighbour] = {}
+        self._hearing[neighbour] = _Hearing(now, SAID + 2 * self._maxOrigins)
         held = list(self._held(now))
         chunks = [held[start : start + MAX_HELD] for start in range(0, len(held), MAX_HELD)] or [[]]
         for number, chunk in enumerate(chunks, 1):
@@ -150,6 +175,8 @@ class Flood:
         if origin is None:
             origin = self._origin(message.origin, now)
             origin.see(number, self._maxGap)
+            # What was before this peer came is not lost to it.
+            origin.given.clear()
         elif number == origin.top + 1:
             origin.top = number
             origin.lastSeen = now
@@ -157,6 +184,8 @@ class Flood:
         elif origin.see(number, self._maxGap):
             origin.lastSeen = now
             self._origins.move_to_end(message.origin)
+            if origin.given:
+                self._lost(message.origin, origin)
         else:
             self.duplicates += 1
             return
@@ -209,23 +238,34 @@ class Flood:
 
     def _had(self, message: Have, neighbour: Any, now: float) -> None:
         """A new neighbour says what it has: send what it lacks, once it has said all."""
-        heard = self._hearing.get(neighbour)
-        if heard is None:
+        hearing = self._hearing.get(neighbour)
+        if hearing is None:
             if neighbour not in self._neighbours:
                 return
             raise RemoteProtocolError(reasons.MALFORMED, "Have after the last one")
+        hearing.left -= 1
         for held in message.held:
-            heard[held.origin] = held
-        if len(heard) > self._maxOrigins:
+            hearing.left -= len(held.gaps)
+            hearing.held[held.origin] = held
+        if len(hearing.held) > self._maxOrigins or hearing.left < 0:
             raise RemoteProtocolError(reasons.MALFORMED, f"Have of more than {self._maxOrigins} origins")
         if not message.last:
             return
         del self._hearing[neighbour]
-        origins = {identity: _believed(held) for identity, held in heard.items()}
-        for _, kept in self._history:
+        origins = {identity: _believed(held) for identity, held in hearing.held.items()}
+        for then, kept in self._history:
+            if then > hearing.since:
+                # From here on it was sent everything as it came.
+                break
             origin = origins.get(kept.origin)
-            if origin is None or origin.lacks(kept.sequence):
+            if kept.hops < MAX_HOPS and (origin is None or origin.lacks(kept.sequence)):
                 self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
+
+    def _lost(self, identity: bytes, origin: Origin) -> None:
+        """Say what was given up."""
+        given, origin.given = origin.given, []
+        for first, last in given:
+            self._outlet.lost(identity, first, last)
 
 
 def _believed(held: Held) -> Origin:

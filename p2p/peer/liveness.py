@@ -11,7 +11,7 @@ within C{(livenessMisses + 1) * livenessInterval + probeTimeout}.
 
 A tick that comes late means that this very process slept, or had no time; what
 others did not say meanwhile is not their silence, so that interval is not
-counted.
+counted; nor is the short one that follows, when the next tick comes in time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from p2p.wire.messages import Contact, Ping, Pong
 from p2p.wire.probe import Outcome, Verdict
 
 LATE = 0.5
-"""A tick that comes later than this share of an interval is not counted."""
+"""A tick that comes later, or earlier, than this share of an interval is not counted."""
 
 
 @attrs.define(eq=False)
@@ -98,7 +98,8 @@ class Heartbeat:
         if outcome.verdict is Verdict.UNSURE:
             return
         if outcome.verdict is not Verdict.ALIVE:
-            if neighbour is not None and neighbour.suspected and self._heardSince(neighbour):
+            if neighbour is not None and (not neighbour.suspected or self._heardSince(neighbour)):
+                # It was heard meanwhile, or has linked itself anew.
                 return
             self._outlet.dead(contact, outcome.verdict.value)
         elif neighbour is not None and neighbour.suspected and not self._heardSince(neighbour):
@@ -107,15 +108,19 @@ class Heartbeat:
 
     def tick(self, now: float) -> None:
         """Count the silence of each neighbour, and ping it."""
-        late = self._last is not None and now - self._last > (1 + LATE) * self._interval
+        passed = now - self._last if self._last is not None else self._interval
+        counts = (1 - LATE) * self._interval < passed <= (1 + LATE) * self._interval
         self._last = now
         self._number += 1
         for neighbour, watch in list(self._watched.items()):
+            if neighbour not in self._watched:
+                # Gone by what was done about another.
+                continue
             if neighbour.heard:
                 neighbour.heard = False
                 watch.misses = 0
                 self._trust(neighbour)
-            elif not late:
+            elif counts:
                 watch.misses += 1
                 if watch.misses >= self._limit and not neighbour.suspected:
                     neighbour.suspected = True

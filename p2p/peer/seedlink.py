@@ -16,8 +16,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2p.address import Address
+from p2p.identity import idOf
 from p2p.wire import reasons
 from p2p.wire.codec import OVERHEAD
+from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.factory import REGISTER, DialFailed, checkedContacts
 from p2p.wire.link import Handlers, Link
 from p2p.wire.messages import (
@@ -41,6 +43,12 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
 """Where the doubling of that pause ends."""
 
+SHORTEST_LEASE = 0.01
+"""A shorter one is not believed: nobody should renew without a pause."""
+
+COME_BACK_PAUSE = 10.0
+"""Seconds before a peer that may not yet say again that it lives tries to."""
+
 
 class SeedLink:
     """
@@ -62,6 +70,9 @@ class SeedLink:
         self._failures = 0
         self._fresh = True
         self._unanswered = False
+        # Registers that the seed has not answered, for it answers nothing else.
+        self._open = 0
+        self._buried = b""
         self._handlers: Handlers = {
             Registered: self._registered,
             Removed: self._removed,
@@ -71,7 +82,6 @@ class SeedLink:
 
     def start(self) -> None:
         """Dial, now and whenever the connection is lost."""
-        self._timer = None
         self._dialling = self._peer.factory.dial(self.address, REGISTER)
         self._dialling.addCallbacks(self._welcomed, self._failed)
 
@@ -88,6 +98,7 @@ class SeedLink:
         @param want: how many contacts to ask for.
         """
         if self._link is not None:
+            self._open += 1
             self._link.send(Register(self._peer.factory.contactOn(self._link), min(want, MAX_CONTACTS)))
 
     def ask(self) -> None:
@@ -112,6 +123,7 @@ class SeedLink:
                 )  # fmt: skip
             self.connected = False
             self._fresh = True
+            self._setTimer(None)
             self._again()
 
     # Private.
@@ -119,9 +131,10 @@ class SeedLink:
     def _welcomed(self, link: Link) -> None:
         self._dialling = None
         self._link = link
-        self._unanswered = False
+        self._open = 0
         self._peer.factory.enter(link, self._handlers, OVERHEAD)
         self.ask()
+        self._await()
 
     def _failed(self, failure: Failure) -> None:
         self._dialling = None
@@ -140,33 +153,62 @@ class SeedLink:
 
     def _registered(self, message: Registered, link: Link, now: float) -> None:
         """On the list; renew in time."""
+        if link is not self._link:
+            # It crossed the end.
+            return
+        if not self._open:
+            raise RemoteProtocolError(reasons.MALFORMED, "Registered without Register")
+        self._open -= 1
         checkedContacts(message.contacts)
-        self._failures = 0
         self._unanswered = False
+        if self.connected:
+            # Not at the first answer: a seed that answers once and breaks off is not dialled ever again at once.
+            self._failures = 0
         first, self.connected = not self.connected, True
         if first:
             self._log.info(
                 "registered with seed {seed}, {total} active", seed=str(self.address), total=message.total
             )
-        self._setTimer(message.lease * self._peer.random.uniform(0.9, 1.0), self._renew)
-        fresh, self._fresh = self._fresh, False
+        self._setTimer(max(message.lease, SHORTEST_LEASE) * self._peer.random.uniform(0.9, 1.0), self._renew)
+        fresh = self._fresh and bool(message.contacts or message.total <= 1)
+        self._fresh = self._fresh and not fresh
         self._peer.listed(self.address, message, fresh, now)
 
     def _renew(self) -> None:
-        self._timer = None
         if self._unanswered and self._link is not None:
-            self._link.abort(reasons.SILENT, "no answer for a whole lease")
+            self._link.abort(reasons.SILENT, "it does not answer")
             return
-        self._unanswered = True
         self.register()
+        self._await()
+
+    def _await(self) -> None:
+        """Something was asked: who does not answer in time is not waited for."""
+        self._unanswered = True
         self._setTimer(self._peer.settings.handshakeTimeout, self._renew)
 
     def _removed(self, message: Removed, link: Link, now: float) -> None:
         """The seed took this peer off its list: come back under a higher incarnation."""
+        if link is not self._link:
+            return
+        if idOf(message.identity) != idOf(self._peer.identity):
+            raise RemoteProtocolError(reasons.MALFORMED, "Removed of somebody else")
+        if message.reason == reasons.STALE and self._open:
+            # The answer to a Register.
+            self._open -= 1
         self._log.warn("seed {seed} has removed this peer: {reason}", seed=str(self.address), reason=message.reason)
         self._fresh = True
-        self._peer.calledDead(message.identity, f"seed {self.address}")
-        self.ask()
+        self._buried = message.identity
+        self._comeBack()
+
+    def _comeBack(self) -> None:
+        """Register as somebody later than who was removed, at once or as soon as that may be."""
+        self._setTimer(None)
+        self._peer.calledDead(self._buried, f"seed {self.address}")
+        if self._peer.identity > self._buried:
+            self.ask()
+            self._await()
+        else:
+            self._setTimer(COME_BACK_PAUSE, self._comeBack)
 
     def _unreachable(self, message: Unreachable, link: Link, now: float) -> None:
         self._log.warn(
@@ -181,7 +223,7 @@ class SeedLink:
 
     def _setTimer(self, after: float | None, call: object = None) -> None:
         timer, self._timer = self._timer, None
-        if timer is not None:
+        if timer is not None and timer.active():
             timer.cancel()
         if after is not None:
             self._timer = self._peer.factory.reactor.callLater(after, call)

@@ -16,7 +16,7 @@ from random import Random, SystemRandom
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from p2p.address import Address, AddressError
 from p2p.events import Events
-from p2p.identity import ID_SIZE, identityText, incarnationOf, makeIdentity
+from p2p.identity import ID_SIZE, identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import (
     IBroadcastOutlet,
     IDetectorOutlet,
@@ -39,6 +39,7 @@ from p2p.peer.errors import Busy, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.seedlink import SeedLink
 from p2p.peer.strategies import strategy
+from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
 from p2p.timers import Timers
 from p2p.wire import reasons
@@ -60,6 +61,18 @@ SAVE_INTERVAL = 60.0
 
 MAX_INCARNATION = 2**63
 """No incarnation is taken from others that is higher than this."""
+
+MAX_LEAP = 2**32
+"""
+Nor one that is further above the own than this: an incarnation begins as the
+time in milliseconds, and a liar must not use up in one word all there are.
+"""
+
+REFUTATION_RATE = 0.1
+"""How often a peer says that it is alive after all, per second, so that a liar cannot keep the rest busy."""
+
+REFUTATION_BURST = 5
+"""How often it may do so at once after a rest."""
 
 
 @implementer(INeighbour)
@@ -168,11 +181,13 @@ class PeerService(Service):
         self._timers = Timers(reactor, self.random)
         self._seeds = [SeedLink(self, address) for address in seeds]
         self._neighbours: dict[bytes, PeerProtocol] = {}
-        self._dials: dict[str, Deferred[Link]] = {}
+        # Whom it is dialling, by address: the contact's id, and the attempt.
+        self._dials: dict[str, tuple[bytes, Deferred[Link]]] = {}
+        self._refutations = RateLimit(REFUTATION_RATE, REFUTATION_BURST, keys=1)
+        self._remembered: list[Contact] = []
         self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
         self._port: IListeningPort | None = None
         self._gossiped = 0
-        self._remembered: list[Contact] = []
         self._saveFailed = False
         self._started = 0.0
         self.factory: PeerFactory
@@ -187,6 +202,11 @@ class PeerService(Service):
         """
         now = self._reactor.seconds()
         memory: PeerMemory | None = self._store.load() if self._store is not None else None
+        if memory is not None:
+            self._remembered = memory.known
+            if memory.incarnation >= MAX_INCARNATION:
+                # That id has no later life.
+                memory = None
         id = memory.id if memory is not None else self.random.getrandbits(8 * ID_SIZE).to_bytes(ID_SIZE, "big")
         incarnation = max(memory.incarnation + 1 if memory is not None else 1, int(now * 1000))
         self.factory = PeerFactory(
@@ -196,7 +216,6 @@ class PeerService(Service):
         self._port = self.factory.listening = listen(self._reactor, self._host, self._wanted, self.factory)
         self._started = now
         self._log.info("peer {peer} listens on {address}", peer=identityText(self.identity), address=str(self.address))
-        self._remembered = memory.known if memory is not None else []
 
     def startService(self) -> None:
         """Register, link up, and begin to gossip and to watch."""
@@ -204,7 +223,8 @@ class PeerService(Service):
             self.privilegedStartService()
         super().startService()
         with self.factory.turn:
-            self.overlay.learned(self._remembered, self._reactor.seconds())
+            # Not before it runs: they are dialled at once.
+            self._learned(self._remembered, self._reactor.seconds())
         self._save()
         for seed in self._seeds:
             seed.start()
@@ -222,12 +242,14 @@ class PeerService(Service):
         """Say goodbye to neighbours and seeds; fires when all is closed, within about C{goodbyeTimeout}."""
         super().stopService()
         self._timers.stopAll()
+        port, self._port = self._port, None
+        if port is None:
+            # It never began to listen.
+            return succeed(None)
         for seed in self._seeds:
             seed.stop()
         self._save()
-        port, self._port = self._port, None
-        if port is not None:
-            port.stopListening()
+        port.stopListening()
         return self.factory.closeAll(reasons.LEAVING)
 
     # What an embedding program uses.
@@ -362,9 +384,8 @@ class PeerService(Service):
 
     def connect(self, contact: Contact) -> None:
         """Dial a peer to be its neighbour."""
-        address = Address.fromText(contact.address)
-        if contact.address in self._dials or not self.running:
-            self.overlay.dialFailed(contact, reasons.DUPLICATE, self._reactor.seconds())
+        if not self.running or contact.address in self._dials:
+            self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, self._reactor.seconds())
             return
 
         def welcomed(link: Link) -> None:
@@ -372,34 +393,43 @@ class PeerService(Service):
             now = self._reactor.seconds()
             found = link.contact
             if found.id != contact.id:
-                self.overlay.dialFailed(contact, reasons.STALE, now)
-            if self._neighbours.get(found.id) is not None:
-                link.close(reasons.DUPLICATE)
-                self.overlay.dialFailed(contact, reasons.DUPLICATE, now)
+                self._tell(self.overlay.dialFailed, contact, reasons.STALE, now)
+            if found.id == idOf(self.identity):
+                link.close(reasons.SELF, "you say that you are me")
                 return
+            linked = self._neighbours.get(found.id)
+            if linked is not None:
+                later = linked.contact.identity < found.identity
+                # Both dialled at once: the link that the lower id dialled stays.
+                if not later and (linked.outgoing or self.identity > found.identity):
+                    link.close(reasons.DUPLICATE)
+                    self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, now)
+                    return
+                linked.close(reasons.STALE if later else reasons.DUPLICATE)
             self.factory.enter(link, self.handlers, self.limit)
             self.neighbourUp(link, now)
-            self.overlay.learned(link.others, now)
+            self._learned(link.others, now)
 
         def failed(failure: Failure) -> None:
             error = failure.value
+            now = self._reactor.seconds()
             if not isinstance(error, DialFailed):
                 # Given up, because that peer dialled this one.
-                self.overlay.dialFailed(contact, reasons.DUPLICATE, self._reactor.seconds())
+                self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, now)
                 return
-            now = self._reactor.seconds()
             self._log.debug("{address} not linked: {why}", address=contact.address, why=str(error))
-            self.overlay.dialFailed(contact, error.reason, now)
-            self.detector.dialFailed(contact, error.reason, now)
-            self.overlay.learned(_plausible(error.others), now)
-
-        dialling = self._dials[contact.address] = self.factory.dial(address, NEIGHBOUR)
+            self._tell(self.overlay.dialFailed, contact, error.reason, now)
+            if self.running:
+                self._tell(self.detector.dialFailed, contact, error.reason, now)
+                self._learned(_plausible(error.others), now)
 
         def over(result: Any) -> Any:
-            if self._dials.get(contact.address) is dialling:
+            if self._dials.get(contact.address, (b"", None))[1] is dialling:
                 del self._dials[contact.address]
             return result
 
+        dialling = self.factory.dial(Address.fromText(contact.address), NEIGHBOUR)
+        self._dials[contact.address] = (contact.id, dialling)
         dialling.addBoth(over).addCallbacks(welcomed, failed)
         dialling.addErrback(lambda failure: self._log.failure("dialling failed", failure))
 
@@ -413,7 +443,8 @@ class PeerService(Service):
         def done(outcome: Outcome) -> None:
             if self.running:
                 self.factory.counters["probes"] += 1
-                self.detector.probed(contact, outcome, self._reactor.seconds())
+                with self.factory.turn:
+                    self.detector.probed(contact, outcome, self._reactor.seconds())
 
         probe(self.factory, contact).addCallback(done).addErrback(
             lambda failure: self._log.failure("a probe failed", failure)
@@ -440,7 +471,7 @@ class PeerService(Service):
         link = self._neighbours.get(contact.id)
         if link is not None and link.contact.identity <= contact.identity:
             link.close(reasons.DEAD, evidence)
-        self.overlay.dead(contact, now)
+        self._tell(self.overlay.dead, contact, now)
         told = [str(seed.address) for seed in self._seeds if seed.report(contact, evidence)]
         self._log.info("reported {peer} dead to {seeds}", peer=peer, seeds=", ".join(told) or "no seed: none answers")
         if told:
@@ -457,14 +488,15 @@ class PeerService(Service):
             if linked.contact.identity >= contact.identity:
                 return reasons.DUPLICATE
             linked.close(reasons.STALE, "its later incarnation came")
-        dialling = self._dials.get(contact.address)
-        if dialling is not None:
-            # Both dialled at once: the link that the lower id dialled stays.
-            if self.identity < contact.identity:
-                return reasons.DUPLICATE
-            dialling.cancel()
-            return None
+        id, dialling = self._dials.get(contact.address, (b"", None))
+        if id != contact.id:
+            dialling = None
+        # Both dialled at once: the link that the lower id dialled stays.
+        if dialling is not None and self.identity < contact.identity:
+            return reasons.DUPLICATE
         reason: str | None = self.overlay.accept(contact, now)
+        if reason is None and dialling is not None:
+            dialling.cancel()
         return reason
 
     def neighbourUp(self, link: PeerProtocol, now: float) -> None:
@@ -472,9 +504,8 @@ class PeerService(Service):
         link.since = now
         link.mine = self.identity
         self._neighbours[link.contact.id] = link
-        self.overlay.neighbourUp(link, now)
-        self.broadcast.neighbourUp(link, now)
-        self.detector.neighbourUp(link, now)
+        for listener in (self.overlay, self.broadcast, self.detector):
+            self._tell(listener.neighbourUp, link, now)
         self.factory.counters["neighboursUp"] += 1
         self._log.info(
             "linked {direction} {peer} at {address}, {count} neighbours",
@@ -505,10 +536,10 @@ class PeerService(Service):
         self.events.emit(
             "neighbourDown", peer=identityText(contact.identity), address=contact.address, reason=link.reason
         )
-        self.detector.neighbourDown(link, link.reason, now)
-        self.broadcast.neighbourDown(link, link.reason, now)
+        self._tell(self.broadcast.neighbourDown, link, link.reason, now)
         if self.running:
-            self.overlay.neighbourDown(link, link.reason, now)
+            self._tell(self.detector.neighbourDown, link, link.reason, now)
+            self._tell(self.overlay.neighbourDown, link, link.reason, now)
             if link.byOther and link.reason == reasons.DEAD:
                 self.calledDead(link.mine, f"{identityText(contact.identity)} at {contact.address}")
 
@@ -519,8 +550,9 @@ class PeerService(Service):
                 "seed {seed} lists {count} of {total} active", seed=str(seed),
                 count=len(message.contacts), total=message.total,
             )  # fmt: skip
-            self.overlay.listed([c for c in message.contacts if c.id != self.identity[:ID_SIZE]], fresh, now)
+            self._tell(self.overlay.listed, self._notMe(message.contacts), fresh, now)
         if fresh:
+            self._save()
             self.events.emit("registered", seed=str(seed), active=message.total)
 
     def calledDead(self, identity: bytes, by: str) -> None:
@@ -530,7 +562,11 @@ class PeerService(Service):
         if identity[:ID_SIZE] != self.identity[:ID_SIZE] or identity < self.identity or not self.running:
             return
         incarnation = incarnationOf(identity) + 1
-        if incarnation > MAX_INCARNATION:
+        if incarnation > min(MAX_INCARNATION, incarnationOf(self.identity) + MAX_LEAP):
+            self._log.warn("{by} calls {peer} dead, which is beyond belief", by=by, peer=identityText(identity))
+            return
+        if not self._refutations.allow("", self._reactor.seconds()):
+            self._log.warn("called dead by {by} once too often; not refuted now", by=by)
             return
         self.factory.identity = makeIdentity(identity[:ID_SIZE], incarnation)
         self.factory.counters["refutations"] += 1
@@ -552,7 +588,22 @@ class PeerService(Service):
             raise RemoteProtocolError(reasons.MALFORMED, "Alive of somebody else")
         if message.identity > link.contact.identity:
             link.contact = Contact(message.identity, link.contact.address)
-            self.overlay.learned([link.contact], now)
+            self._learned([link.contact], now)
+
+    def _tell(self, event: Callable[..., object], *what: Any) -> None:
+        """Tell a strategy of an event; one that fails does not keep the others from being told."""
+        try:
+            event(*what)
+        except Exception:
+            self._log.failure("a strategy failed on {event}", event=getattr(event, "__qualname__", event))
+
+    def _notMe(self, contacts: Iterable[Contact]) -> list[Contact]:
+        """Those that are not this peer."""
+        mine = idOf(self.identity)
+        return [contact for contact in contacts if contact.id != mine]
+
+    def _learned(self, contacts: Iterable[Contact], now: float) -> None:
+        self._tell(self.overlay.learned, self._notMe(contacts), now)
 
     def _tick(self, tick: Callable[[float], object]) -> None:
         with self.factory.turn:
@@ -564,13 +615,14 @@ class PeerService(Service):
 
     def _gossip(self) -> None:
         """Make a message of one's own."""
+        try:
+            self.publish(f"{self._reactor.seconds():.3f} {self.address} message {self._gossiped + 1}")
+        except Busy as error:
+            self._log.warn("a message waits: {error}", error=str(error))
+            return
         self._gossiped += 1
         if self._gossiped >= self.settings.gossipCount:
             self._timers.stop("gossip")
-        try:
-            self.publish(f"{self._reactor.seconds():.3f} {self.address} message {self._gossiped}")
-        except Busy as error:
-            self._log.warn("a message was not made: {error}", error=str(error))
 
     def _tellDelivered(self, delivery: Delivery) -> None:
         fields: dict[str, Any] = {
@@ -588,9 +640,9 @@ class PeerService(Service):
     def _save(self) -> None:
         if self._store is None:
             return
-        memory = PeerMemory(
-            self.identity[:ID_SIZE], incarnationOf(self.identity), self.overlay.known(self.settings.maxKnown)
-        )
+        # If nobody answers any more, those that did once are worth keeping.
+        self._remembered = self.overlay.known(self.settings.maxKnown) or self._remembered
+        memory = PeerMemory(idOf(self.identity), incarnationOf(self.identity), self._remembered)
         try:
             self._store.save(memory)
         except OSError as error:

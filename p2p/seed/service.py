@@ -34,7 +34,7 @@ from p2p.identity import ID_SIZE, identityText, incarnationOf, makeIdentity
 from p2p.interfaces import INode, ISeedStore
 from p2p.listening import listen
 from p2p.rate import RateLimit
-from p2p.seed.registry import LEASES, Answer, Entry, Registry
+from p2p.seed.registry import Answer, Entry, Registry
 from p2p.seed.reports import Reports
 from p2p.settings import SeedSettings
 from p2p.timers import Timers
@@ -114,8 +114,6 @@ class SeedFactory(LinkFactory):
         self._events = events
         self._rate = RateLimit(settings.registrationRate, 5 * settings.registrationRate)
         self._registered: dict[bytes, SeedProtocol] = {}
-        # Who was let in but is not on the list, since when; the longest first.
-        self._unregistered: dict[SeedProtocol, float] = {}
         self._checks: dict[Contact, Check] = {}
         # Those that have not begun.
         self._queue: OrderedDict[Contact, Check] = OrderedDict()
@@ -132,12 +130,10 @@ class SeedFactory(LinkFactory):
 
     def introduced(self, link: Link, hello: Hello, now: float) -> None:
         """Let in who comes to register."""
-        assert isinstance(link, SeedProtocol)
         if hello.purpose != REGISTER:
             link.close(reasons.ROLE, "this is a seed: register, or probe")
         else:
             self.welcome(link, hello, self._handlers, OVERHEAD)
-            self._unregistered[link] = now
             link.endAfter(self.settings.handshakeTimeout)
             self._log.info("{peer} connected from {where}", peer=identityText(hello.contact.identity), where=link.where)
 
@@ -145,9 +141,6 @@ class SeedFactory(LinkFactory):
         """A peer is active, or still is."""
         if link.reason:
             # It came behind what ended the connection.
-            return
-        if link.reason:
-            # It crossed the end of this link; what it says is no longer of this connection.
             return
         contact = message.contact
         checkedAddress(contact)
@@ -245,7 +238,6 @@ class SeedFactory(LinkFactory):
         super().linkEnded(link, now)
         if not isinstance(link, SeedProtocol):
             return
-        self._unregistered.pop(link, None)
         current = self._registered.get(link.contact.id) if link.registered else None
         if current is link:
             del self._registered[link.contact.id]
@@ -427,10 +419,6 @@ class SeedFactory(LinkFactory):
         now = self.seconds()
         for entry in self.registry.expire(now):
             self._removed(entry, reasons.EXPIRED, f"not renewed since {now - entry.lastSeen:.1f} s")
-        for link, since in list(self._unregistered.items()):
-            if now - since <= LEASES * self.settings.leaseInterval:
-                break
-            link.close(reasons.TIMEOUT, "connected, but not registered")
         self.reports.forget(now)
 
 
