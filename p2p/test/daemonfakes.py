@@ -4,18 +4,23 @@ A node, a claim and a clock for the tests of C{p2p.daemon}, without a network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import attrs
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.daemon.claim import Claim
+from p2p.daemon.web import Site
 from p2p.events import Events
 from p2p.identity import makeIdentity
 from p2p.interfaces import INode
@@ -176,3 +181,69 @@ class WebTransport(StringTransport):
 def tcp(host: str = "127.0.0.1", port: int = 8001) -> IPv4Address:
     """The address of an HTTP interface on TCP."""
     return IPv4Address("TCP", host, port)
+
+
+@attrs.frozen
+class Answer:
+    """
+    What came back over HTTP.
+
+    @ivar headers: by name, in lower case.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
+
+
+class Caller:
+    """
+    One connection to a site, from outside.
+
+    @ivar transport: what the site writes to.
+    """
+
+    def __init__(self, site: Site, host: IAddress | None = None) -> None:
+        self.transport = WebTransport(host)
+        channel = site.buildProtocol(None)
+        assert channel is not None
+        self.channel = channel
+        channel.makeConnection(self.transport)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes."""
+        self.channel.dataReceived(data)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask, and take the answer."""
+        lines = [f"{method} {path} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in {"Host": "localhost", **(headers or {})}.items()]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}")
+        self.send("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""))
+        return self.take(head=method == "HEAD")
+
+    def take(self, head: bool = False) -> Answer:
+        """Take one answer; what follows it stays."""
+        text, _, rest = self.transport.value().partition(b"\r\n\r\n")
+        first, *lines = text.decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        size = 0 if head else int(headers.get("content-length", len(rest)))
+        self.transport.clear()
+        self.transport.write(rest[size:])
+        return Answer(int(first.split(" ")[1]), headers, rest[:size])
+
+    def hangUp(self) -> None:
+        """End the connection."""
+        self.channel.connectionLost(Failure(ConnectionDone()))

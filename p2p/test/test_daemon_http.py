@@ -1,0 +1,424 @@
+"""
+Tests for L{p2p.daemon.http}: what a node answers to which request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import Any
+
+import msgspec
+from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.daemon import streams
+from p2p.daemon.http import HttpService, NotLocal, Resources
+from p2p.daemon.metrics import metricName
+from p2p.daemon.web import Access, Site
+from p2p.daemon.where import Where
+from p2p.test.daemonfakes import Answer, Caller, FakeNode, delivery
+
+
+class HttpCase(SynchronousTestCase):
+    """A node behind its interface."""
+
+    role = "peer"
+
+    def setUp(self) -> None:
+        """Make them."""
+        self.clock = Clock()
+        self.clock.advance(1000)
+        self.node = FakeNode(self.clock, self.role)
+        self.resources = Resources(self.clock, self.node)
+        self.site = Site(self.clock, self.resources.answer, self.resources.limit, Access())
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        """Ask on a connection of its own."""
+        return Caller(self.site).request(method, path, body)
+
+
+class StatusTests(HttpCase):
+    """What the node says of itself."""
+
+    def test_statusAndPeersAreTheNodesOwn(self) -> None:
+        """As JSON."""
+        self.assertEqual(self.request("GET", "/status").json, self.node.status())
+        self.assertEqual(self.request("GET", "/peers").json, self.node.peers())
+
+    def test_headHasNoBody(self) -> None:
+        """But the headers of the whole."""
+        answer = self.request("HEAD", "/status")
+        self.assertEqual((answer.status, answer.body), (200, b""))
+        self.assertNotEqual(answer.headers["content-length"], "0")
+
+    def test_anUnknownPathIsNotFound(self) -> None:
+        """With the path in the error."""
+        answer = self.request("GET", "/nowhere")
+        self.assertEqual((answer.status, answer.json), (404, {"error": "there is no /nowhere"}))
+
+    def test_aWrongMethodIsToldTheRightOnes(self) -> None:
+        """As RFC 9110 wants it."""
+        for method, path, allowed in (
+            ("POST", "/status", "GET, HEAD"),
+            ("DELETE", "/messages", "GET, HEAD, POST"),
+            ("GET", "/messages/batch", "POST"),
+        ):
+            answer = self.request(method, path)
+            self.assertEqual((answer.status, answer.headers["allow"]), (405, allowed))
+
+    def test_metricsAreMadeFromTheStatus(self) -> None:
+        """In the format that Prometheus reads, under its kind of names."""
+        answer = self.request("GET", "/metrics")
+        self.assertTrue(answer.headers["content-type"].startswith("text/plain; version="))
+        text = answer.body.decode()
+        self.assertIn("\np2p_neighbours_up_total 3.0\n", text)
+        self.assertIn("\np2p_neighbours 2.0\n", text)
+        self.assertIn("\np2p_uptime_seconds 2.5\n", text)
+        self.assertIn('role="peer"', text)
+
+    def test_metricNamesAreSnakeCase(self) -> None:
+        """With the package's name in front."""
+        self.assertEqual(metricName("bytesSentTotal2"), "p2p_bytes_sent_total2")
+
+
+class SeedTests(HttpCase):
+    """A seed has no messages."""
+
+    role = "seed"
+
+    def test_messagesAreNotFound(self) -> None:
+        """In either direction."""
+        for method, path in (("GET", "/messages"), ("POST", "/messages"), ("POST", "/messages/batch")):
+            answer = self.request(method, path, b"x" if method == "POST" else None)
+            self.assertEqual((answer.status, answer.json), (404, {"error": f"there is no {path} on a seed"}))
+
+
+class PublishTests(HttpCase):
+    """POST /messages."""
+
+    def test_theBodyIsPublished(self) -> None:
+        """As it is; the answer is the message's id."""
+        answer = self.request("POST", "/messages", b"\x00\xff any bytes")
+        self.assertEqual((answer.status, answer.json), (201, {"id": "id-1"}))
+        self.assertEqual(self.node.published, [(b"\x00\xff any bytes", False)])
+
+    def test_anEmptyBodyIsAMessageToo(self) -> None:
+        """Of no bytes."""
+        self.assertEqual(self.request("POST", "/messages", b"").status, 201)
+
+    def test_oneThatIsTooLargeIsRefusedByItsLength(self) -> None:
+        """The largest is the network's largest payload."""
+        self.assertEqual(self.request("POST", "/messages", b"x" * 100).status, 201)
+        caller = Caller(self.site)
+        caller.send(b"POST /messages HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n")
+        self.assertEqual(caller.take().status, 413)
+
+    def test_whenTheNodeIsBusyItSaysSo(self) -> None:
+        """And when to try again."""
+        self.node.busyAfter = 0
+        answer = self.request("POST", "/messages", b"x")
+        self.assertEqual((answer.status, answer.json), (503, {"error": "a neighbour does not read"}))
+        self.assertEqual(answer.headers["retry-after"], "1")
+
+
+class BatchTests(HttpCase):
+    """POST /messages/batch."""
+
+    def test_eachLineIsPublished(self) -> None:
+        """In one batch of the node's, in their order; empty lines are none."""
+        answer = self.request("POST", "/messages/batch", b'"a"\n"\\u00e9\\n"\n\n"c"')
+        self.assertEqual((answer.status, answer.json), (201, {"ids": ["id-1", "id-2", "id-3"]}))
+        self.assertEqual(self.node.published, [(b"a", True), ("é\n".encode(), True), (b"c", True)])
+
+    def test_aLineThatIsNoStringIsNamed(self) -> None:
+        """And nothing is published."""
+        for body in (b'"a"\n{"b": 1}\n"c"', b'"a"\n"b\n"c"', b'"a"\nplain\n', b'"a"\n"\xff"\n'):
+            answer = self.request("POST", "/messages/batch", body)
+            self.assertEqual(answer.status, 400, body)
+            self.assertIn("line 2", answer.json["error"])
+        self.assertEqual(self.node.published, [])
+
+    def test_onePayloadTooLargeRefusesAll(self) -> None:
+        """Before any is published."""
+        answer = self.request("POST", "/messages/batch", b'"a"\n"' + b"x" * 101 + b'"\n')
+        self.assertEqual(answer.status, 413)
+        self.assertIn("message 2", answer.json["error"])
+        self.assertEqual(self.node.published, [])
+
+    def test_ifTheNodeBecomesBusyTheAnswerTellsWhatWasPublished(self) -> None:
+        """So that the rest can be tried again."""
+        self.node.busyAfter = 2
+        answer = self.request("POST", "/messages/batch", b'"a"\n"b"\n"c"')
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(answer.json["ids"], ["id-1", "id-2"])
+
+    def test_aTextThatIsNoUnicodeIsRefused(self) -> None:
+        """Half a surrogate pair is no character."""
+        answer = self.request("POST", "/messages/batch", b'"\\ud800"')
+        self.assertEqual(answer.status, 400)
+
+
+class RecentTests(HttpCase):
+    """GET /messages."""
+
+    def setUp(self) -> None:
+        """Five messages were seen."""
+        super().setUp()
+        self.node.seen = [delivery(n, b"x" * n, 1000.0 + n) for n in range(1, 6)]
+
+    def sizes(self, path: str) -> list[int]:
+        """Which of them are told of."""
+        return [message["size"] for message in self.request("GET", path).json]
+
+    def test_theyAreToldOldestFirst(self) -> None:
+        """With id, time, hops and size."""
+        answer = self.request("GET", "/messages")
+        self.assertEqual(
+            answer.json[0], {"id": delivery(1).id, "time": 1001.0, "hops": 2, "size": 1}
+        )
+        self.assertEqual(self.sizes("/messages"), [1, 2, 3, 4, 5])
+
+    def test_afterAMessageOnlyWhatFollowed(self) -> None:
+        """So that a program reads on where it was."""
+        self.assertEqual(self.sizes(f"/messages?after={delivery(3).id}"), [4, 5])
+        self.assertEqual(self.sizes(f"/messages?after={delivery(5).id}"), [])
+
+    def test_afterOneThatIsForgottenEverything(self) -> None:
+        """What followed it may be among them."""
+        self.assertEqual(self.sizes(f"/messages?after={delivery(77).id}"), [1, 2, 3, 4, 5])
+
+    def test_noMoreThanWasAskedFor(self) -> None:
+        """The oldest of them, to read on after."""
+        self.assertEqual(self.sizes(f"/messages?after={delivery(1).id}&limit=2"), [2, 3])
+
+    def test_whatIsNoIdOrNumberIsRefused(self) -> None:
+        """Not taken for the beginning."""
+        for query in ("after=nonsense", "after=", "limit=-1", "limit=x"):
+            answer = self.request("GET", f"/messages?{query}")
+            self.assertEqual(answer.status, 400, query)
+
+    def test_fiftyThousandAreCheap(self) -> None:
+        """Whoever reads on does not make the daemon look at all of them."""
+        looked = []
+
+        class Told:
+            def __init__(self, number: int) -> None:
+                self.sequence = number
+
+            @property
+            def id(self) -> str:
+                looked.append(self.sequence)
+                return f"00-1-{self.sequence}"
+
+            time, hops, payload = 1.0, 1, b""
+
+        seen: Any = [Told(number) for number in range(50_000)]
+        self.node.seen = seen
+        self.assertEqual(len(self.request("GET", "/messages?after=00-1-49989").json), 10)
+        self.assertLess(len(looked), 20)
+
+
+class EventsTests(HttpCase):
+    """GET /events."""
+
+    def listen(self, path: str = "/events") -> Caller:
+        """A client that has read the head."""
+        caller = Caller(self.site)
+        caller.send(f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
+        head, _, body = caller.transport.value().partition(b"\r\n\r\n")
+        self.assertIn(b"200 OK", head)
+        self.assertIn(b"text/event-stream", head)
+        self.assertEqual(body, b": events from now on\n\n")
+        caller.transport.clear()
+        return caller
+
+    def take(self, caller: Caller) -> list[dict[str, Any]]:
+        """The events that came."""
+        self.clock.advance(0)
+        text = caller.transport.value().decode()
+        caller.transport.clear()
+        events = []
+        for block in text.split("\n\n")[:-1]:
+            if not block.startswith(":"):
+                type, data = block.split("\n")
+                event = json.loads(data.removeprefix("data: "))
+                self.assertEqual(type, f"event: {event['type']}")
+                events.append(event)
+        return events
+
+    def test_whatHappensIsTold(self) -> None:
+        """From now on, with its time."""
+        self.node.events.emit("neighbourUp", peer="earlier")
+        caller = self.listen()
+        self.node.events.emit("neighbourUp", peer="x")
+        self.assertEqual(self.take(caller), [{"type": "neighbourUp", "time": 1000.0, "peer": "x"}])
+
+    def test_onlyTheTypesThatWereAskedFor(self) -> None:
+        """Repeated, or with commas."""
+        for query in ("?type=dead&type=suspected", "?type=dead,suspected"):
+            caller = self.listen(f"/events{query}")
+            for type in ("neighbourUp", "suspected", "dead"):
+                self.node.events.emit(type)
+            self.assertEqual([event["type"] for event in self.take(caller)], ["suspected", "dead"])
+
+    def test_whatHappensAtOnceIsWrittenAtOnce(self) -> None:
+        """One write for a thousand events of one turn."""
+        caller = self.listen()
+        writes: list[bytes] = []
+        self.patch(caller.transport, "write", writes.append)
+        for number in range(1000):
+            self.node.events.emit("delivered", id=number)
+        self.assertEqual(writes, [])
+        self.clock.advance(0)
+        self.assertEqual(len(writes), 1)
+
+    def test_anEventIsEncodedOnceForAll(self) -> None:
+        """However many listen."""
+        callers = [self.listen() for _ in range(5)]
+        encoded = []
+        real = msgspec.json.encode
+
+        def encode(*arguments: Any, **named: Any) -> bytes:
+            encoded.append(arguments)
+            return real(*arguments, **named)
+
+        self.patch(msgspec.json, "encode", encode)
+        self.node.events.emit("dead", peer="x")
+        self.assertEqual([len(self.take(caller)) for caller in callers], [1] * 5)
+        self.assertEqual(len(encoded), 1)
+
+    def test_nobodyListensWhenNobodyListens(self) -> None:
+        """Then events are not even made; and no timer is left."""
+        self.assertEqual(self.node.events.listeners, ())
+        callers = [self.listen(), self.listen()]
+        self.node.events.emit("dead")
+        callers[0].hangUp()
+        self.assertEqual(len(self.node.events.listeners), 1)
+        callers[1].hangUp()
+        self.assertEqual(self.node.events.listeners, ())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_aCommentNowAndThenShowsThatItLives(self) -> None:
+        """Also when nothing happens."""
+        caller = self.listen()
+        for _ in range(3):
+            self.clock.advance(streams.HEARTBEAT)
+            self.clock.advance(0)
+            self.assertEqual(caller.transport.value(), b": still here\n\n")
+            caller.transport.clear()
+
+    def test_aClientThatDoesNotReadIsCutOff(self) -> None:
+        """What waits for it is bounded; the others hear everything."""
+        slow, other = self.listen(), self.listen()
+        slow.channel.pauseProducing()
+        payload = "x" * 10_000
+        heard = 0
+        for _ in range(2 * streams.MAX_WAITING // len(payload)):
+            self.node.events.emit("delivered", payload=payload)
+            heard += len(self.take(other))
+        self.assertTrue(slow.transport.aborted)
+        self.assertEqual(slow.transport.value(), b"")
+        self.assertFalse(other.transport.aborted)
+        self.assertEqual(heard, 2 * streams.MAX_WAITING // len(payload))
+
+    def test_aClientThatWasBehindGetsWhatItMissed(self) -> None:
+        """As long as that is within the bound."""
+        caller = self.listen()
+        caller.channel.pauseProducing()
+        for number in range(10):
+            self.node.events.emit("delivered", id=number)
+        self.assertEqual(self.take(caller), [])
+        caller.channel.resumeProducing()
+        self.assertEqual([event["id"] for event in self.take(caller)], list(range(10)))
+
+    def test_thereAreOnlySoManyListeners(self) -> None:
+        """One that goes makes room."""
+        callers = [self.listen() for _ in range(streams.MAX_STREAMS)]
+        self.assertEqual(self.request("GET", "/events").status, 503)
+        callers[0].hangUp()
+        self.listen()
+
+    def test_atTheEndEverythingIsToldBeforeTheConnectionEnds(self) -> None:
+        """The last events are those of the end."""
+        caller = self.listen()
+        self.node.events.emit("neighbourDown")
+        self.resources.streams.closeAll()
+        self.assertEqual([event["type"] for event in self.take(caller)], ["neighbourDown"])
+        self.assertTrue(caller.transport.disconnecting)
+
+
+class ServiceTests(SynchronousTestCase):
+    """Listening."""
+
+    def setUp(self) -> None:
+        """A reactor that listens in memory."""
+        self.reactor = MemoryReactorClock()
+        self.node = FakeNode(self.reactor)
+
+    def make(self, where: Where, token: bytes | None = None) -> HttpService:
+        """The service."""
+        return HttpService(self.reactor, self.node, where, token)
+
+    def test_itListensWhileItRuns(self) -> None:
+        """With a socket for this user only; Twisted's service calls may come singly or both."""
+        service = self.make(Where.unix("/some/peer-6001.sock"))
+        service.privilegedStartService()
+        service.startService()
+        self.assertEqual(
+            [(path, mode) for path, _, _, mode, _ in self.reactor.unixServers], [("/some/peer-6001.sock", 0o600)]
+        )
+        self.successResultOf(service.stopService())
+        self.make(Where.unix("/other.sock")).startService()
+        self.assertEqual(len(self.reactor.unixServers), 2)
+
+    def test_aStaleSocketIsReplaced(self) -> None:
+        """A killed daemon left it behind."""
+        path = self.mktemp()
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+        self.make(Where.unix(path)).startService()
+        self.assertFalse(os.path.exists(path))
+
+    def test_aTakenPortIsAnErrorOfTheStart(self) -> None:
+        """Not something that is logged while the daemon goes on deaf."""
+
+        def listenTCP(port: int, *arguments: Any, **named: Any) -> None:
+            raise CannotListenError("127.0.0.1", port, OSError("taken"))
+
+        self.patch(self.reactor, "listenTCP", listenTCP)
+        self.assertRaises(
+            CannotListenError, self.make(Where.fromText("tcp:8001:interface=127.0.0.1")).privilegedStartService
+        )
+
+    def test_whatTurnsOutToBeOpenToOthersIsClosedAgain(self) -> None:
+        """Where the endpoint did not tell before it listened; unless there is a token."""
+        stopped = []
+
+        class Port:
+            def __init__(self, host: Any) -> None:
+                self.host = host
+
+            def getHost(self) -> Any:
+                return self.host
+
+            def stopListening(self) -> None:
+                stopped.append(self.host)
+
+        for host, token, refused in (
+            (IPv4Address("TCP", "0.0.0.0", 80), None, True),
+            (IPv4Address("TCP", "0.0.0.0", 80), b"correct-horse", False),
+            (IPv4Address("TCP", "127.0.0.1", 80), None, False),
+            (UNIXAddress(b"/some.sock"), None, False),
+        ):
+            self.patch(self.reactor, "listenTCP", lambda *a, host=host, **k: Port(host))
+            service = self.make(Where.fromText("tcp:80"), token)
+            if refused:
+                self.assertRaises(NotLocal, service.privilegedStartService)
+                self.assertEqual(stopped, [host])
+            else:
+                service.privilegedStartService()
+        self.assertEqual(len(stopped), 1)

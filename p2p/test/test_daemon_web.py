@@ -1,0 +1,310 @@
+"""
+Tests for L{p2p.daemon.web}: who may ask, how large, how slowly.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.address import IPv6Address
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.daemon import web
+from p2p.daemon.web import Access, HttpError, Site, WebRequest, hostName
+from p2p.test.daemonfakes import Caller, tcp
+
+
+class SiteCase(SynchronousTestCase):
+    """
+    A site that tells what it was asked.
+
+    @ivar asked: method, path and body of each request that got through.
+    """
+
+    limit = 100
+
+    def setUp(self) -> None:
+        """Make it."""
+        self.clock = Clock()
+        self.asked: list[tuple[bytes, bytes, bytes]] = []
+        self.site = self.make(Access())
+
+    def make(self, access: Access) -> Site:
+        """A site with that access."""
+        return Site(self.clock, self.answer, lambda method, path: self.limit, access)
+
+    def answer(self, request: WebRequest) -> None:
+        """Answer C{"yes"}."""
+        if request.path == b"/fail":
+            raise ZeroDivisionError("a fault")
+        if request.path == b"/refuse":
+            raise HttpError(409, "not so", {b"X-Why": b"because"}, {"more": 1})
+        self.asked.append((request.method, request.path, request.body))
+        request.answer("yes")
+
+
+class AnswerTests(SiteCase):
+    """What comes back."""
+
+    def test_anAnswerIsJsonThatIsNotKept(self) -> None:
+        """Status, type, length, and no caching."""
+        answer = Caller(self.site).request("GET", "/a?b=c")
+        self.assertEqual((answer.status, answer.json), (200, "yes"))
+        self.assertEqual(answer.headers["content-type"], "application/json")
+        self.assertEqual(answer.headers["cache-control"], "no-store")
+        self.assertEqual(self.asked, [(b"GET", b"/a", b"")])
+
+    def test_anErrorIsJsonToo(self) -> None:
+        """With its headers and details."""
+        answer = Caller(self.site).request("GET", "/refuse")
+        self.assertEqual((answer.status, answer.json), (409, {"error": "not so", "more": 1}))
+        self.assertEqual(answer.headers["x-why"], "because")
+
+    def test_aFaultIsLoggedAndAnswered(self) -> None:
+        """Nothing of it is told outside."""
+        answer = Caller(self.site).request("GET", "/fail")
+        self.assertEqual(answer.status, 500)
+        self.assertNotIn("ZeroDivision", answer.json["error"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_aConnectionServesManyRequests(self) -> None:
+        """One after the other, also where they come in one piece, also after an error."""
+        caller = Caller(self.site)
+        for path in ("/a", "/refuse", "/b"):
+            caller.request("GET", path)
+        caller.send(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\nPOST /d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+        self.assertEqual([caller.take().status for _ in range(2)], [200, 200])
+        self.assertEqual(self.asked[1:], [(b"GET", b"/b", b""), (b"GET", b"/c", b""), (b"POST", b"/d", b"hi")])
+
+    def test_itMayComeByteByByte(self) -> None:
+        """However the network cuts it."""
+        caller = Caller(self.site)
+        for byte in b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello":
+            caller.send(bytes([byte]))
+        self.assertEqual(caller.take().status, 200)
+        self.assertEqual(self.asked, [(b"POST", b"/a", b"hello")])
+
+    def test_aBodyIsTakenAsItIs(self) -> None:
+        """curl -d calls it a form; it is none."""
+        caller = Caller(self.site)
+        caller.request("POST", "/a", b"a=b&c", {"Content-Type": "application/x-www-form-urlencoded"})
+        self.assertEqual(self.asked, [(b"POST", b"/a", b"a=b&c")])
+
+    def test_aBodyMayComeInChunks(self) -> None:
+        """Without its length."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        caller.send(b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")
+        self.assertEqual(caller.take().status, 200)
+        self.assertEqual(self.asked, [(b"POST", b"/a", b"hello")])
+
+    def test_whatIsNoHttpEndsTheConnection(self) -> None:
+        """And nothing else."""
+        for data in (b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"x" * 20000):
+            caller = Caller(self.site)
+            caller.send(data)
+            self.assertTrue(caller.transport.disconnecting, data[:20])
+        self.assertEqual(self.asked, [])
+
+
+class SizeTests(SiteCase):
+    """How large a body may be."""
+
+    def test_theLargestIsTaken(self) -> None:
+        """To the byte."""
+        self.assertEqual(Caller(self.site).request("POST", "/a", b"x" * 100).status, 200)
+
+    def test_aLargerOneIsRefusedBeforeItCame(self) -> None:
+        """By what its length is said to be."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n")
+        answer = caller.take()
+        self.assertEqual((answer.status, answer.json), (413, {"error": "the body is larger than 100 bytes"}))
+        self.assertEqual(answer.headers["connection"], "close")
+
+    def test_oneInChunksIsRefusedWhenItHasGrownTooLarge(self) -> None:
+        """No more than the limit is ever held."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        caller.send(b"64\r\n" + b"x" * 100 + b"\r\n")
+        self.assertEqual(caller.transport.value(), b"")
+        caller.send(b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n")
+        self.assertEqual(caller.take().status, 413)
+        self.assertEqual(caller.transport.value(), b"")
+        self.assertEqual(self.asked, [])
+
+    def test_whatComesAfterARefusalIsDroppedForAMoment(self) -> None:
+        """So that the answer is read; then the connection ends, whatever still comes."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        caller.take()
+        for _ in range(100):
+            caller.send(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n" * 10)
+        self.assertEqual((self.asked, caller.transport.value()), ([], b""))
+        self.assertFalse(caller.transport.aborted)
+        self.clock.advance(web.LINGER)
+        self.assertTrue(caller.transport.aborted)
+
+    def test_aCallerThatHangsUpAfterARefusalLeavesNoTimer(self) -> None:
+        """As curl does."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n")
+        caller.hangUp()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class TimeTests(SiteCase):
+    """How slowly a request may come."""
+
+    def test_aRequestMustComeWholeInTime(self) -> None:
+        """A byte now and then does not buy more time."""
+        caller = Caller(self.site)
+        for byte in (b"GET /a HTTP/1.1\r\nX: " + b"x" * 80)[: web.REQUEST_TIME]:
+            caller.send(bytes([byte]))
+            self.assertFalse(caller.transport.disconnecting)
+            self.clock.advance(1)
+        self.assertTrue(caller.transport.disconnecting)
+
+    def test_aConnectionWithoutRequestEndsToo(self) -> None:
+        """And one that does not even close is cut off."""
+        caller = Caller(self.site)
+        self.clock.advance(web.REQUEST_TIME)
+        self.assertTrue(caller.transport.disconnecting)
+        self.clock.advance(60)
+        self.assertTrue(caller.transport.aborted)
+
+    def test_eachRequestHasItsOwnTime(self) -> None:
+        """A program that asks every half minute keeps its connection."""
+        caller = Caller(self.site)
+        for _ in range(10):
+            self.clock.advance(web.REQUEST_TIME / 2)
+            self.assertEqual(caller.request("GET", "/a").status, 200)
+        self.assertFalse(caller.transport.disconnecting)
+
+    def test_thereAreOnlySoManyConnections(self) -> None:
+        """One that ends makes room."""
+        callers = [Caller(self.site) for _ in range(web.MAX_CONNECTIONS)]
+        self.assertIsNone(self.site.buildProtocol(None))
+        callers[0].hangUp()
+        self.assertIsNotNone(self.site.buildProtocol(None))
+
+
+class TokenTests(SiteCase):
+    """Where there is a token, every request bears it."""
+
+    def setUp(self) -> None:
+        """A site with one."""
+        super().setUp()
+        self.site = self.make(Access(b"correct-horse"))
+
+    def test_theRightOneIsLetIn(self) -> None:
+        """Over TCP and over a socket."""
+        for host in (None, tcp()):
+            answer = Caller(self.site, host).request("GET", "/a", headers={"Authorization": "Bearer correct-horse"})
+            self.assertEqual(answer.status, 200)
+
+    def test_aWrongOneOrNoneIsNot(self) -> None:
+        """Nor another scheme."""
+        for given in (None, "Bearer wrong", "Bearer", "Basic correct-horse", "correct-horse", "Bearer correct-horse2"):
+            headers = {} if given is None else {"Authorization": given}
+            answer = Caller(self.site).request("GET", "/a", headers=headers)
+            self.assertEqual(answer.status, 401, given)
+            self.assertEqual(answer.headers["www-authenticate"], "Bearer")
+        self.assertEqual(self.asked, [])
+
+    def test_aBodyIsRefusedBeforeItCame(self) -> None:
+        """Nothing is kept for whoever may not ask."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        self.assertEqual(caller.take().status, 401)
+
+
+class BrowserTests(SiteCase):
+    """No page in a browser drives somebody's daemon."""
+
+    def status(self, headers: dict[str, str], host: str = "127.0.0.1", method: str = "POST") -> int:
+        """What a request over TCP gets."""
+        return Caller(self.site, tcp(host)).request(method, "/a", b"x", headers).status
+
+    def test_aHostThatIsThisMachineIsAnswered(self) -> None:
+        """By its loopback names and by the address that the connection came to, with any port."""
+        for host in ("127.0.0.1:8001", "localhost:8001", "LOCALHOST", "[::1]:8001", "127.0.0.1"):
+            self.assertEqual(self.status({"Host": host}), 200, host)
+        self.assertEqual(self.status({"Host": "192.0.2.7:8001"}, "192.0.2.7"), 200)
+
+    def test_anyOtherHostIsRefused(self) -> None:
+        """A page's own name that was made to point here (DNS rebinding) among them."""
+        for host in ("evil.example:8001", "evil.example", "127.0.0.1.evil.example", "192.0.2.7", "", "[::2]:8001"):
+            self.assertEqual(self.status({"Host": host}), 403, host)
+        self.assertEqual(self.asked, [])
+
+    def test_thereMustBeOneHost(self) -> None:
+        """Not none, not two."""
+        for hosts in (b"", b"Host: localhost\r\nHost: localhost\r\n"):
+            caller = Caller(self.site, tcp())
+            caller.send(b"GET /a HTTP/1.1\r\n" + hosts + b"\r\n")
+            self.assertEqual(caller.take().status, 400)
+
+    def test_furtherNamesCanBeAllowed(self) -> None:
+        """A machine that is reached by a name."""
+        self.site = self.make(Access(names=frozenset(["node1.example"])))
+        self.assertEqual(self.status({"Host": "node1.example:8001"}), 200)
+        self.assertEqual(self.status({"Host": "node2.example:8001"}), 403)
+
+    def test_aPageOfAnotherSiteIsRefused(self) -> None:
+        """Its posts need no permission of the browser's; the origin tells where they come from."""
+        for origin in ("http://evil.example", "null", "http://localhost:9000", "file://", "http://127.0.0.1:8001.evil"):
+            self.assertEqual(self.status({"Host": "localhost:8001", "Origin": origin}), 403, origin)
+        for site in ("cross-site", "same-site"):
+            self.assertEqual(self.status({"Host": "localhost:8001", "Sec-Fetch-Site": site}), 403, site)
+        self.assertEqual(self.asked, [])
+
+    def test_aPageOfThisInterfaceMayAsk(self) -> None:
+        """Somebody may put one in front of it."""
+        headers = {"Host": "localhost:8001", "Origin": "http://localhost:8001", "Sec-Fetch-Site": "same-origin"}
+        self.assertEqual(self.status(headers), 200)
+
+    def test_overASocketNoBrowserComes(self) -> None:
+        """Whatever name a program gives it."""
+        answer = Caller(self.site).request("GET", "/a", headers={"Host": "anything", "Origin": "http://else"})
+        self.assertEqual(answer.status, 200)
+
+    def test_anAddressIsComparedAsAnAddress(self) -> None:
+        """However it is written, and an IPv4 one also inside an IPv6 one."""
+        self.assertEqual(hostName("[0:0:0:0:0:0:0:1]:80"), "::1")
+        self.assertEqual(hostName("::ffff:192.0.2.1"), "192.0.2.1")
+        self.assertEqual(hostName("fe80::1%eth0"), "fe80::1")
+        answer = Caller(self.site, IPv6Address("TCP", "2001:db8::1", 80)).request(
+            "GET", "/a", headers={"Host": "[2001:DB8:0::1]:80"}
+        )
+        self.assertEqual(answer.status, 200)
+
+
+class EndTests(SiteCase):
+    """The end of a site."""
+
+    def test_withoutConnectionsItIsImmediate(self) -> None:
+        """Nothing is waited for."""
+        self.successResultOf(self.site.closeAll())
+
+    def test_connectionsAreClosed(self) -> None:
+        """It is over when they are gone."""
+        callers = [Caller(self.site), Caller(self.site)]
+        done = self.site.closeAll()
+        self.assertTrue(all(caller.transport.disconnecting for caller in callers))
+        callers[0].hangUp()
+        self.assertNoResult(done)
+        callers[1].hangUp()
+        self.successResultOf(done)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_oneThatDoesNotCloseIsCutOff(self) -> None:
+        """After a moment."""
+        caller = Caller(self.site)
+        self.site.closeAll()
+        self.clock.advance(web.GRACE)
+        self.assertTrue(caller.transport.aborted)
+
+    def test_noNewOneIsTaken(self) -> None:
+        """The end is the end."""
+        self.site.closeAll()
+        self.assertIsNone(self.site.buildProtocol(None))
