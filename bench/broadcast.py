@@ -23,8 +23,11 @@ from p2p.wire.messages import Message
 BATCH = 0.005
 """Seconds between two batches, where the rate makes more than one message in that time."""
 
+POLL = 0.2
+"""Seconds between two looks at the daemons once everything is published."""
+
 STALLED = 5.0
-"""Seconds without any new delivery after which messages count as lost."""
+"""Seconds without anything received after which messages count as lost."""
 
 KEPT = 10_000
 """Messages that a daemon keeps by default; for longer runs it is told to keep them all, to be counted."""
@@ -120,6 +123,9 @@ async def trial(network: Network, rate: float, size: int, seconds: float) -> dic
     elapsed = time.time() - start
     cpu = cpuSeconds(network.pids) - cpu
     loopback = loopbackBytes() - loopback
+    # Before the daemons are asked for their messages: an answer of that size needs memory itself.
+    resident = [residentBytes(pid) for pid in network.pids]
+    share = [pss for pss in map(proportionalBytes, network.pids) if pss is not None]
     after = await _statuses(network)
     received = {peer.name: await _received(peer, published) for peer in network.peers}
     everywhere = [id for id in published.due if all(id in times for times in received.values())]
@@ -127,8 +133,6 @@ async def trial(network: Network, rate: float, size: int, seconds: float) -> dic
     deliveries = sum(len(received[peer.name]) for peer in network.peers[1:])
     duplicates = sum(after[name]["duplicates"] - before[name]["duplicates"] for name in after)
     frame = len(encode(Message(bytes(16), max(1, published.offered // 2), 3, bytes(size))))
-    resident = [residentBytes(pid) for pid in network.pids]
-    share = [_ for _ in map(proportionalBytes, network.pids) if _ is not None]
     shareBefore = [pss for _, pss in memory if pss is not None]
     return {
         "offered": rate,
@@ -192,28 +196,24 @@ async def publish(peer: Daemon, rate: float, size: int, seconds: float) -> Publi
 
 
 async def _statuses(network: Network) -> dict[str, dict[str, int]]:
-    """Each peer's counters."""
+    """Each peer's counts of messages."""
     counters = {}
     for peer in network.peers:
-        counters[peer.name] = {"delivered": 0, "duplicates": 0, **(await peer.get("/status"))["counters"]}
+        all = (await peer.get("/status"))["counters"]
+        counters[peer.name] = {name: all.get(name, 0) for name in ("delivered", "duplicates")}
     return counters
 
 
 async def _drained(network: Network, before: dict[str, dict[str, int]], messages: int) -> None:
-    """Wait until every peer has as many messages more, or nothing more comes."""
-    progress, since = -1, time.monotonic()
-    missing = list(network.peers)
-    while missing and time.monotonic() - since < STALLED:
-        total = 0
-        for peer in list(missing):
-            delivered = (await peer.get("/status"))["counters"].get("delivered", 0) - before[peer.name]["delivered"]
-            total += delivered
-            if delivered >= messages:
-                missing.remove(peer)
-        if total != progress:
-            progress, since = total, time.monotonic()
-        if missing:
-            await asyncio.sleep(0.2)
+    """Wait until every peer has as many messages more and no duplicate is under way, or nothing more comes."""
+    last, since = before, time.monotonic()
+    while time.monotonic() - since < STALLED:
+        await asyncio.sleep(POLL)
+        now = await _statuses(network)
+        if now != last:
+            last, since = now, time.monotonic()
+        elif all(now[name]["delivered"] - before[name]["delivered"] >= messages for name in now):
+            return
 
 
 async def _received(peer: Daemon, published: Published) -> dict[str, float]:

@@ -30,7 +30,7 @@ COLUMNS = [
     Column("seconds", "first Register to last Registered", "s", digits=2),
     Column("perSecond", "registrations per second"),
     Column("crowdShare", "of one core, used by the bench's own side", "%", 0.01),
-    Column("secondsChecked", "first Register to all checked and kept on disk", "s", digits=2),
+    Column("secondsChecked", "first Register to all checked by dialling", "s", digits=2),
     Column("seedCpu", "seed's CPU until then", "s", digits=2),
     Column("seedCpuEach", "seed's CPU per peer", "us", 1e-6),
     Column("connectedSecond", "registrations per second on connections that stand"),
