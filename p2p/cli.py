@@ -21,6 +21,7 @@ COMMANDS = {
     "peers": "p2p.commands.talk",
     "publish": "p2p.commands.talk",
     "watch": "p2p.commands.talk",
+    "simulate": "p2p.commands.simulate",
 }
 """Where each subcommand is: a module, which has it under its own name.  It is imported when it is used."""
 

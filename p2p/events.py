@@ -21,8 +21,10 @@ class Events:
     """
     A point to subscribe to and to publish at.
 
-    @ivar listeners: who is told.  Empty means that an event need not even be
-        made: callers on a message's path look here first.
+    @ivar listeners: who is told.
+    @ivar messageListeners: those of them who are told of C{delivered} too.
+        Empty means that the event need not even be made: callers on a
+        message's path look here first.
     """
 
     _log = Logger()
@@ -30,32 +32,45 @@ class Events:
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self.listeners: tuple[Listener, ...] = ()
+        self.messageListeners: tuple[Listener, ...] = ()
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, listener: Listener, messages: bool = True) -> Callable[[], None]:
         """
         Call C{listener} with every event from now on.
 
+        @param messages: false for one who does not want to hear of each
+            message, C{delivered}.
         @return: call this to end it; a second call does nothing.
         """
         entry: list[Listener] = [listener]
         self.listeners = (*self.listeners, listener)
+        if messages:
+            self.messageListeners = (*self.messageListeners, listener)
 
         def unsubscribe() -> None:
             while entry:
                 gone = entry.pop()
-                rest = list(self.listeners)
-                rest.remove(gone)
-                self.listeners = tuple(rest)
+                self.listeners = _without(self.listeners, gone)
+                if messages:
+                    self.messageListeners = _without(self.messageListeners, gone)
 
         return unsubscribe
 
     def emit(self, type: str, **fields: Any) -> None:
         """Tell every listener that something happened now."""
-        if not self.listeners:
+        listeners = self.messageListeners if type == "delivered" else self.listeners
+        if not listeners:
             return
         event: Event = {"type": type, "time": self._seconds(), **fields}
-        for listener in self.listeners:
+        for listener in listeners:
             try:
                 listener(event)
             except Exception:
                 self._log.failure("a listener failed on {type}", type=type)
+
+
+def _without(listeners: tuple[Listener, ...], gone: Listener) -> tuple[Listener, ...]:
+    """Those listeners, but for one place of that one."""
+    rest = list(listeners)
+    rest.remove(gone)
+    return tuple(rest)

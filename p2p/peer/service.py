@@ -375,7 +375,7 @@ class PeerService(Service):
                     subscriber(delivery)
                 except Exception:
                     self._log.failure("a subscriber failed on {id}", id=delivery.id)
-        if self.events.listeners:
+        if self.events.messageListeners:
             self._tellDelivered(Delivery(message, now, neighbour.contact if neighbour is not None else None))
 
     def lost(self, origin: bytes, first: int, last: int) -> None:

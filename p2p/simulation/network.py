@@ -26,7 +26,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from p2p.simulation.checks import Checks, Statement
-from p2p.simulation.clock import Clock, SimulationError
+from p2p.simulation.clock import Clock, Event, SimulationError
 from p2p.simulation.faults import Faults
 from p2p.simulation.guard import Guard
 from p2p.simulation.host import LOOPBACK, Host
@@ -300,6 +300,15 @@ class SimulatedNetwork:
         seed and program, on any machine.
         """
         return self._trace.digest()
+
+    def watchArrivals(self, watcher: Callable[[list[Event]], object]) -> None:
+        """
+        Call a function with all events, in blocks and in order, once they have happened.
+
+        @param watcher: Given a list of tuples (time, number, target, data); where C{data} is not L{None}, these bytes
+            have arrived at C{target}, whose C{serial} tells it from all other ends of connections.
+        """
+        self._trace.watchers.append(watcher)
 
     @property
     def happenings(self) -> list[Happening]:

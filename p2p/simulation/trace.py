@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -42,13 +43,17 @@ class Trace:
     Takes down what happens on a network.
 
     @ivar happenings: The events so far, if they are kept.
+    @ivar watchers: Functions that are given each block of events too.
     @ivar deliveries: How many segments and datagrams have arrived, and C{events} how many events there were in all.
     """
 
-    __slots__ = ("_hash", "deliveries", "events", "happenings")
+    __slots__ = ("_bytes", "_places", "deliveries", "events", "happenings", "watchers")
 
     def __init__(self, keep: bool) -> None:
-        self._hash = hashlib.sha256()
+        # Two, so that it does not matter where the blocks begin.
+        self._places = hashlib.sha256()
+        self._bytes = hashlib.sha256()
+        self.watchers: list[Callable[[list[Event]], object]] = []
         self.happenings: list[Happening] | None = [] if keep else None
         self.deliveries = 0
         self.events = 0
@@ -65,8 +70,10 @@ class Trace:
         self.events += len(events)
         if places:
             self.deliveries += len(places)
-            self._hash.update(places)
-            self._hash.update(b"".join(arrived))
+            self._places.update(places)
+            self._bytes.update(b"".join(arrived))
+        for watcher in self.watchers:
+            watcher(events)
         if self.happenings is not None:
             self.happenings.extend(_happening(event) for event in events)
 
@@ -74,7 +81,7 @@ class Trace:
         """
         The digest of all that has happened, in hexadecimal.
         """
-        return self._hash.hexdigest()
+        return hashlib.sha256(self._places.digest() + self._bytes.digest()).hexdigest()
 
 
 def _happening(event: Event) -> Happening:

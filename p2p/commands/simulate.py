@@ -1,0 +1,161 @@
+"""
+C{p2p simulate}: run a scenario file, and say what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+
+import click
+
+from p2p.commands.text import columns
+
+
+class _Unreadable(click.ClickException):
+    """The scenario is none."""
+
+    exit_code = 2
+
+
+@click.command()
+@click.argument("scenario", type=click.Path(dir_okay=False))
+@click.option("--seed", type=int, metavar="N", help="What all chance comes from  [default: the scenario's].")
+@click.option(
+    "--out", type=click.Path(file_okay=False), metavar="DIR", help="Write results.json and trace.jsonl there."
+)
+@click.option("--json", "asJson", is_flag=True, help="Print the results as JSON.")
+@click.option("--fuzz", is_flag=True, help="Let the seed also cut segments and shift times.")
+def simulate(scenario: str, seed: int | None, out: str | None, asJson: bool, fuzz: bool) -> int:
+    """
+    Run SCENARIO, a TOML file, on a simulated network.
+
+    The seeds and peers are those that the daemons run. The same seed gives the same run. The exit status is 0 if
+    everything that the scenario expects holds, else 1.
+    """
+    # Twisted and all of the network are not needed to print --help.
+    from p2p.simulation.incidents import ScenarioError
+    from p2p.simulation.journal import Journal
+    from p2p.simulation.run import Run
+    from p2p.simulation.scenario import readScenario
+
+    try:
+        read = readScenario(scenario)
+    except ScenarioError as error:
+        raise _Unreadable(str(error)) from None
+    with ExitStack() as closing:
+        journal = None
+        try:
+            if out is not None:
+                os.makedirs(out, exist_ok=True)
+                journal = Journal(closing.enter_context(open(os.path.join(out, "trace.jsonl"), "wb")))
+            run = Run.of(read, seed, fuzz=fuzz, journal=journal)
+            bar = closing.enter_context(
+                click.progressbar(
+                    length=1000, label=read.name, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=False
+                )
+            )
+            results = run.go(lambda share: bar.update(round(share * 1000) - bar.pos))
+            if journal is not None and out is not None:
+                journal.flush()
+                with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as file:
+                    json.dump(results, file, indent=1)
+                    file.write("\n")
+        except ScenarioError as error:
+            raise click.ClickException(f"{scenario}: {error}") from None
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from None
+    click.echo(json.dumps(results, indent=1) if asJson else summary(results))
+    for broken in results["broken"]:
+        click.echo(
+            f"p2p: {scenario}: does not hold with seed {broken['seed']}, seen at {broken['time']:.3f} s: "
+            f"{broken['expectation']}: {broken['problem']}",
+            err=True,
+        )
+    return 0 if results["held"] else 1
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Results as a table for people."""
+    overlay, broadcasts, deaths = results["overlay"], results["broadcasts"], results["deaths"]
+    rows: list[tuple[str, str]] = [
+        ("scenario", results["name"]),
+        ("seed", str(results["seed"])),
+        ("digest", results["digest"][:16]),
+        (
+            "time",
+            f"{results['virtualSeconds']:g} s virtual, {results['wallSeconds']:.1f} s real,"
+            f" {results['events']:,} events",
+        ),
+        (
+            "overlay",
+            f"{overlay['peers']} peers, {overlay['links']} links, {_counted(overlay['components'], 'component')};"
+            f" degree {overlay['minDegree']} to {overlay['maxDegree']}, mean {overlay['meanDegree']:.2f}",
+        ),
+        (
+            "paths",
+            f"mean {overlay['averagePath']:.3f}, longest {overlay['diameter']}, clustering {overlay['clustering']:.5f}",
+        ),
+    ]
+    if broadcasts:
+        rows += _ofBroadcasts(broadcasts)
+    if deaths:
+        rows.append(("deaths", _ofDeaths(deaths)))
+    false = results["falseDeaths"]
+    excused = sum(death["excuse"] is not None for death in false)
+    if false:
+        rows.append(("false deaths", f"{len(false) - excused}, and {excused} of peers that others could not hear"))
+    if results["traffic"]:
+        frames = sum(kind["frames"] for kind in results["traffic"].values())
+        size = sum(kind["bytes"] for kind in results["traffic"].values())
+        most = sorted(results["traffic"].items(), key=lambda item: -item[1]["frames"])[:4]
+        rows.append(
+            (
+                "traffic",
+                f"{frames:,} frames, {size:,} bytes; "
+                + ", ".join(f"{name} {kind['frames']:,}" for name, kind in most),
+            )
+        )
+    rows.append(("expected", "holds" if results["held"] else "does NOT hold"))
+    return columns(rows)
+
+
+def _ofBroadcasts(broadcasts: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    live = sum(broadcast["live"] for broadcast in broadcasts)
+    reached = sum(broadcast["reached"] for broadcast in broadcasts)
+    whole = sum(broadcast["reached"] == broadcast["live"] for broadcast in broadcasts)
+    rows = [
+        (
+            "broadcasts",
+            f"{len(broadcasts)}, {whole} of them to everyone; reach {reached / live if live else 0.0:.6f}",
+        ),
+        (
+            "last delivery",
+            f"median {median(b['lastDelivery'] for b in broadcasts):.3f} s,"
+            f" at most {max(b['lastDelivery'] for b in broadcasts):.3f} s"
+            f" and {max(b['lastHop'] for b in broadcasts)} hops",
+        ),
+    ]
+    counted = [b for b in broadcasts if b["payloads"] is not None]
+    if counted:
+        payloads = sum(b["payloads"] for b in counted)
+        rows.append(("payload frames", f"{payloads:,}, {sum(b['duplicates'] for b in counted):,} of them duplicates"))
+    return rows
+
+
+def _ofDeaths(deaths: list[dict[str, Any]]) -> str:
+    text = str(len(deaths))
+    for name, what in (("firstDetected", "found"), ("removedFromSeeds", "off the seeds' lists")):
+        times = [death[name] for death in deaths if death[name] is not None]
+        if times:
+            text += f"; {len(times)} {what} after {median(times):.2f} s (at most {max(times):.2f} s)"
+    return text
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

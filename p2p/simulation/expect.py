@@ -1,0 +1,234 @@
+"""
+What must hold in a scenario: the table C{[expect]}, and C{[[checks]]} that name functions.
+
+An expectation is looked at in the results, at the end; those that must hold
+always, or by some moment, are looked at while the network runs.  What does not
+hold is a L{Broken}, and C{p2p simulate} then exits with status 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any
+
+import attrs
+from msgspec import Meta
+
+from p2p.simulation.incidents import Part, Pause, Seconds, Share
+from p2p.simulation.swarm import Swarm
+
+AtMost = Annotated[int, Meta(ge=0)]
+
+
+@attrs.frozen
+class Broken:
+    """
+    An expectation that does not hold.
+
+    @ivar time: when that was seen, in virtual seconds.
+    """
+
+    expectation: str
+    problem: str
+    time: float
+
+
+class Expect(Part, frozen=True, kw_only=True):
+    """
+    What must hold; what is not given need not.
+
+    At the end:
+
+    @ivar reach: each broadcast reaches at least this share of the peers that it should.
+    @ivar meanReach: all of them together do.
+    @ivar lastDelivery: each has arrived everywhere within so many seconds.
+    @ivar redundancy: payload frames for each peer reached but the first, less one, at most, on average.
+    @ivar components: the overlay is in so many parts at most.
+    @ivar falseDeaths: so many live peers, which others could hear, were called dead at most.
+    @ivar detectedWithin: each peer that was killed (and not restarted before) was found dead by somebody within so
+        many seconds.
+    @ivar deadRemovedWithin: each was off the list of every running seed within so many seconds.
+    @ivar listed: every running seed lists exactly the running peers.
+    @ivar muted: seeds stopped listening to so many reporters at least.
+
+    Always, looked at every second:
+
+    @ivar dialled: no peer has more links that it dialled.
+    @ivar inbound: no peer has more links that it took.
+
+    By some moment:
+
+    @ivar connectedBy: by then, in seconds since the beginning, all running peers have been linked together once.
+    """
+
+    reach: Share | None = None
+    meanReach: Share | None = None
+    lastDelivery: Seconds | None = None
+    redundancy: Annotated[float, Meta(ge=0)] | None = None
+    components: AtMost | None = None
+    falseDeaths: AtMost | None = None
+    detectedWithin: Seconds | None = None
+    deadRemovedWithin: Seconds | None = None
+    listed: bool = False
+    muted: AtMost | None = None
+    dialled: AtMost | None = None
+    inbound: AtMost | None = None
+    connectedBy: Seconds | None = None
+
+    def watch(self, swarm: Swarm, components: Callable[[], int]) -> None:
+        """
+        Look at what must hold while the network runs.
+
+        @param components: how many parts the overlay has now.
+        """
+        if self.connectedBy is not None:
+
+            def connectedBy(_: object) -> None:
+                parts = components()
+                assert parts == 1, f"the running peers are in {parts} parts"
+
+            swarm.network.eventually(connectedBy, by=self.connectedBy, every=0.5)
+        if self.dialled is not None or self.inbound is not None:
+
+            def linksWithinBounds(_: object) -> None:
+                for peer in swarm.running():
+                    links = peer.service.neighbours
+                    dialled = sum(link.outgoing for link in links)
+                    most = (self.dialled, dialled, "dialled"), (self.inbound, len(links) - dialled, "taken")
+                    for limit, count, how in most:
+                        assert limit is None or count <= limit, f"{peer.name} has {count} links that it has {how}"
+
+            swarm.network.always(linksWithinBounds, every=1.0)
+
+    def broken(self, results: dict[str, Any], swarm: Swarm) -> list[Broken]:
+        """What of the rest does not hold at the end of a run."""
+        found: list[Broken] = []
+        now = swarm.network.now
+
+        def expect(name: str, holds: bool, problem: str) -> None:
+            if not holds:
+                found.append(Broken(name, problem, now))
+
+        for broadcast in results["broadcasts"]:
+            self._ofBroadcast(broadcast, expect)
+        expected = sum(broadcast["live"] for broadcast in results["broadcasts"])
+        reached = sum(broadcast["reached"] for broadcast in results["broadcasts"])
+        if self.meanReach is not None and expected:
+            share = reached / expected
+            expect("meanReach", share >= self.meanReach, f"is {share:.6f}, not {self.meanReach:g}")
+        if self.redundancy is not None:
+            spread = [b for b in results["broadcasts"] if b["payloads"] is not None and b["reached"] > 1]
+            mean = sum(b["payloads"] / (b["reached"] - 1) - 1 for b in spread) / max(1, len(spread))
+            expect("redundancy", mean <= self.redundancy, f"is {mean:.3f}, not {self.redundancy:g}")
+        if self.components is not None:
+            parts = results["overlay"]["components"]
+            expect("components", parts <= self.components, f"the overlay is in {parts} parts")
+        if self.falseDeaths is not None:
+            false = [death for death in results["falseDeaths"] if death["excuse"] is None]
+            example = "{peer} by {by} at {at:.3f} s".format(**false[0]) if false else ""
+            expect("falseDeaths", len(false) <= self.falseDeaths, f"{len(false)}, the first: {example}")
+        for death in results["deaths"]:
+            self._ofDeath(death, now, expect)
+        if self.listed:
+            self._ofLists(swarm, expect)
+        if self.muted is not None:
+            muted = sum(seed.service.status()["counters"].get("reportersMuted", 0) for seed in swarm.runningSeeds())
+            expect("muted", muted >= self.muted, f"{muted} reporters were muted, not {self.muted}")
+        return found
+
+    def _ofBroadcast(self, broadcast: dict[str, Any], expect: Callable[[str, bool, str], None]) -> None:
+        name = f"broadcast {broadcast['id']} at {broadcast['at']:.3f} s"
+        live, reached = broadcast["live"], broadcast["reached"]
+        if self.reach is not None:
+            expect("reach", reached >= self.reach * live, f"{name} reached {reached} of {live}")
+        if self.lastDelivery is not None:
+            last = broadcast["lastDelivery"]
+            expect("lastDelivery", last <= self.lastDelivery, f"{name} took {last:.3f} s")
+
+    def _ofDeath(self, death: dict[str, Any], now: float, expect: Callable[[str, bool, str], None]) -> None:
+        name = f"the death of {death['peer']} at {death['at']:.3f} s"
+        bounds = (
+            ("detectedWithin", self.detectedWithin, death["firstDetected"], "found"),
+            ("deadRemovedWithin", self.deadRemovedWithin, death["removedFromSeeds"], "off every list"),
+        )
+        for expectation, limit, seconds, what in bounds:
+            back = death["restarted"]
+            if limit is None or death["at"] + limit > now or (back is not None and back <= limit):
+                continue
+            after = "never" if seconds is None else f"after {seconds:.3f} s"
+            expect(expectation, seconds is not None and seconds <= limit, f"{name} was {what} {after}")
+
+    def _ofLists(self, swarm: Swarm, expect: Callable[[str, bool, str], None]) -> None:
+        running = {peer.service.identity: peer.name for peer in swarm.running()}
+        for seed in swarm.runningSeeds():
+            listed = {entry.contact.identity: entry.contact.address for entry in seed.service.registry}
+            missing = [name for identity, name in running.items() if identity not in listed]
+            extra = [address for identity, address in listed.items() if identity not in running]
+            problem = f"{seed.name} lacks {len(missing)} {missing[:1]} and has {len(extra)} too many {extra[:1]}"
+            expect("listed", not (missing or extra), problem)
+
+
+class Check(Part, frozen=True, kw_only=True):
+    """
+    A statement of one's own: a function that is given the L{Swarm}, and returns false or raises
+    C{AssertionError} if it does not hold.
+
+    @ivar function: C{module:function}.
+    @ivar always: it must hold at every look; else at the end.
+    @ivar by: it must have held at one look by then.
+    @ivar every: seconds between two looks.
+    """
+
+    function: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$")]
+    always: bool = False
+    by: Seconds | None = None
+    every: Pause = 1.0
+
+    def found(self) -> Callable[[Swarm], object]:
+        """
+        The function.
+
+        @raise ImportError: there is no such module or function.
+        """
+        module, _, name = self.function.partition(":")
+        function = getattr(import_module(module), name, None)
+        if not callable(function):
+            raise ImportError(f"{module} has no function {name}")
+        return function  # type: ignore[no-any-return]
+
+    def problem(self, duration: float) -> str | None:
+        """What is wrong with it that its types do not say."""
+        if self.always and self.by is not None:
+            return "say either always or by"
+        if self.by is not None and self.by > duration:
+            return f"by {self.by:g} is after the end, {duration:g}"
+        try:
+            self.found()
+        except ImportError as error:
+            return str(error)
+        return None
+
+    def watch(self, swarm: Swarm) -> None:
+        """Look at it while the network runs."""
+        function = self.found()
+
+        def statement(_: object) -> object:
+            return function(swarm)
+
+        statement.__qualname__ = self.function
+        if self.by is not None:
+            swarm.network.eventually(statement, by=self.by, every=self.every)
+        elif self.always:
+            swarm.network.always(statement, every=self.every)
+
+    def broken(self, swarm: Swarm) -> list[Broken]:
+        """Whether it does not hold at the end."""
+        if self.always or self.by is not None:
+            return []
+        try:
+            held = self.found()(swarm)
+            problem = "does not hold"
+        except AssertionError as error:
+            held, problem = False, f"does not hold: {error}" if str(error) else "does not hold"
+        return [] if held or held is None else [Broken(self.function, problem, swarm.network.now)]

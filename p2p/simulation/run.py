@@ -1,0 +1,185 @@
+"""
+Running a scenario: the network is built, things happen, and results come of it.
+
+The network runs in L{SLICES} pieces, so that somebody can be shown how far it
+has got; where they are cut depends on the scenario only.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import attrs
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner, globalLogPublisher
+from zope.interface import implementer
+
+from p2p.simulation.checks import Violation
+from p2p.simulation.expect import Broken
+from p2p.simulation.journal import Journal
+from p2p.simulation.measure import Measure
+from p2p.simulation.network import SimulatedNetwork
+from p2p.simulation.scenario import Scenario
+from p2p.simulation.swarm import Swarm
+
+SLICES = 200
+
+KEPT_ERRORS = 20
+"""Errors that are kept for the results; there may be more."""
+
+
+@implementer(ILogObserver)
+class Errors:
+    """
+    What services log as an error while they run; in a simulation it is one.
+
+    @ivar count: how many there were.
+    @ivar kept: the first of them, each with C{at} and C{text}.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.count = 0
+        self.kept: list[dict[str, Any]] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take a log event."""
+        if event.get("log_level") is LogLevel.critical or event.get("isError"):
+            self.count += 1
+            if len(self.kept) < KEPT_ERRORS:
+                failure = event.get("log_failure")
+                text = formatEvent(event)
+                if failure is not None:
+                    text += f": {failure.getErrorMessage()}\n{failure.getBriefTraceback()}"
+                self.kept.append({"at": round(self._now(), 6), "text": text})
+
+    def __enter__(self) -> Errors:
+        # Without an observer of its own Twisted keeps all messages that ever were, for one that is to come.
+        if not _begun:
+            _begun.append(True)
+            globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
+        globalLogPublisher.addObserver(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        globalLogPublisher.removeObserver(self)
+
+
+_begun: list[bool] = []
+
+
+@attrs.define
+class Run:
+    """
+    A scenario on its way.
+
+    @ivar swarm: the seeds and peers.
+    @ivar measure: what is known of them.
+    @ivar broken: expectations that do not hold.
+    """
+
+    scenario: Scenario
+    seed: int
+    network: SimulatedNetwork
+    swarm: Swarm
+    measure: Measure
+    errors: Errors
+    broken: list[Broken] = attrs.Factory(list)
+    wallSeconds: float = 0.0
+
+    @classmethod
+    def of(
+        cls, scenario: Scenario, seed: int | None = None, *, fuzz: bool = False, journal: Journal | None = None
+    ) -> Run:
+        """
+        Build a network for a scenario.
+
+        @param seed: instead of the scenario's own.
+        @param fuzz: let the seed also choose what otherwise a rule decides.
+        @param journal: where the trace goes.
+        """
+        seed = scenario.seed if seed is None else seed
+        settings = scenario.network
+        network = SimulatedNetwork(
+            seed, settings.latency.made(), loss=settings.loss, bandwidth=settings.bandwidth, fuzz=fuzz
+        )
+        peers = scenario.peerSettings
+        # A silence must have been noticed, counted, and asked about.
+        grace = (peers.livenessMisses + 2) * peers.livenessInterval + 2 * peers.probeTimeout
+        measure = Measure(network, journal, scenario.measure.traffic, grace)
+        measure.swarm = swarm = Swarm(network, measure, scenario.seedSettings, peers)
+        swarm.begin(scenario.seeds.count)
+        run = cls(scenario, seed, network, swarm, measure, Errors(lambda: network.clock.now))
+        run._schedule()
+        return run
+
+    def go(self, progress: Callable[[float], object] | None = None) -> dict[str, Any]:
+        """
+        Let it happen.
+
+        @param progress: called with the share of the virtual time that has passed, now and then.
+        @return: the results.
+        """
+        started = perf_counter()
+        duration = self.scenario.duration
+        try:
+            with self.errors:
+                for number in range(1, SLICES + 1):
+                    self.network.run(until=duration * number / SLICES)
+                    if progress is not None:
+                        progress(number / SLICES)
+        except Violation as violation:
+            self.broken.append(Broken(violation.statement, str(violation), violation.time))
+        finally:
+            gc.unfreeze()
+        self.wallSeconds = perf_counter() - started
+        return self._results()
+
+    # Private.
+
+    def _schedule(self) -> None:
+        """Put everything that will happen on the clock."""
+        scenario, network, swarm = self.scenario, self.network, self.swarm
+        joining = scenario.peers.joining()
+        network.callAt(0.0, lambda: joining.happen(swarm))
+        network.callAt(min(scenario.duration, joining.lasting() + 5.0), network.freeze)
+        for event in scenario.events:
+            network.callAt(event.at, lambda incident=event.incident: incident.happen(swarm))  # type: ignore[misc]
+        every = scenario.measure.overlay
+        if every is not None:
+
+            def look() -> None:
+                self.measure.look()
+                network.callAt(network.now + every, look)
+
+            network.callAt(every, look)
+        scenario.expect.watch(swarm, self.measure.parts)
+        for check in scenario.checks:
+            check.watch(swarm)
+
+    def _results(self) -> dict[str, Any]:
+        measured = self.measure.results(self.scenario.measure.window)
+        if not self.broken:
+            self.broken += self.scenario.expect.broken(measured, self.swarm)
+            for check in self.scenario.checks:
+                self.broken += check.broken(self.swarm)
+        if self.errors.count:
+            first = self.errors.kept[0]["text"].splitlines()[0]
+            problem = f"{self.errors.count} were logged, the first: {first}"
+            self.broken.append(Broken("errors", problem, self.network.now))
+        network = self.network
+        return {
+            "name": self.scenario.name,
+            "seed": self.seed,
+            "digest": network.digest(),
+            "virtualSeconds": round(network.now, 6),
+            "wallSeconds": round(self.wallSeconds, 3),
+            "events": network.events,
+            "deliveries": network.deliveries,
+            "held": not self.broken,
+            "broken": [{"seed": self.seed, **attrs.asdict(broken)} for broken in self.broken],
+            "errors": self.errors.kept,
+            **measured,
+        }

@@ -1,0 +1,323 @@
+"""
+A scenario file: how a network is made, what happens in it, and what must hold.
+
+The records here are the schema: their fields are the keys, their types say
+what may stand there.  L{readScenario} reads a file; whatever is wrong with it
+is one L{ScenarioError} that names the file, the line and the key.
+docs/simulation.md describes every key.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import attrs
+import msgspec
+from msgspec import Meta
+
+from p2p.peer.strategies import strategy
+from p2p.settings import PeerSettings, SeedSettings, SettingError
+from p2p.simulation import incidents, latency
+from p2p.simulation.expect import Check, Expect
+from p2p.simulation.incidents import Incident, Part, Pause, ScenarioError, Seconds
+from p2p.simulation.lines import keyLines, lineOf, pathText
+from p2p.simulation.swarm import MAX_PEERS, MAX_SEEDS
+
+LONGEST = 10 * 86400.0
+"""Virtual seconds that a scenario may last."""
+
+
+class Latency(Part, frozen=True, kw_only=True):
+    """How long a segment is under way, in seconds; one of these."""
+
+    uniform: tuple[Seconds, Seconds] | None = None
+    constant: Seconds | None = None
+    normal: tuple[Seconds, Seconds] | None = None
+
+    def problem(self) -> str | None:
+        """What is wrong with it that its types do not say."""
+        if sum(way is not None for way in (self.uniform, self.constant, self.normal)) != 1:
+            return "say one of uniform, constant, normal"
+        if self.uniform is not None and self.uniform[0] > self.uniform[1]:
+            return "uniform is [lowest, highest]"
+        return None
+
+    def made(self) -> latency.Latency:
+        """As the network takes it."""
+        if self.uniform is not None:
+            return latency.uniform(*self.uniform)
+        if self.normal is not None:
+            return latency.normal(*self.normal)
+        return latency.constant(self.constant or 0.0)
+
+
+class Network(Part, frozen=True, kw_only=True):
+    """
+    What connects the hosts.
+
+    @ivar loss: share of segments that need retransmission.
+    @ivar bandwidth: bytes per second between two hosts and direction; C{None} for no limit.
+    """
+
+    latency: Latency = Latency(uniform=(0.010, 0.100))
+    loss: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    bandwidth: Annotated[float, Meta(gt=0)] | None = None
+
+
+class Seeds(Part, frozen=True, kw_only=True):
+    """
+    The seeds; they start at once.
+
+    @ivar options: settings by the names of L{SeedSettings}.
+    """
+
+    count: Annotated[int, Meta(ge=1, le=MAX_SEEDS)] = 1
+    options: dict[str, Any] = {}
+
+
+class Joining(Part, frozen=True, kw_only=True):
+    """When the first peers join: C{over} so many seconds all of them, or one C{every} so many seconds."""
+
+    over: Seconds | None = None
+    every: Seconds | None = None
+
+
+class Peers(Part, frozen=True, kw_only=True):
+    """
+    The first peers.
+
+    @ivar options: settings by the names of L{PeerSettings}.
+    """
+
+    count: Annotated[int, Meta(ge=1, le=MAX_PEERS)]
+    join: Joining = Joining(over=0.0)
+    options: dict[str, Any] = {}
+
+    def joining(self) -> incidents.Join:
+        """Their joining as something that happens."""
+        return incidents.Join(count=self.count, over=self.join.over, every=self.join.every)
+
+
+class Event(Part, frozen=True, kw_only=True):
+    """Something that happens: when, and one of the verbs."""
+
+    at: Seconds
+    publish: incidents.Publish | None = None
+    crash: incidents.Crash | None = None
+    restart: incidents.Restart | None = None
+    leave: incidents.Leave | None = None
+    join: incidents.Join | None = None
+    churn: incidents.Churn | None = None
+    partition: incidents.Partition | None = None
+    pause: incidents.Freeze | None = None
+    loss: incidents.Loss | None = None
+    slow: incidents.Slow | None = None
+    throttle: incidents.Throttle | None = None
+    clock: incidents.SetClock | None = None
+    liar: incidents.Lie | None = None
+
+    @property
+    def verbs(self) -> dict[str, Incident]:
+        """Those that are given."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__ if name != "at"}
+        return {name: incident for name, incident in given.items() if incident is not None}
+
+    @property
+    def incident(self) -> Incident:
+        """What happens."""
+        return next(iter(self.verbs.values()))
+
+
+class Measured(Part, frozen=True, kw_only=True):
+    """
+    What is measured beyond what always is.
+
+    @ivar overlay: seconds between two looks at the overlay; C{None} for one at the end.
+    @ivar window: seconds after its sending within which a broadcast counts; C{None} for the rest of the run.
+    @ivar traffic: frames are counted by type, and payload frames by broadcast.
+    """
+
+    overlay: Pause | None = None
+    window: Pause | None = None
+    traffic: bool = True
+
+
+class Scenario(Part, frozen=True, kw_only=True):
+    """
+    A scenario.
+
+    @ivar seed: what all chance comes from, if the command line names no other.
+    @ivar duration: virtual seconds.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    duration: Annotated[float, Meta(gt=0, le=LONGEST)]
+    peers: Peers
+    seed: int = 0
+    description: str = ""
+    network: Network = Network()
+    seeds: Seeds = Seeds()
+    events: list[Event] = []
+    measure: Measured = Measured()
+    expect: Expect = Expect()
+    checks: list[Check] = []
+
+    @property
+    def seedSettings(self) -> SeedSettings:
+        """As the seeds take them."""
+        return SeedSettings(**self.seeds.options)
+
+    @property
+    def peerSettings(self) -> PeerSettings:
+        """As the peers take them."""
+        return PeerSettings(**self.peers.options)
+
+
+@attrs.frozen
+class _Problem(Exception):
+    """What is wrong, and where."""
+
+    path: tuple[str | int, ...]
+    text: str
+
+
+def readScenario(path: str) -> Scenario:
+    """
+    Read a scenario file.
+
+    @raise ScenarioError: it cannot be read or is not a scenario; one line that names the file, the line and the key.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as error:
+        raise ScenarioError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ScenarioError(f"{path}: is not a text file (UTF-8)") from None
+    return parseScenario(text, path)
+
+
+def parseScenario(text: str, name: str = "scenario") -> Scenario:
+    """
+    Read a scenario.
+
+    @param name: what to call the text in an error.
+    @raise ScenarioError: see L{readScenario}.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error))
+        line = f", line {found.group(2)}" if found is not None and found.group(2) else ""
+        raise ScenarioError(f"{name}{line}: {found.group(1) if found is not None else error}") from None
+    try:
+        return checked(table)
+    except _Problem as problem:
+        number = lineOf(problem.path, keyLines(text))
+        where = f"{name}, line {number}" if number is not None else name
+        key = f"{pathText(problem.path)}: " if problem.path else ""
+        raise ScenarioError(f"{where}: {key}{problem.text}") from None
+
+
+def checked(table: dict[str, Any]) -> Scenario:
+    """
+    A scenario of what stands in a file.
+
+    @raise _Problem: something is wrong with it.
+    """
+    try:
+        scenario = msgspec.convert(table, Scenario)
+    except msgspec.ValidationError as error:
+        raise _translated(str(error)) from None
+    _checkOptions(scenario.seeds.options, SeedSettings, ("seeds", "options"))
+    _checkOptions(scenario.peers.options, PeerSettings, ("peers", "options"))
+    if scenario.peers.join.over is not None and scenario.peers.join.every is not None:
+        raise _Problem(("peers", "join"), "say either over or every")
+    problem = scenario.network.latency.problem()
+    if problem is not None:
+        raise _Problem(("network", "latency"), problem)
+    _checkEvents(scenario)
+    for number, check in enumerate(scenario.checks):
+        problem = check.problem(scenario.duration)
+        if problem is not None:
+            raise _Problem(("checks", number), problem)
+    return scenario
+
+
+def _checkEvents(scenario: Scenario) -> None:
+    duration = scenario.duration
+    joining = scenario.peers.joining()
+    if joining.lasting() > duration:
+        raise _Problem(("peers", "join"), f"joining takes {joining.lasting():g} s, and the end is at {duration:g}")
+    joins = [event.join.count for event in scenario.events if event.join is not None]
+    known = {"peer": scenario.peers.count + sum(joins), "seed": scenario.seeds.count}
+    for number, event in enumerate(scenario.events):
+        path: tuple[str | int, ...] = ("events", number)
+        if len(event.verbs) != 1:
+            verbs = ", ".join(name for name in Event.__struct_fields__ if name != "at")
+            raise _Problem(path, f"an event has one verb of {verbs}; here are {len(event.verbs)}")
+        verb = next(iter(event.verbs))
+        if event.at > duration:
+            raise _Problem((*path, "at"), f"{event.at:g} is after the end, {duration:g}")
+        problem = event.incident.problem()
+        if problem is not None:
+            raise _Problem((*path, verb), problem)
+        if event.at + event.incident.lasting() > duration and not hasattr(event.incident, "for_"):
+            end = event.at + event.incident.lasting()
+            raise _Problem((*path, verb), f"goes on until {end:g}, and the end is at {duration:g}")
+        for name in event.incident.names():
+            kind, _, which = name.partition("-")
+            if int(which) >= known[kind]:
+                raise _Problem((*path, verb), f"there is no {name}: {kind}-{known[kind] - 1} is the last")
+
+
+def _checkOptions(options: dict[str, Any], settings: type[attrs.AttrsInstance], path: tuple[str, ...]) -> None:
+    for name, value in options.items():
+        if name not in attrs.fields_dict(settings):
+            raise _Problem((*path, name), "there is no such setting")
+        try:
+            settings(**{name: value})
+            if name in ("overlay", "broadcast", "detector"):
+                strategy(name, value)
+        except SettingError as error:
+            raise _Problem((*path, name), str(error).removeprefix(f"{name}: ")) from None
+
+
+_SAYINGS: Sequence[tuple[str, str]] = (
+    (r"Expected `([^`]*)`, got `([^`]*)`", r"is not {0}"),
+    (r"Expected `(?:int|float)` (>=|<=|>|<) (\S+)", r"must be {0} {1}"),
+    (r"Object contains unknown field `([^`]*)`", r"unknown key {0!r}"),
+    (r"Object missing required field `([^`]*)`", r"the key {0!r} is missing"),
+    (r"Expected `array` of length >= (\d+)", r"takes at least {0}"),
+    (r"Expected `array` of length (\d+)(?:, got \d+)?", r"takes {0} numbers"),
+    (r"Expected `str` of length >= 1", r"must not be empty"),
+    (r"Expected `str` matching regex .*", r"is not the name of a peer or seed, like 'peer-0'"),
+)
+"""What msgspec says, and how a person would."""
+
+_KINDS = {"float": "a number", "int": "a whole number", "str": "a text", "bool": "true or false", "object": "a table"}
+
+
+def _translated(error: str) -> _Problem:
+    """A complaint of msgspec's, as a key and what is wrong there."""
+    text, _, place = error.partition(" - at `$")
+    path = tuple(
+        int(part[1:-1]) if part.startswith("[") else part.removeprefix(".")
+        for part in re.findall(r"\.[\w-]+|\[\d+\]|\[\.\.\.\]", place.replace("[...]", ""))
+    )
+    for pattern, saying in _SAYINGS:
+        found = re.fullmatch(pattern, text)
+        if found is not None:
+            text = saying.format(*map(_kinds, found.groups()))
+            if "unknown key" in text:
+                path = (*path, found.group(1))
+            break
+    return _Problem(path, text)
+
+
+def _kinds(names: str) -> str:
+    """Types as msgspec names them, C{float | null} say, as a person would."""
+    return " or ".join(_KINDS.get(name, name) for name in names.split(" | ") if name != "null")
