@@ -177,8 +177,8 @@ def _daemonAt(text: str, token: str | None) -> Daemon:
             return Daemon(text, host=host, port=port, token=token)
     kind, *rest = splitEndpoint(text)
     named = dict(part.split("=", 1) for part in rest if "=" in part)
-    plain = [part for part in rest if "=" not in part]
-    if kind == "unix" and (plain or "address" in named):
+    plain = [part for part in rest if part and "=" not in part]
+    if kind == "unix" and (named.get("address") or plain):
         return Daemon(text, path=named.get("address") or plain[0], token=token)
     if kind in ("tcp", "tcp6"):
         port_ = named.get("port") or (plain[-1] if plain else "")

@@ -19,7 +19,8 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from p2p.daemon.logfile import LogFile
-from p2p.daemon.options import DaemonOptions, PeerOptions, SeedOptions, say
+from p2p.daemon.options import DaemonOptions, PeerOptions, SeedOptions, kebab, say
+from p2p.settings import SettingError
 
 
 class StartFailed(Exception):
@@ -147,15 +148,20 @@ def makePeer(options: PeerOptions, reactor: Any = None) -> Daemon:
     from p2p.peer.service import PeerService
 
     reactor = _reactor(reactor)
-    node = PeerService(
-        reactor,
-        options.settings(),
-        options.seeds,
-        host=options.listen.host,
-        port=options.listen.port,
-        advertise=options["advertise"],
-        store=PeerStateFile(options.file("state", "state")),
-    )
+    try:
+        node = PeerService(
+            reactor,
+            options.settings(),
+            options.seeds,
+            host=options.listen.host,
+            port=options.listen.port,
+            advertise=options["advertise"],
+            store=PeerStateFile(options.file("state", "state")),
+        )
+    except SettingError as error:
+        # A strategy that nobody has.
+        setting, _, why = str(error).partition(": ")
+        options.fail(f"--{kebab(setting)}: {why}")
     return Daemon(reactor, options, node)
 
 

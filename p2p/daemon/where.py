@@ -69,7 +69,7 @@ class Where:
         """
         kind, *rest = splitEndpoint(text)
         named = dict(part.split("=", 1) for part in rest if "=" in part)
-        plain = [part for part in rest if "=" not in part]
+        plain = [part for part in rest if part and "=" not in part]
         try:
             if kind == "unix":
                 return cls.unix(named.get("address") or plain[0], int(named.get("mode", "600"), 8))

@@ -1,0 +1,387 @@
+"""
+Tests for L{p2p.cli} and L{p2p.commands}, without a daemon; those with real ones are in C{tests/}.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from click import ClickException, UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p import cli
+from p2p.commands import client, demo
+from p2p.commands.client import Failed, findDaemon
+from p2p.commands.talk import eventLine
+from p2p.commands.text import columns, duration, harmless
+
+
+class FakeDaemon:
+    """
+    A daemon that answers as told.
+
+    @ivar answers: by resource; an exception is raised.
+    @ivar posted: what was posted.
+    """
+
+    name = "peer-6001"
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.posted: list[tuple[str, bytes]] = []
+        self.happening: list[Any] = []
+        self.asked: list[tuple[str, ...]] = []
+
+    def get(self, resource: str) -> Any:
+        """Answer a GET."""
+        answer = self.answers[resource]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def post(self, resource: str, body: bytes) -> Any:
+        """Take a POST."""
+        self.posted.append((resource, body))
+        return {"id": "ab-1-1"}
+
+    def events(self, types: tuple[str, ...] = ()) -> Iterator[Any]:
+        """Tell what happens; an exception is raised."""
+        self.asked.append(types)
+        for event in self.happening:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+
+
+class CommandCase(SynchronousTestCase):
+    """A daemon that every command finds."""
+
+    def setUp(self) -> None:
+        """Make it be found."""
+        self.daemon = FakeDaemon()
+        self.found: list[tuple[Any, ...]] = []
+
+        def find(*arguments: Any) -> FakeDaemon:
+            self.found.append(arguments)
+            return self.daemon
+
+        self.patch(client, "findDaemon", find)
+
+    def run_(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        """Run C{p2p}: exit status, stdout, stderr."""
+        out, err = io.StringIO(), io.StringIO()
+        self.patch(sys, "stdout", out)
+        self.patch(sys, "stderr", err)
+        self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        exit = self.assertRaises(SystemExit, cli.main, list(arguments))
+        assert isinstance(exit.code, int)
+        return exit.code, out.getvalue(), err.getvalue()
+
+
+class UsageTests(CommandCase):
+    """What is asked for in the wrong way."""
+
+    def test_errorsAreOneLineAndTwo(self) -> None:
+        """Not click's three, and exit status 2."""
+        for arguments in (["nonsense"], ["status", "--port", "0"], ["status", "--nonsense"], ["publish"],
+                          ["publish", "a", "b"], ["watch", "--count", "x"], ["demo", "--peers", "1"]):  # fmt: skip
+            status, out, err = self.run_(*arguments)
+            self.assertEqual((status, out), (2, ""), arguments)
+            self.assertTrue(err.startswith("p2p: "), err)
+            self.assertEqual(err.count("\n"), 1, err)
+
+    def test_everyCommandHasHelp(self) -> None:
+        """With each of its options explained."""
+        for name in cli.COMMANDS:
+            status, out, _ = self.run_(name, "--help")
+            self.assertEqual(status, 0)
+            self.assertIn("--json", out)
+            self.assertIn(name, self.run_("--help")[1])
+
+    def test_withoutACommandItShowsWhatThereIs(self) -> None:
+        """And that nothing was done."""
+        status, _, err = self.run_()
+        self.assertEqual(status, 2)
+        self.assertIn("demo", err)
+
+    def test_whatCannotBeDoneIsOneLineAndOne(self) -> None:
+        """Also where the reason has several lines."""
+        self.daemon.answers["/status"] = Failed("peer-6001: no\nanswer")
+        self.assertEqual(self.run_("status"), (1, "", "p2p: peer-6001: no answer\n"))
+
+    def test_theOptionsNameTheDaemon(self) -> None:
+        """And the token comes from a file."""
+        token = self.mktemp()
+        with open(token, "w") as file:
+            file.write("correct-horse\n")
+        self.daemon.answers["/status"] = {}
+        self.run_("status", "--json", "--port", "6001", "--log-dir", "/logs", "--token-file", token)
+        self.run_("status", "--json", "--http", "http://127.0.0.1:1")
+        self.assertEqual(
+            self.found, [(6001, "/logs", None, "correct-horse"), (None, ".", "http://127.0.0.1:1", None)]
+        )
+
+    def test_aTokenFileThatIsNotThereIsTold(self) -> None:
+        """In one line."""
+        status, _, err = self.run_("status", "--token-file", "/nowhere")
+        self.assertEqual((status, err), (1, "p2p: --token-file /nowhere: No such file or directory\n"))
+
+
+class StatusTests(CommandCase):
+    """p2p status."""
+
+    answer = {
+        "role": "peer", "id": "00ff", "incarnation": 3, "address": "127.0.0.1:6001", "network": "p2p",
+        "uptime": 75.2, "seeds": {"127.0.0.1:5000": True, "127.0.0.1:5001": False},
+        "counters": {"delivered": 1234567, "published": 3}, "gauges": {"neighbours": 4},
+    }  # fmt: skip
+
+    def test_itIsATableForPeople(self) -> None:
+        """With aligned columns."""
+        self.daemon.answers["/status"] = self.answer
+        status, out, _ = self.run_("status")
+        self.assertEqual(status, 0)
+        self.assertIn("address      127.0.0.1:6001\n", out)
+        self.assertIn("uptime       1 min 15 s\n", out)
+        self.assertIn("seed         127.0.0.1:5001 not reached\n", out)
+        self.assertIn("  delivered  1 234 567\n  published          3\n", out)
+
+    def test_itIsTheAnswerForPrograms(self) -> None:
+        """Unchanged."""
+        self.daemon.answers["/status"] = self.answer
+        self.assertEqual(json.loads(self.run_("status", "--json")[1]), self.answer)
+
+
+class PeersTests(CommandCase):
+    """p2p peers."""
+
+    def test_aPeersNeighbours(self) -> None:
+        """Who dialled, and how far away they are."""
+        self.daemon.answers["/peers"] = {
+            "neighbours": [
+                {"address": "127.0.0.1:6002", "id": "aa", "direction": "out", "state": "up", "rtt": 0.0004, "since": 0},
+                {"address": "[::1]:6003", "id": "bb", "direction": "in", "state": "suspected", "rtt": None, "since": 0},
+            ],
+            "known": 7,
+        }
+        lines = self.run_("peers")[1].splitlines()
+        self.assertEqual(lines[0].split(), ["ADDRESS", "ID", "DIALLED", "BY", "STATE", "ROUND", "TRIP", "SINCE"])
+        self.assertIn("127.0.0.1:6002  aa  this peer", lines[1])
+        self.assertIn("400 us", lines[1])
+        self.assertIn("suspected", lines[2])
+        self.assertEqual(lines[3], "2 neighbours, 7 other addresses known")
+
+    def test_aSeedsList(self) -> None:
+        """Who is active."""
+        self.daemon.answers["/peers"] = {
+            "peers": [{"address": "127.0.0.1:6002", "id": "aa", "since": 0, "lastSeen": 0, "reachable": False}]
+        }
+        lines = self.run_("peers")[1].splitlines()
+        self.assertTrue(lines[1].endswith("  no"))
+        self.assertEqual(lines[2], "1 active peers")
+
+    def test_forPrograms(self) -> None:
+        """Unchanged."""
+        self.daemon.answers["/peers"] = {"peers": []}
+        self.assertEqual(self.run_("peers", "--json")[1], '{"peers": []}\n')
+
+
+class PublishTests(CommandCase):
+    """p2p publish."""
+
+    def test_aText(self) -> None:
+        """As UTF-8; the id is printed."""
+        self.assertEqual(self.run_("publish", "hé")[:2], (0, "ab-1-1\n"))
+        self.assertEqual(self.daemon.posted, [("/messages", "hé".encode())])
+
+    def test_standardInput(self) -> None:
+        """Byte by byte."""
+        self.run_("publish", "-", stdin=b"\x00\xff\n")
+        self.assertEqual(self.daemon.posted, [("/messages", b"\x00\xff\n")])
+
+    def test_aFile(self) -> None:
+        """Byte by byte; not together with a text."""
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(b"\x00\xff")
+        self.run_("publish", "--file", path)
+        self.assertEqual(self.daemon.posted, [("/messages", b"\x00\xff")])
+        self.assertEqual(self.run_("publish", "--file", path, "text")[0], 2)
+
+    def test_forPrograms(self) -> None:
+        """The answer as it came."""
+        self.assertEqual(self.run_("publish", "x", "--json")[1], '{"id": "ab-1-1"}\n')
+
+
+class WatchTests(CommandCase):
+    """p2p watch."""
+
+    event = {"type": "dead", "time": 1_700_000_000.5, "address": "127.0.0.1:6002", "evidence": "refused"}
+
+    def test_oneLineForEachEvent(self) -> None:
+        """Until the daemon goes, which is told."""
+        self.daemon.happening = [self.event, self.event]
+        status, out, err = self.run_("watch")
+        self.assertEqual((status, err), (1, "p2p: peer-6001: the daemon has gone\n"))
+        self.assertRegex(
+            out, r"^(\d\d:\d\d:\d\d\.500  dead          address=127\.0\.0\.1:6002 evidence=refused\n){2}$"
+        )
+
+    def test_interruptedItEndsWell(self) -> None:
+        """Ctrl-C is how it is ended."""
+        self.daemon.happening = [self.event, KeyboardInterrupt()]
+        status, out, err = self.run_("watch")
+        self.assertEqual((status, err, out.count("\n")), (0, "", 1))
+
+    def test_forProgramsTheEventsAsTheyCame(self) -> None:
+        """One object a line."""
+        self.daemon.happening = [self.event, KeyboardInterrupt()]
+        self.assertEqual(json.loads(self.run_("watch", "--json")[1]), self.event)
+
+    def test_onlySoManyOrOfTheseTypes(self) -> None:
+        """For scripts that wait for something."""
+        self.daemon.happening = [self.event] * 5
+        status, out, _ = self.run_("watch", "--count", "3", "--type", "dead", "--type", "suspected")
+        self.assertEqual((status, out.count("\n")), (0, 3))
+        self.assertEqual(self.daemon.asked, [("dead", "suspected")])
+
+    def test_aMessageIsToldWithItsWay(self) -> None:
+        """And the beginning of what it says."""
+        event = {"type": "delivered", "time": 0, "id": "ab-1-1", "origin": "ab-1", "hops": 1, "from": "127.0.0.1:6002"}
+        self.assertTrue(
+            eventLine({**event, "payload": "x" * 200}).endswith(
+                f"delivered     ab-1-1 from 127.0.0.1:6002, 1 hop: {'x' * 59}…"
+            )
+        )
+        own = eventLine({**event, "hops": 0, "from": None, "payloadBase64": "AP8="})
+        self.assertTrue(own.endswith("ab-1-1 from itself, 0 hops (base64): AP8="))
+
+    def test_whatOthersSayDoesNothingToTheTerminal(self) -> None:
+        """Control characters are shown, not sent; nor is a second line forged."""
+        event = {"type": "delivered", "time": 0, "id": "a", "hops": 1, "payload": "\x1b[2J\nforged\r\u202e"}
+        line = eventLine(event)
+        self.assertTrue(line.isprintable(), line)
+        self.assertIn("\\x1b[2J\\nforged\\r\\u202e", line)
+        self.assertTrue(eventLine({"type": "neighbourDown", "time": 0, "detail": "\x07\n"}).isprintable())
+
+
+class FindTests(SynchronousTestCase):
+    """Which daemon is meant."""
+
+    def setUp(self) -> None:
+        """A directory with the files of some."""
+        self.directory = self.mktemp()
+        os.mkdir(self.directory)
+        for name in ("peer-6001.sock", "seed-5000.sock", "peer-6001.log", "other.sock"):
+            with open(os.path.join(self.directory, name), "w"):
+                pass
+
+    def test_thePortNamesItsSocket(self) -> None:
+        """A peer's or a seed's."""
+        self.assertEqual(findDaemon(6001, self.directory, None, None).name, "peer-6001")
+        self.assertEqual(findDaemon(5000, self.directory, None, None).name, "seed-5000")
+
+    def test_aPortWithoutSocketIsTold(self) -> None:
+        """With where it was looked for."""
+        error = self.assertRaises(Failed, findDaemon, 6009, self.directory, None, None)
+        self.assertIn(f"no daemon with port 6009 runs in {self.directory!r}", error.message)
+
+    def test_withoutPortTheOnlyOneIsMeant(self) -> None:
+        """If there is but one; else the question is which."""
+        error = self.assertRaises(UsageError, findDaemon, None, self.directory, None, None)
+        self.assertEqual(error.message, "say with --port which daemon is meant: 6001 (peer), 5000 (seed)")
+        os.unlink(os.path.join(self.directory, "seed-5000.sock"))
+        self.assertEqual(findDaemon(None, self.directory, None, None).name, "peer-6001")
+        os.unlink(os.path.join(self.directory, "peer-6001.sock"))
+        self.assertRaises(Failed, findDaemon, None, self.directory, None, None)
+
+    def test_aDirectoryThatIsNotThereIsTold(self) -> None:
+        """In one line."""
+        error = self.assertRaises(Failed, findDaemon, 6001, "/nowhere", None, None)
+        self.assertEqual(error.message, "--log-dir /nowhere: No such file or directory")
+
+    def test_http(self) -> None:
+        """A URL, or an endpoint string of either side."""
+        for text, where in (
+            ("http://127.0.0.1:8001", ("", "127.0.0.1", 8001)),
+            ("http://[::1]:8001/", ("", "::1", 8001)),
+            ("http://node1", ("", "node1", 80)),
+            ("tcp:8001", ("", "127.0.0.1", 8001)),
+            ("tcp:8001:interface=10.0.0.1", ("", "10.0.0.1", 8001)),
+            ("tcp:10.0.0.1:8001", ("", "10.0.0.1", 8001)),
+            ("tcp:host=10.0.0.1:port=8001", ("", "10.0.0.1", 8001)),
+            ("unix:/some/peer.sock", ("/some/peer.sock", "", 0)),
+            (r"tcp6:8001:interface=\:\:1", ("", "::1", 8001)),
+        ):
+            daemon = findDaemon(None, ".", text, None)
+            self.assertEqual((daemon._path, daemon._host, daemon._port), where, text)
+
+    def test_whatIsNoneOfTheseIsRefused(self) -> None:
+        """As a mistake of usage."""
+        for text in ("", "nonsense", "tcp:", "tcp:x", "tcp:0", "unix:", "http://", "http://x:y", "https://x"):
+            self.assertRaises(UsageError, findDaemon, None, ".", text, None)
+
+    def test_aSocketWithoutListenerIsTold(self) -> None:
+        """A killed daemon left it behind."""
+        daemon = findDaemon(None, ".", "unix:/nowhere/peer.sock", None)
+        error = self.assertRaises(ClickException, daemon.get, "/status")
+        self.assertEqual(
+            error.message, "unix:/nowhere/peer.sock: nobody listens there; has the daemon ended?"
+        )
+
+
+class TextTests(SynchronousTestCase):
+    """Text for people."""
+
+    def test_durations(self) -> None:
+        """In the unit that suits them."""
+        for seconds, text in ((0.00085, "850 us"), (0.0123, "12.3 ms"), (4.214, "4.21 s"), (200, "3 min 20 s"),
+                              (7500, "2 h 5 min")):  # fmt: skip
+            self.assertEqual(duration(seconds), text)
+
+    def test_columnsAreAligned(self) -> None:
+        """To either side, without blanks at the end."""
+        self.assertEqual(columns([("a", 1, "x"), ("bbb", 22, "")], " ", right=[1]), " a     1  x\n bbb  22")
+        self.assertEqual(columns([]), "")
+
+    def test_harmless(self) -> None:
+        """What is printable stays, in any script."""
+        self.assertEqual(harmless("héllo 日本"), "héllo 日本")
+        self.assertEqual(harmless("a\tb\x9b"), "a\\tb\\x9b")
+
+
+class DemoTests(SynchronousTestCase):
+    """The parts of p2p demo that need no processes."""
+
+    def test_twistdIsThatOfThisPython(self) -> None:
+        """Whichever directory it is called from, and also where there is no script."""
+        self.assertEqual(demo.twistd()[0], sys.executable)
+        self.patch(os, "access", lambda *arguments: False)
+        self.assertEqual(demo.twistd()[1], "-c")
+
+    def test_freePortsDiffer(self) -> None:
+        """Each daemon needs its own; here the sockets that find them are made up."""
+        numbers = iter([5, 3, 4])
+
+        class FakeSocket:
+            def bind(self, address: tuple[str, int]) -> None:
+                self.number = next(numbers)
+
+            def getsockname(self) -> tuple[str, int]:
+                return "127.0.0.1", self.number
+
+            def close(self) -> None:
+                pass
+
+        self.patch(socket, "socket", FakeSocket)
+        self.assertEqual(demo._freePorts(3), [3, 4, 5])
+
+    def test_peersAreSortedAsPeopleDo(self) -> None:
+        """Ten after nine."""
+        self.assertEqual(sorted(["peer 10", "peer 9"], key=demo._natural), ["peer 9", "peer 10"])
