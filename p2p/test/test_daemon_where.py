@@ -46,7 +46,8 @@ class WhereTests(SynchronousTestCase):
 
     def test_whatIsNoneIsRefused(self) -> None:
         """In one line that shows one."""
-        for text in ("", "x", "tcp", "tcp:", "tcp:abc", "tcp:70000", "tcp:1:nonsense=2", "unix:/a:mode=x", "tcp:-1", "unix:"):
+        bad = ("", "x", "tcp", "tcp:", "tcp:abc", "tcp:70000", "tcp:1:nonsense=2", "tcp:-1", "unix:/a:mode=x", "unix:")
+        for text in bad:
             error = self.assertRaises(BadEndpoint, Where.fromText, text)
             self.assertIn("--http", str(error))
             self.assertNotIn("\n", str(error))
