@@ -1,5 +1,5 @@
 """
-The command line: C{python -m bench broadcast|detect|register}.
+The command line: C{python -m bench broadcast|detect|register|simulate}.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bench import broadcast, detect, register
+from bench import broadcast, detect, register, simulate
 from bench.daemons import BenchFailed
 from bench.output import Report, say
 
@@ -79,6 +79,9 @@ def detectCommand(asJson: bool, **options: Any) -> None:
 def registerCommand(asJson: bool, **options: Any) -> None:
     """How fast a seed registers peers, and what each costs it."""
     run(register.measure, asJson, **options)
+
+
+main.add_command(simulate.command, "simulate")
 
 
 if __name__ == "__main__":

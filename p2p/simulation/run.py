@@ -24,7 +24,7 @@ from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.scenario import Scenario
 from p2p.simulation.swarm import Swarm
 
-SLICES = 200
+SLICES = 64
 
 KEPT_ERRORS = 20
 """Errors that are kept for the results; there may be more."""

@@ -1,0 +1,157 @@
+"""
+How fast the simulated network runs the real peers.
+
+Peers join, link up (each dials C{--links} / 2, so has about as many links as
+that) and settle.  Then messages of C{--size} bytes are published by peers
+drawn at random and flood the network, while everything else that a daemon does
+goes on: pings of every link every second, renewals, ticks.  What is timed is
+from the first message until the last has arrived everywhere.
+
+A I{delivery} is a frame with a payload that arrived, be it new there or a
+duplicate: what each of the figures in the comparison counts too.  Each size of
+network is measured in a process of its own, so that its memory is its own.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from typing import Any
+
+import click
+
+from bench.process import machine, residentBytes
+from p2p.settings import PeerSettings, SeedSettings
+from p2p.simulation.latency import uniform
+from p2p.simulation.network import SimulatedNetwork
+from p2p.simulation.run import Errors
+from p2p.simulation.swarm import Node, Swarm
+
+SETTLING = 20.0
+"""Virtual seconds after the last peer has joined."""
+
+
+class Nobody:
+    """Watches a swarm, and cares for nothing."""
+
+    def started(self, node: Node) -> None:
+        """A process begins."""
+
+    def ended(self, node: Node, how: str) -> None:
+        """A process is gone."""
+
+    def happened(self, what: str, fields: dict[str, Any]) -> None:
+        """Something was done."""
+
+
+def arrived(swarm: Swarm) -> int:
+    """Payload frames that have arrived so far, by the peers' own count."""
+    total = 0
+    for peer in swarm.peers.values():
+        counters = peer.service.factory.counters
+        total += counters["delivered"] - counters["published"] + peer.service.broadcast.duplicates
+    return total
+
+
+def measure(
+    peers: int, links: int, messages: int, every: float, size: int, idle: float, seed: int = 1
+) -> dict[str, Any]:
+    """
+    Build a network, flood it, and say how that went.
+
+    @param idle: virtual seconds to run it after that without messages; 0 for none.
+    """
+    network = SimulatedNetwork(seed, uniform(0.010, 0.100))
+    settings = PeerSettings(gossipCount=0, maxConnections=links // 2, maxInbound=4 * links, seedInterval=3600.0)
+    swarm = Swarm(network, Nobody(), SeedSettings(leaseInterval=600.0, maxLinks=peers + 1000), settings)
+    before = residentBytes(os.getpid())
+    errors = Errors(lambda: network.now)
+    started = time.perf_counter()
+    with errors:
+        swarm.begin(1)
+        joining = max(10.0, peers / 100)
+        for number in range(peers):
+            network.callAt(joining * number / peers, swarm.join)
+        network.run(until=joining + SETTLING)
+        network.freeze()
+        built = time.perf_counter() - started
+        ends = sum(len(peer.service.neighbours) for peer in swarm.peers.values())
+        holding = residentBytes(os.getpid())
+        running = swarm.running()
+        payload = b"." * size
+        start = network.now
+
+        def publish() -> None:
+            network.random.choice(running).service.publish(payload)
+
+        for number in range(messages):
+            network.callAt(start + number * every, publish)
+        counted, happened = arrived(swarm), network.events
+        started, startedCpu = time.perf_counter(), time.process_time()
+        network.run(until=start + messages * every + 2.0)
+        seconds, cpu = time.perf_counter() - started, time.process_time() - startedCpu
+        counted, happened = arrived(swarm) - counted, network.events - happened
+        reached = sum(peer.service.factory.counters["delivered"] for peer in running)
+        idling = None
+        if idle:
+            started = time.perf_counter()
+            network.run(until=network.now + idle)
+            idling = round(time.perf_counter() - started, 3)
+        gc.unfreeze()
+    return {
+        "peers": peers,
+        "linksEach": round(ends / peers, 3),
+        "messages": messages,
+        "reach": reached / (messages * peers),
+        "deliveries": counted,
+        "seconds": round(seconds, 3),
+        "cpuSeconds": round(cpu, 3),
+        "deliveriesPerSecond": round(counted / seconds),
+        "deliveriesPerCpuSecond": round(counted / cpu),
+        "eventsPerSecond": round(happened / seconds),
+        "buildSeconds": round(built, 3),
+        "idleSeconds": idling,
+        "bytesPerPeer": round((holding - before) / peers),
+        "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "digest": network.digest()[:16],
+        "errors": errors.count,
+    }
+
+
+@click.command()
+@click.option("--peers", default="1000,10000", show_default=True, help="Sizes of networks, with commas between.")
+@click.option("--links", default=8, type=click.IntRange(2), show_default=True, help="Links of a peer, on average.")
+@click.option("--frames", default=2_000_000, show_default=True, help="Payload frames to aim at: sets --messages.")
+@click.option("--messages", default=0, help="Messages to publish  [default: by --frames, at least 5].")
+@click.option("--every", default=0.02, show_default=True, help="Virtual seconds between two messages.")
+@click.option("--size", default=64, type=click.IntRange(0), show_default=True, help="Bytes of a payload.")
+@click.option("--idle", default=0.0, show_default=True, help="Then run so many virtual seconds without messages.")
+@click.option("--repeat", default=1, type=click.IntRange(1), show_default=True, help="Repetitions.")
+@click.option("--json", "asJson", is_flag=True, help="Print one JSON object instead of a table.")
+def command(
+    peers: str, links: int, frames: int, messages: int, every: float, size: int, idle: float, repeat: int, asJson: bool
+) -> None:
+    """How fast the simulated network runs real peers: deliveries per second, and memory."""
+    about = machine(sys.executable)
+    results = []
+    for count in [int(number) for number in peers.split(",")]:
+        wanted = messages or max(5, round(frames / (count * (links - 1))))
+        for _ in range(repeat):
+            arguments = [count, links, wanted, every, size, idle]
+            output = subprocess.run(
+                [sys.executable, "-m", "bench.simulate", json.dumps(arguments)], check=True, stdout=subprocess.PIPE
+            ).stdout
+            results.append(json.loads(output))
+            if not asJson:
+                click.echo("  ".join(f"{name} {value}" for name, value in results[-1].items()))
+    if asJson:
+        click.echo(json.dumps({"benchmark": "simulate", "machine": about, "runs": results}, indent=1))
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(*json.loads(sys.argv[1]))))
