@@ -35,6 +35,7 @@ from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+import twisted.internet
 from twisted.logger import _logger as twistedLogger
 
 from p2p.simulation.clock import SimulationError
@@ -55,8 +56,8 @@ _RANDOM = [
 _FORBIDDEN: list[tuple[ModuleType, str]] = [
     *((time, name) for name in _TIME),
     *((random, name) for name in _RANDOM),
-    (random, "_urandom"),
     (os, "urandom"),
+    (random, "_urandom"),
     (os, "getrandom"),
     (secrets, "token_bytes"),
     (secrets, "randbelow"),
@@ -163,11 +164,13 @@ class Guard:
         self._replace(random.Random, "seed", self._seeding(random.Random.seed))
         self._replaceCopies(instead)
         self._replace(twistedLogger, "time", lambda: self._network.clock.now)
-        reactor = sys.modules.get("twisted.internet.reactor")
-        if reactor is not None:
-            for name in _REACTOR:
-                if hasattr(reactor, name):
-                    self._replace(reactor, name, self._insteadOfReactor(name, getattr(reactor, name)))
+        reactor: Any = sys.modules.get(_GLOBAL_REACTOR)
+        if reactor is None:
+            # It would come into being at the first look; a stand-in is there instead, as long as the network runs.
+            reactor = sys.modules[_GLOBAL_REACTOR] = ModuleType(_GLOBAL_REACTOR)
+            self._replace(twisted.internet, "reactor", reactor)
+        for name in _REACTOR:
+            self._replace(reactor, name, self._insteadOfReactor(name))
         self._randomState = random.getstate()
         random.setstate(self._random)
 
@@ -179,6 +182,8 @@ class Guard:
                 delattr(owner, name)
             else:
                 setattr(owner, name, original)
+            if owner is twisted.internet:
+                del sys.modules[_GLOBAL_REACTOR]
         self._replaced.clear()
         self.active = False
 
@@ -258,7 +263,7 @@ class Guard:
 
         return seed
 
-    def _insteadOfReactor(self, name: str, original: Any) -> Any:
+    def _insteadOfReactor(self, name: str) -> Any:
         def told(*args: Any, **kwargs: Any) -> Any:
             caller = culprit(2).f_globals.get("__name__", "")
             if caller.startswith(_POSTPONING) and name == "callLater":
@@ -269,6 +274,7 @@ class Guard:
 
 
 _ABSENT = object()
+_GLOBAL_REACTOR = "twisted.internet.reactor"
 _REACTOR = (
     *("addReader", "addWriter", "addSystemEventTrigger", "callFromThread", "callInThread", "callLater"),
     *("callWhenRunning", "connectSSL", "connectTCP", "connectUNIX", "getThreadPool", "iterate", "listenSSL"),

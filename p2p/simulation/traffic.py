@@ -24,7 +24,6 @@ _length = Struct(">I").unpack_from
 _NUMBER_SIZE = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}
 
 
-
 def _numberOf(type: Any) -> int:
     number: int = type.__struct_config__.tag
     return number

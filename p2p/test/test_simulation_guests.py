@@ -562,7 +562,9 @@ class TLSTests(GuestTestCase):
         )
         self.network.run(self.network.now + 5)
         assert client.lost is not None
-        self.assertTrue(issubclass(client.lost[1], ssl.VerificationError if hasattr(ssl, "VerificationError") else Exception))
+        self.assertTrue(
+            issubclass(client.lost[1], ssl.VerificationError if hasattr(ssl, "VerificationError") else Exception)
+        )
         self.assertNotEqual(client.lost[1], error.ConnectionDone)
 
     def test_throughALossyLink(self) -> None:

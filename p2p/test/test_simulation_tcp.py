@@ -630,7 +630,9 @@ class WritingTests(TCPTestCase):
         window=st.sampled_from([2, 100, 5000, 262144]),
         bandwidth=st.sampled_from([None, 20000.0]),
         writes=st.lists(st.tuples(st.integers(0, 3000), st.sampled_from([0.0, 0.001, 0.3])), max_size=20),
-        faults=st.lists(st.tuples(st.floats(0.0, 5.0), st.sampled_from(["cut", "hold", "lose", "slow", "stop"])), max_size=3),
+        faults=st.lists(
+            st.tuples(st.floats(0.0, 5.0), st.sampled_from(["cut", "hold", "lose", "slow", "stop"])), max_size=3
+        ),
     )
     def test_streamArrivesInOrderAndComplete(
         self,

@@ -1,0 +1,184 @@
+"""
+Tests for the guard: simulated code that reaches past the simulation is told so, with the place.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import select
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from random import choice
+from time import monotonic
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import LogEvent, Logger, globalLogPublisher
+from twisted.python import log
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.simulation.guard import RealityError
+from p2p.simulation.network import SimulatedNetwork
+
+HERE = os.path.splitext(__file__)[0] + ".py:"
+
+
+class GuardTests(SynchronousTestCase):
+    """
+    What a simulated program must not use ends the run.
+    """
+
+    def caught(self, reach: Callable[[], object], **options: Any) -> RealityError:
+        """
+        Let simulated code do something, and return what the run ends with.
+        """
+        network = SimulatedNetwork(seed=1, **options)
+        network.host("10.0.0.1").callLater(1.0, reach)
+        return self.assertRaises(RealityError, network.run, 2.0)  # type: ignore[no-any-return]
+
+    def test_theRealWorldIsOutOfReach(self) -> None:
+        """
+        Each of these is reported, with the file and line that used it.
+        """
+        ways: dict[str, Callable[[], object]] = {
+            "time.time()": lambda: time.time(),
+            "time.time_ns()": lambda: time.time_ns(),
+            "time.monotonic()": lambda: time.monotonic(),
+            "time.perf_counter()": lambda: time.perf_counter(),
+            "time.sleep()": lambda: time.sleep(0),
+            "random.random()": lambda: random.random(),
+            "random.shuffle()": lambda: random.shuffle([]),
+            "random.randint()": lambda: random.randint(1, 2),
+            "random.Random() without a seed": lambda: random.Random(),
+            "os.urandom()": lambda: os.urandom(1),
+            "secrets.token_bytes()": lambda: secrets.token_hex(),
+            "secrets.choice()": lambda: secrets.choice([1]),
+            "socket.socket()": lambda: socket.socket(),
+            "socket.create_connection()": lambda: socket.create_connection(("127.0.0.1", 1)),
+            "socket.getaddrinfo()": lambda: socket.getaddrinfo("localhost", 1),
+            "select.select()": lambda: select.select([], [], [], 0),
+            "subprocess.Popen()": lambda: subprocess.Popen(["true"]),
+            "threading.Thread.start()": lambda: threading.Thread(target=list).start(),
+        }
+        for what, reach in ways.items():
+            problem = self.caught(reach)
+            self.assertEqual(problem.what, what)
+            self.assertEqual(problem.where, f"{HERE}{reach.__code__.co_firstlineno}")
+            self.assertIn(problem.where, str(problem))
+
+    def test_namesImportedBeforeAreSeenThrough(self) -> None:
+        """
+        C{from time import monotonic} is no way past.
+        """
+        self.assertEqual(self.caught(lambda: monotonic()).what, "time.monotonic()")
+        self.assertEqual(self.caught(lambda: choice([1])).what, "random.choice()")
+
+    def test_theStandardLibraryIsNoExcuse(self) -> None:
+        """
+        Whoever calls a part of it that reaches past the simulation is responsible.
+        """
+        problem = self.caught(lambda: uuid.uuid4())
+        self.assertEqual(problem.what, "os.urandom()")
+        self.assertTrue(problem.where.startswith(HERE))
+
+    def test_threadsAndTheLoop(self) -> None:
+        """
+        The simulated reactor has neither, and says so.
+        """
+        network = SimulatedNetwork()
+        reactor = network.host("10.0.0.1")
+        ways: list[Callable[[], object]] = [
+            lambda: reactor.callFromThread(list),
+            lambda: reactor.callInThread(list),
+            lambda: reactor.getThreadPool(),
+            lambda: reactor.spawnProcess(),
+            lambda: reactor.run(),
+            lambda: reactor.iterate(),
+        ]
+        for way in ways:
+            self.assertTrue(self.assertRaises(RealityError, way).where.startswith(HERE))
+            self.assertTrue(self.caught(way).where.startswith(HERE))
+
+    def test_realReactor(self) -> None:
+        """
+        So does the global one while the network runs; C{deferToThread} uses it.
+        """
+
+        def later() -> None:
+            from twisted.internet import reactor
+
+            reactor.callLater(1, list)  # type: ignore[attr-defined]
+
+        self.assertEqual(self.caught(later).what, "the real reactor (callLater)")
+        problem = self.caught(lambda: deferToThread(list))
+        self.assertEqual(problem.what, "the real reactor (getThreadPool)")
+
+    def test_aReportIsNotLost(self) -> None:
+        """
+        The run ends even if the program swallows the exception.
+        """
+        after: list[int] = []
+
+        def swallow() -> None:
+            try:
+                time.time()
+            except Exception:
+                after.append(1)
+
+        self.caught(swallow)
+        self.assertEqual(after, [1])
+
+    def test_allIsAsBeforeAfterwards(self) -> None:
+        """
+        What was replaced is put back, also after an error, and the state of the C{random} module with it.
+        """
+        before = (time.time, random.random, os.urandom, socket.socket, threading.Thread.start, choice, monotonic)
+        random.seed(5)
+        state = random.getstate()
+        self.caught(lambda: time.time())
+        SimulatedNetwork().run(1)
+        after = (time.time, random.random, os.urandom, socket.socket, threading.Thread.start, choice, monotonic)
+        self.assertEqual(before, after)
+        self.assertEqual(random.getstate(), state)
+        self.assertNotIn("seed", [name for name in vars(random.SystemRandom) if name == "__init__"])
+        self.assertGreater(time.time(), 1e9)
+
+    def test_someMayDoIt(self) -> None:
+        """
+        Modules can be allowed, and the guard can be left away.
+        """
+        happened: list[float] = []
+        for options in ({"allowed": [__name__]}, {"guard": False}):
+            network = SimulatedNetwork(**options)  # type: ignore[arg-type]
+            network.host("10.0.0.1").callLater(1, lambda: happened.append(time.monotonic()))
+            network.run(2)
+        self.assertEqual(len(happened), 2)
+
+    def test_seededRandomnessIsFine(self) -> None:
+        """
+        A generator that is given a seed is nobody's business.
+        """
+        network = SimulatedNetwork()
+        drawn: list[float] = []
+        network.host("10.0.0.1").callLater(1, lambda: drawn.append(random.Random(5).random()))
+        network.run(2)
+        self.assertEqual(drawn, [random.Random(5).random()])
+
+    def test_logsTellVirtualTime(self) -> None:
+        """
+        Messages are stamped with the time of the network, by both of Twisted's loggers.
+        """
+        events: list[LogEvent] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        network = SimulatedNetwork()
+        network.host("10.0.0.1").callLater(12.5, lambda: (Logger().info("new"), log.msg("old")))
+        network.run(20)
+        stamps = [event["log_time"] for event in events if event.get("log_format") == "new" or event.get("message")]
+        self.assertEqual(stamps, [12.5, 12.5])

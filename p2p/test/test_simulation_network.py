@@ -1,0 +1,412 @@
+"""
+Tests for the simulated network as a whole, and for the reactors on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IHostnameResolver,
+    IListeningPort,
+    IReactorCore,
+    IReactorPluggableNameResolver,
+    IReactorSSL,
+    IReactorTCP,
+    IReactorTime,
+    IReactorUDP,
+    IUDPTransport,
+)
+from twisted.internet.protocol import DatagramProtocol
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from p2p.simulation.checks import Violation
+from p2p.simulation.latency import constant, uniform
+from p2p.simulation.network import SimulatedNetwork
+from p2p.simulation.reactor import SimulatedReactor
+from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, Recorder, TCPTestCase
+
+
+class Gossiping(Recorder):
+    """
+    Answers each of some pieces with one that is a byte longer.
+    """
+
+    def connectionMade(self) -> None:
+        """
+        Begin.
+        """
+        assert self.transport is not None
+        Recorder.connectionMade(self)
+        self.transport.write(b"x")
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Answer.
+        """
+        assert self.transport is not None
+        Recorder.dataReceived(self, data)
+        if len(self.pieces) < 30:
+            self.transport.write(data[:40] + b"x")
+
+
+def chatter(**options: Any) -> SimulatedNetwork:
+    """
+    Run some hosts that talk to each other.
+    """
+    options.setdefault("seed", 1)
+    network = SimulatedNetwork(latency=uniform(0.01, 0.1), **options)
+    hosts = [network.host(f"10.0.0.{n}") for n in range(1, 6)]
+    for host in hosts:
+        host.listenTCP(80, Answering(network, Gossiping))
+        for other in hosts:
+            delay = host.random.random()
+            host.callLater(
+                delay,
+                lambda h=host, o=other: h.connectTCP(o.host.address, 80, Calling(network, Gossiping(network))),  # type: ignore[misc]
+            )
+    return network
+
+
+class DeterminismTests(SynchronousTestCase):
+    """
+    The seed alone determines a run.
+    """
+
+    def test_sameSeedSameDigest(self) -> None:
+        """
+        Also with fuzz, loss and a trace; and another seed or setting gives another one.
+        """
+        digests = set()
+        for options in ({}, {"seed": 2}, {"fuzz": True}, {"loss": 0.1}, {"fuzz": True, "seed": 2}, {"bandwidth": 1e4}):
+            runs = []
+            for _ in range(2):
+                network = chatter(**options)
+                network.run(20)
+                runs.append((network.digest(), network.deliveries))
+            self.assertEqual(runs[0], runs[1])
+            self.assertGreater(runs[0][1], 500)
+            digests.add(runs[0][0])
+        self.assertEqual(len(digests), 6)
+
+    def test_howTheRunIsDividedChangesNothing(self) -> None:
+        """
+        Nor do statements that are checked, or a trace that is kept.
+        """
+        network = chatter()
+        network.run(20)
+        expected = network.digest()
+        network = chatter(trace=True)
+        network.always(lambda network: True, every=0.01)
+        network.eventually(lambda network: network.deliveries > 100, by=20)
+        step = 0.0
+        while step < 20:
+            step += 0.0173
+            network.run(min(step, 20))
+        self.assertEqual(network.digest(), expected)
+
+    def test_digestSeesOneByte(self) -> None:
+        """
+        Other bytes at the same times give another digest, and so does another receiver.
+        """
+        digests = set()
+        for first, second in ((b"a", b"b"), (b"a", b"c"), (b"b", b"a")):
+            network = SimulatedNetwork(latency=constant(LATENCY))
+            answering = Answering(network)
+            network.host("10.0.0.1").listenTCP(80, answering)
+            clients = [Recorder(network), Recorder(network)]
+            for client in clients:
+                network.host("10.0.0.2").connectTCP("10.0.0.1", 80, Calling(network, client))
+            network.run(1)
+            for client, data in zip(clients, (first, second), strict=True):
+                client.transport.write(data)  # type: ignore[union-attr]
+            network.run(2)
+            digests.add(network.digest())
+        self.assertEqual(len(digests), 3)
+
+    def test_streamsOfRandomnessDependOnTheirNamesOnly(self) -> None:
+        """
+        Who draws from one does not disturb another.
+        """
+        one, other = SimulatedNetwork(seed=4), SimulatedNetwork(seed=4)
+        one.random.random()
+        self.assertEqual(one.stream("x").random(), other.stream("x").random())
+        self.assertNotEqual(one.stream("x").random(), one.stream("y").random())
+        self.assertEqual(one.host("10.0.0.1").random.random(), other.host("10.0.0.1").random.random())
+        self.assertNotEqual(one.host("10.0.0.1").random.random(), one.host("10.0.0.2").random.random())
+
+    def test_traceTellsWhatHappened(self) -> None:
+        """
+        When, what, to whom, and how many bytes; without being asked for, nothing is kept.
+        """
+        network = chatter(trace=True)
+        network.run(20)
+        data = [happening for happening in network.happenings if happening.what == "data"]
+        self.assertEqual(len(data), network.deliveries)
+        self.assertEqual(len(network.happenings), network.events)
+        self.assertEqual([h.time for h in network.happenings], sorted(h.time for h in network.happenings))
+        self.assertRegex(data[0].who, r"<Connection 10\.0\.0\.\d:\d+ to 10\.0\.0\.\d:\d+>")
+        self.assertRaises(ValueError, lambda: chatter().happenings)
+
+    def test_fuzzCutsSegments(self) -> None:
+        """
+        Where the seed says; without it whole writes stay whole.
+        """
+        cuts = []
+        for options in ({}, {"fuzz": True}, {"fuzz": True, "seed": 2}):
+            network = SimulatedNetwork(**options)  # type: ignore[arg-type]
+            answering = Answering(network)
+            network.host("10.0.0.1").listenTCP(80, answering)
+            client = Recorder(network)
+            network.host("10.0.0.2").connectTCP("10.0.0.1", 80, Calling(network, client))
+            network.run(1)
+            for _ in range(20):
+                client.transport.write(b"x" * 1000)  # type: ignore[union-attr]
+                network.run(network.now + 0.3)
+            cuts.append([len(data) for _, data in answering.made[0].pieces])
+        self.assertEqual(cuts[0], [1000] * 20)
+        self.assertGreater(len(cuts[1]), 25)
+        self.assertEqual(sum(cuts[1]), 20000)
+        self.assertNotEqual(cuts[1], cuts[2])
+
+
+class CheckTests(SynchronousTestCase):
+    """
+    Statements that must hold.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a network on which something happens after three seconds.
+        """
+        self.network = SimulatedNetwork(seed=42)
+        self.happened: list[float] = []
+        self.network.host("10.0.0.1").callLater(3.0, self.happened.append, 1)
+
+    def test_alwaysEndsTheRunWhenItDoesNotHold(self) -> None:
+        """
+        The violation names the seed, the virtual time and the statement.
+        """
+
+        def nothingHappens(network: SimulatedNetwork) -> bool:
+            return not self.happened
+
+        self.network.always(nothingHappens, every=0.5)
+        problem = self.assertRaises(Violation, self.network.run, 10)
+        self.assertEqual((problem.seed, problem.time), (42, 3.0))  # type: ignore[union-attr]
+        self.assertIn("seed 42, at 3.000000 s", str(problem))
+        self.assertIn("nothingHappens", str(problem))
+
+    def test_alwaysIsLookedAtWhenTheRunEnds(self) -> None:
+        """
+        However long it would have been until the next look.
+        """
+        self.network.always(lambda network: not self.happened, every=1000)
+        self.assertRaises(Violation, self.network.run, 10)
+
+    def test_assertInAStatement(self) -> None:
+        """
+        A function may assert instead of returning something, and what it says is in the violation.
+        """
+
+        def statement(network: SimulatedNetwork) -> None:
+            assert network.now < 2, "it is too late"
+
+        self.network.always(statement)
+        self.assertIn("it is too late", str(self.assertRaises(Violation, self.network.run, 10)))
+
+    def test_eventually(self) -> None:
+        """
+        It may hold at any look up to the deadline, and be false again later.
+        """
+        self.network.eventually(lambda network: bool(self.happened), by=3.0)
+        self.network.eventually(lambda network: 1.0 < network.now < 2.0, by=5.0)
+        self.network.run(10)
+        self.network.eventually(lambda network: network.now == 12.25, by=12.25)
+        self.network.run(20)
+        self.network.eventually(lambda network: False, by=25.0)
+        problem = self.assertRaises(Violation, self.network.run, 30)
+        self.assertEqual(problem.time, 25.0)  # type: ignore[union-attr]
+
+    def test_violationLeavesTheNetworkAsItIs(self) -> None:
+        """
+        One can look around, and even run on.
+        """
+        self.network.eventually(lambda network: False, by=1.0)
+        self.assertRaises(Violation, self.network.run, 10)
+        self.assertEqual((self.network.now, self.happened), (1.0, []))
+        self.network.run(10)
+        self.assertEqual((self.network.now, self.happened), (10.0, [1]))
+
+    def test_nonsenseIsRefused(self) -> None:
+        """
+        Time goes on, forwards.
+        """
+        self.network.run(5)
+        self.assertRaises(ValueError, self.network.run, 4)
+        self.assertRaises(ValueError, self.network.callAt, 4, list)
+        self.assertRaises(ValueError, self.network.always, list, every=0)
+        self.assertRaises(ValueError, self.network.eventually, list, by=9, every=0)
+        self.assertRaises(ValueError, SimulatedNetwork, window=1)
+        self.assertRaises(ValueError, SimulatedNetwork, loss=2.0)
+        self.assertRaises(ValueError, self.network.host, "example.org")
+        self.assertRaises(ValueError, self.network.host, "10.0.0.1", boot=list)
+
+
+class ReactorTests(TCPTestCase):
+    """
+    A simulated process as a reactor.
+    """
+
+    def test_interfaces(self) -> None:
+        """
+        It provides what it says.
+        """
+        for interface in (
+            IReactorCore,
+            IReactorTime,
+            IReactorTCP,
+            IReactorSSL,
+            IReactorUDP,
+            IReactorPluggableNameResolver,
+        ):
+            self.assertTrue(interface.providedBy(self.here))
+            verifyObject(interface, self.here)
+        verifyObject(IHostnameResolver, self.here.nameResolver)
+        port = self.here.listenUDP(0, DatagramProtocol())
+        verifyObject(IListeningPort, port)
+        verifyObject(IUDPTransport, port)
+
+    def test_startUpAndShutdown(self) -> None:
+        """
+        Events are fired in their phases; a Deferred from a trigger before shutdown is waited for.
+        """
+        happened: list[str] = []
+        reactor = self.here
+        for eventType in ("startup", "shutdown"):
+            for phase in ("after", "during", "before"):
+                reactor.addSystemEventTrigger(phase, eventType, happened.append, f"{phase} {eventType}")
+        removed = reactor.addSystemEventTrigger("during", "startup", happened.append, "never")
+        reactor.removeSystemEventTrigger(removed)
+        reactor.callWhenRunning(happened.append, "running")
+        self.assertFalse(reactor.running)
+        self.network.run(1)
+        self.assertTrue(reactor.running)
+        self.assertEqual(happened, ["before startup", "during startup", "after startup", "running"])
+        reactor.callWhenRunning(happened.append, "at once")
+        self.assertEqual(happened.pop(), "at once")
+        waiting: Deferred[None] = Deferred()
+        reactor.addSystemEventTrigger("before", "shutdown", lambda: waiting)
+        del happened[:]
+        reactor.stop()
+        self.assertRaises(error.ReactorNotRunning, reactor.stop)
+        self.network.run(2)
+        self.assertEqual(happened, ["before shutdown"])
+        waiting.callback(None)
+        self.assertEqual(happened, ["before shutdown", "during shutdown", "after shutdown"])
+        self.assertEqual((reactor.running, reactor.alive), (False, False))
+
+    def test_stopClosesEverything(self) -> None:
+        """
+        Its protocols lose their connections, the others see a clean end, its ports are free and its timers dead.
+        """
+        client, server = self.join()
+        fired: list[int] = []
+        self.there.callLater(1, fired.append, 1)
+        self.there.stop()
+        self.network.run(self.network.now + 5)
+        self.assertEqual(server.lost[1], error.ConnectionLost)
+        self.assertEqual(client.lost[1], error.ConnectionDone)
+        self.assertEqual((fired, self.there.host.ports), ([], {}))
+
+    def test_crashSkipsTheShutdown(self) -> None:
+        """
+        C{reactor.crash} ends the process as it is.
+        """
+        client, _ = self.join()
+        happened: list[int] = []
+        self.there.addSystemEventTrigger("during", "shutdown", happened.append, 1)
+        self.there.crash()
+        self.network.run(self.network.now + 5)
+        self.assertEqual(happened, [])
+        self.assertEqual(client.lost[1], error.ConnectionLost)
+
+    def test_nameResolverCanBeReplaced(self) -> None:
+        """
+        By one that a program brings along.
+        """
+        mine: Any = object()
+        before = self.here.nameResolver
+        self.assertIs(self.here.installNameResolver(mine), before)
+        self.assertIs(self.here.nameResolver, mine)
+
+    def test_resolverHonoursTheKindOfAddress(self) -> None:
+        """
+        It finds all addresses of a name, or those of one family.
+        """
+        self.network.host("10.0.0.9", name="both.example")
+        self.network.host("fd00::9", name="both.example")
+        found: list[Any] = []
+
+        class Receiver:
+            def resolutionBegan(self, resolution: Any) -> None:
+                found.append(resolution.name)
+
+            def addressResolved(self, address: Any) -> None:
+                found.append(address.host)
+
+            def resolutionComplete(self) -> None:
+                found.append("complete")
+
+        resolver = self.here.nameResolver
+        resolver.resolveHostName(Receiver(), "both.example", 80)  # type: ignore[arg-type]
+        resolver.resolveHostName(Receiver(), "both.example", 80, [IPv4Address])  # type: ignore[arg-type]
+        self.assertEqual(
+            found, ["both.example", "10.0.0.9", "fd00::9", "complete", "both.example", "10.0.0.9", "complete"]
+        )
+
+    def test_resultOfADeferred(self) -> None:
+        """
+        The network runs until there is one, or time is up.
+        """
+        fired: Deferred[str] = Deferred()
+        self.here.callLater(2.5, fired.callback, "yes")
+        self.assertEqual((self.network.result(fired), self.network.now), ("yes", 2.5))
+        failed: Deferred[str] = Deferred()
+        failed.errback(ZeroDivisionError())
+        self.assertRaises(ZeroDivisionError, self.network.result, failed)
+        self.assertRaises(TimeoutError, self.network.result, Deferred(), 1.5)
+        self.assertEqual(self.network.now, 4.0)
+
+    def test_networkCallsWhateverBecomesOfHosts(self) -> None:
+        """
+        What directs a run is no part of it.
+        """
+        happened: list[float] = []
+        self.network.callAt(3.0, lambda: happened.append(self.network.now))
+        self.network.callLater(4.0, lambda: happened.append(self.network.now))
+        self.network.faults.crashHost(self.here)
+        self.network.faults.crashHost(self.there)
+        self.network.run(9)
+        self.assertEqual(happened, [3.0, 4.0])
+        self.network.callAt(10, lambda: 1 // 0)
+        self.assertRaises(ZeroDivisionError, self.network.run, 11)
+
+    def test_hostIsMadeOnce(self) -> None:
+        """
+        And may join while the network runs.
+        """
+        self.assertIs(self.network.host("10.0.0.1"), self.here)
+        joined: list[SimulatedReactor] = []
+        self.network.callAt(1.0, lambda: joined.append(self.network.host("10.0.0.50")))
+        calling = Calling(self.network, Recorder(self.network))
+        self.here.connectTCP("10.0.0.50", 80, calling)
+        self.network.callAt(2.0, lambda: joined[0].listenTCP(80, Answering(self.network)))
+        self.network.run(5)
+        self.assertTrue(joined[0].running)
+        # The attempt at 0 s finds no host, that at 1 s nobody who listens.
+        self.assertIsNotNone(calling.failed)

@@ -1,0 +1,41 @@
+"""
+A simulated run is the same in another process, whatever Python's hashes are there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+PROGRAM = """
+from p2p.test.test_simulation_network import chatter
+
+for options in ({}, {"fuzz": True}, {"loss": 0.2}, {"bandwidth": 10000.0, "fuzz": True}):
+    network = chatter(**options)
+    network.faults.partition("10.0.0.1", ["10.0.0.2", "10.0.0.3"], duration=1.0)
+    network.callAt(1.5, lambda: network.faults.pause("10.0.0.4", duration=1.0))
+    network.callAt(2.0, lambda: network.faults.crash("10.0.0.5"))
+    network.callAt(2.5, lambda: network.faults.restart("10.0.0.5"))
+    network.run(30)
+    print(network.digest(), network.events)
+"""
+
+
+class HashSeedTests(SynchronousTestCase):
+    """
+    No order of a set or of a dictionary gets into a run.
+    """
+
+    def test_digestsAreTheSameWhateverTheHashSeed(self) -> None:
+        """
+        Three processes with different hashes print the same digests.
+        """
+        outputs = set()
+        for hashSeed in ("0", "1", "4711"):
+            environment = {**os.environ, "PYTHONHASHSEED": hashSeed}
+            outputs.add(subprocess.check_output([sys.executable, "-c", PROGRAM], env=environment, text=True))
+        self.assertEqual(len(outputs), 1)
+        self.assertEqual(len(set(outputs.pop().split())), 8)
