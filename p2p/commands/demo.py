@@ -86,14 +86,24 @@ class Demo:
     One demonstration.
 
     @param tell: shows a line to the user.
+    @param paint: gives a text a style.
+    @param breathe: called again and again; raises if the user wants an end.
     @ivar said: what each event that came was, with the node that told it, in the order of arrival.
     """
 
-    def __init__(self, directory: str, peers: int, tell: Callable[[str], object], paint: Callable[..., str]) -> None:
+    def __init__(
+        self,
+        directory: str,
+        peers: int,
+        tell: Callable[[str], object],
+        paint: Callable[..., str],
+        breathe: Callable[[], object],
+    ) -> None:
         self.directory = directory
         self.size = peers
         self.tell = tell
         self.paint = paint
+        self.breathe = breathe
         self.nodes: list[Node] = []
         self.said: list[tuple[Node, dict[str, Any]]] = []
         self.messages: list[dict[str, Any]] = []
@@ -279,6 +289,7 @@ class Demo:
 
     def _launch(self, role: str, name: str, port: int) -> None:
         """Start a daemon."""
+        self.breathe()
         where = ["--config", "config.txt", "--port", str(port), "--log-dir", ".", "--state-dir", "."]
         with open(os.path.join(self.directory, f"{role}-{port}.out"), "wb") as output:
             process = subprocess.Popen(
@@ -296,6 +307,7 @@ class Demo:
         """Wait until a daemon answers, and listen to what it tells from then on."""
         deadline = time.monotonic() + START_LIMIT
         while node.stream is None:
+            self.breathe()
             if not node.alive:
                 raise Problem(f"{node.name} did not start: {self._lastWords(node)}")
             if time.monotonic() > deadline:
@@ -335,6 +347,7 @@ class Demo:
 
     def _take(self, wait: float) -> None:
         """Take in what the daemons have told, or wait for it for so long."""
+        self.breathe()
         for key, _ in self._selector.select(wait):
             node: Node = key.data
             assert node.stream is not None
@@ -408,15 +421,24 @@ def _natural(name: str) -> tuple[int, str]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end this process as Ctrl-C does: with all that it started."""
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """
+    Let Ctrl-C, SIGTERM and SIGHUP end this process only where it can tell what it has started.
 
-    def end(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
+    What is yielded is to be called there; it raises L{SystemExit} if one came.
+    """
+    came: list[int] = []
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+
+    def breathe() -> None:
+        if came:
+            raise SystemExit(128 + came[0])
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield
+        yield breathe
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -434,14 +456,15 @@ def demo(count: int, keep: bool, asJson: bool) -> int:
     Messages spread, a peer is killed, the others notice.  Exit status 0 says
     that every live peer had every message and that the dead one was removed.
     """
-    # Short, for a socket's path may have some hundred bytes only.
-    directory = tempfile.mkdtemp(prefix="p2p-demo-")
-    with _terminable():
+    with _interruptible() as breathe:
+        # Short, for a socket's path may have some hundred bytes only.
+        directory = tempfile.mkdtemp(prefix="p2p-demo-")
         demonstration = Demo(
             directory,
             count,
             (lambda line: None) if asJson else click.echo,
             (lambda text, **style: text) if asJson else click.style,
+            breathe,
         )
         kept = False
         try:

@@ -1,0 +1,109 @@
+"""
+The HTTP interface of daemons that run: over a UNIX socket and over TCP, with real sockets in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from tests.processes import Daemon, NetworkTestCase, freePort, until
+
+
+class SocketTests(NetworkTestCase):
+    """Over the UNIX socket."""
+
+    def test_whatIsPublishedAtOneIsTellableAtAnother(self) -> None:
+        """Singly and in a batch."""
+        _, (first, second) = self.startNetwork(2)
+        ids = [first.publish(b"one")]
+        status, answer = first.request("POST", "/messages/batch", b'"two"\n"three"\n')
+        self.assertEqual(status, 201)
+        ids += answer["ids"]
+        until(lambda: all(second.has(id) for id in ids), "all three are there")
+        later = second.get(f"/messages?after={ids[0]}")
+        self.assertEqual([(message["id"], message["hops"]) for message in later], [(id, 1) for id in ids[1:]])
+
+    def test_aBodyThatIsTooLargeIsRefusedWithAnAnswer(self) -> None:
+        """However much of it is still on its way; the daemon goes on."""
+        _, (peer,) = self.startLone()
+        for size in (2**20 + 1, 20 * 2**20):
+            with socket.socket(socket.AF_UNIX) as caller:
+                caller.connect(os.path.relpath(os.path.join(self.directory, f"{peer.name}.sock")))
+                caller.sendall(f"POST /messages HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+                with contextlib.suppress(OSError):
+                    caller.sendall(b"x" * size)
+                self.assertIn(b"413", caller.recv(4096))
+        self.assertEqual(peer.get("/status")["role"], "peer")
+
+    def test_aClientOfEventsThatDoesNotReadIsCutOff(self) -> None:
+        """The daemon does not keep what it missed, and goes on."""
+        _, (peer,) = self.startLone()
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(os.path.relpath(os.path.join(self.directory, f"{peer.name}.sock")))
+            caller.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+            until(lambda: b"200 OK" in caller.recv(4096, socket.MSG_PEEK), "the stream begins")
+            for _ in range(12):
+                peer.publish(b"x" * 500_000)
+            until(lambda: "did not read" in peer.log, "the client is cut off")
+        self.assertEqual(peer.get("/status")["counters"]["published"], 12)
+
+    def startLone(self) -> tuple[None, list[Daemon]]:
+        """A peer whose seed does not run."""
+        self.configure(freePort())
+        return None, [self.start("peer", freePort(), "--gossip-count", "0").ready()]
+
+
+class TcpTests(NetworkTestCase):
+    """Over TCP."""
+
+    def startPeer(self, http: str, *options: str) -> Daemon:
+        """A peer whose interface is there."""
+        self.configure(freePort())
+        return self.start("peer", freePort(), "--gossip-count", "0", "--http", http, *options)
+
+    def ask(
+        self, port: int, headers: dict[str, str], path: str = "/status", body: bytes | None = None
+    ) -> tuple[int, Any]:
+        """A request."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET" if body is None else "POST", path, body, headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def answers(self, port: int) -> bool:
+        """Somebody listens there."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    def test_onLoopbackItNeedsNoTokenButAFittingHost(self) -> None:
+        """A page in a browser can neither rebind its name nor post from another site."""
+        port = freePort()
+        self.startPeer(f"tcp:{port}:interface=127.0.0.1")
+        until(lambda: self.answers(port), "it listens")
+        self.assertEqual(self.ask(port, {})[0], 200)
+        self.assertEqual(self.ask(port, {"Host": f"localhost:{port}"}, "/messages", b"x")[0], 201)
+        self.assertEqual(self.ask(port, {"Host": f"evil.example:{port}"})[0], 403)
+        self.assertEqual(self.ask(port, {"Origin": "http://evil.example"}, "/messages", b"x")[0], 403)
+        self.assertEqual(self.ask(port, {}, "/messages?after=x-1-9")[1][0]["size"], 1)
+
+    def test_forOthersItNeedsTheToken(self) -> None:
+        """In every request."""
+        port = freePort()
+        Path(self.directory, "token").write_text("correct-horse\n")
+        self.startPeer(f"tcp:{port}", "--http-token-file", "token")
+        until(lambda: self.answers(port), "it listens")
+        self.assertEqual(self.ask(port, {})[0], 401)
+        self.assertEqual(self.ask(port, {"Authorization": "Bearer wrong-horse"}, "/messages", b"x")[0], 401)
+        self.assertEqual(self.ask(port, {"Authorization": "Bearer correct-horse"})[0], 200)
+        self.assertEqual(
+            self.ask(port, {"Authorization": "Bearer correct-horse", "Host": "evil.example"})[0], 403
+        )
