@@ -1,0 +1,492 @@
+"""
+Tests for L{p2p.peer.overlay}.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from p2p.interfaces import IOverlay, IOverlayOutlet
+from p2p.peer.overlay import (
+    DIALS,
+    FIRST_PAUSE,
+    FULL_PAUSE,
+    LONGEST_PAUSE,
+    MAX_FAILURES,
+    WORTH,
+    Known,
+    RandomLinks,
+)
+from p2p.settings import PeerSettings
+from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact
+from p2p.wire import reasons
+from p2p.wire.messages import Contact
+
+
+class KnownTests(SynchronousTestCase):
+    """What a peer remembers of addresses."""
+
+    def setUp(self) -> None:
+        """Room for 64."""
+        self.known = Known(64, Random(1))
+
+    def contacts(self) -> set[Contact]:
+        """Whom it knows."""
+        return {entry.contact for entry in self.known}
+
+    def test_atMostSoManyAreRemembered(self) -> None:
+        """However many are told."""
+        for number in range(1000):
+            self.known.add(contact(number))
+        self.assertEqual(len(self.known), 64)
+        self.assertEqual(len(self.known._order), 64)
+        self.assertEqual(len(self.known._at), 64)
+
+    def test_aThousandInventedAddressesDoNotDriveOutThoseThatWereMet(self) -> None:
+        """Invented ones drive out each other."""
+        met = {contact(number) for number in range(20)}
+        for known in met:
+            self.known.met(known, 0.0)
+        for number in range(100, 1100):
+            self.known.add(contact(number), 0.0)
+        self.assertLessEqual(met, self.contacts())
+
+    def test_whatFailsIsForgottenBeforeWhatIsUntried(self) -> None:
+        """When there is no room."""
+        for number in range(64):
+            self.known.add(contact(number))
+        failing = {contact(number) for number in range(32)}
+        for known in failing:
+            self.known.failed(known, 0.0)
+        for number in range(100, 120):
+            self.known.add(contact(number))
+        self.assertLess(len(failing & self.contacts()), 16)
+        self.assertGreaterEqual(len({contact(number) for number in range(32, 64)} & self.contacts()), 31)
+
+    def test_aLaterIncarnationReplacesAnEarlierOne(self) -> None:
+        """And never the other way round."""
+        self.known.add(contact(1, 1))
+        self.known.add(contact(1, 3))
+        self.known.add(contact(1, 2))
+        self.assertEqual(self.contacts(), {contact(1, 3)})
+
+    def test_anInventedLaterIncarnationGivesWayOnceItFailed(self) -> None:
+        """A liar names somebody at an address where nobody is: the next list puts it right."""
+        self.known.add(contact(1, 1))
+        invented = contact(1, 2**63, "10.66.6.6:6")
+        self.known.add(invented)
+        self.known.failed(invented, 0.0)
+        self.known.add(contact(1, 1))
+        self.assertEqual(self.contacts(), {contact(1, 1)})
+
+    def test_aThousandNamesAtOneAddressAreOnePeer(self) -> None:
+        """Nobody can have one machine dialled by everyone by naming it often."""
+        for number in range(100):
+            self.known.add(contact(number, 1, "10.0.0.1:1"))
+        self.assertEqual(len(self.known), 1)
+
+    def test_whoWasMetAtAnAddressIsNotDrivenOutByANameForIt(self) -> None:
+        """Unless it fails there."""
+        self.known.met(contact(1), 0.0)
+        self.known.add(contact(2, 1, contact(1).address))
+        self.assertEqual(self.contacts(), {contact(1)})
+        self.known.failed(contact(1), 0.0)
+        self.known.add(contact(2, 1, contact(1).address))
+        self.assertEqual(self.contacts(), {contact(2, 1, contact(1).address)})
+
+    def test_aNewNameDoesNotShortenThePause(self) -> None:
+        """Who is full and invents itself anew is not dialled at once again."""
+        self.known.add(contact(1))
+        self.known.pause(contact(1), 10.0)
+        self.known.add(contact(2, 1, contact(1).address))
+        self.assertEqual(self.known.candidates(9.0, ()), [])
+        self.assertEqual(len(self.known.candidates(10.0, ())), 1)
+
+    def test_theDeadDoNotComeBackTheirLaterLivesDo(self) -> None:
+        """What others still tell of them is not believed."""
+        self.known.add(contact(1, 1))
+        self.known.dead(contact(1, 1))
+        self.known.add(contact(1, 1))
+        self.assertEqual(self.contacts(), set())
+        self.known.add(contact(1, 2))
+        self.assertEqual(self.contacts(), {contact(1, 2)})
+        self.known.dead(contact(1, 1))
+        self.assertEqual(self.contacts(), {contact(1, 2)})
+
+    def test_anInventedDeathBuriesNobodyElse(self) -> None:
+        """An identity that never was is dead; the real one is still taken."""
+        self.known.dead(contact(1, 2**63))
+        self.known.add(contact(1, 1))
+        self.assertEqual(self.contacts(), {contact(1, 1)})
+
+    def test_theDeadAreRememberedBoundedly(self) -> None:
+        """As many as the living, the latest."""
+        for number in range(1000):
+            self.known.dead(contact(number))
+        self.assertEqual(len(self.known._dead), 64)
+        self.known.add(contact(999))
+        self.assertEqual(len(self.known), 0)
+
+    def test_whoIsMetIsNotDead(self) -> None:
+        """Whatever was said."""
+        self.known.dead(contact(1))
+        self.known.met(contact(1), 0.0)
+        self.assertEqual(self.contacts(), {contact(1)})
+
+    def test_failuresPauseLongerAndLongerAndEndInOblivion(self) -> None:
+        """1, 2, 4 ... seconds, and the eighth time it is forgotten."""
+        self.known.add(contact(1))
+        for failures in range(MAX_FAILURES - 1):
+            self.known.failed(contact(1), 0.0)
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**failures)
+            self.assertEqual(self.known.candidates(pause - 0.01, ()), [])
+            self.assertEqual(self.known.candidates(pause, ()), [contact(1)])
+        self.known.failed(contact(1), 0.0)
+        self.assertEqual(len(self.known), 0)
+
+    def test_anEmptyAddressIsNoneToRemember(self) -> None:
+        """Some do not say where they listen."""
+        self.known.met(Contact(contact(1).identity, ""), 0.0)
+        self.assertEqual(len(self.known), 0)
+
+    CONTACTS = st.builds(
+        contact, st.integers(0, 5), st.integers(1, 3), st.sampled_from([None, "10.0.0.1:1", "10.0.0.2:1"])
+    )
+    EVENTS = st.lists(st.tuples(st.sampled_from(["add", "met", "failed", "dead", "forget", "pause"]), CONTACTS))
+
+    @settings(max_examples=200, deadline=None)
+    @given(EVENTS)
+    def test_itsIndexesAgree(self, events: list[Any]) -> None:
+        """Whatever happens: at most so many, each id and each address once, none of the dead."""
+        known = Known(3, Random(1))
+        for verb, who in events:
+            if verb == "met":
+                known.met(who, 0.0)
+                self.assertIn(who, [entry.contact for entry in known])
+            elif verb == "failed":
+                known.failed(who, 0.0)
+            elif verb == "dead":
+                known.dead(who)
+                self.assertNotIn(who, [entry.contact for entry in known])
+            elif verb == "forget":
+                known.forget(who.id)
+            elif verb == "pause":
+                known.pause(who, 5.0)
+            else:
+                known.add(who)
+            self.assertLessEqual(len(known), 3)
+            self.assertLessEqual(len(known._dead), 3)
+            self.assertEqual(sorted(known._order), sorted(known._entries))
+            self.assertEqual(known._at, {entry.contact.address: entry.contact.id for entry in known})
+
+
+class RandomLinksTests(SynchronousTestCase):
+    """Whom a peer links itself to."""
+
+    def overlay(self, seed: int = 1, **changed: Any) -> RandomLinks:
+        """A fresh one, whose outlet does at once what it is asked, as the service does."""
+        self.outlet = FakeOutlet()
+        self.links: dict[bytes, FakeNeighbour] = {}
+        changed = {"maxConnections": 4, "maxInbound": 3, **changed}
+        overlay = RandomLinks(self.outlet, PeerSettings(**changed), Random(seed))
+
+        def ending(neighbour: FakeNeighbour, reason: str) -> None:
+            self.links.pop(neighbour.contact.id, None)
+            overlay.neighbourDown(neighbour, reason, self.now)
+
+        self.outlet.ending = ending
+        self.now = 0.0
+        return overlay
+
+    def up(self, overlay: RandomLinks, who: Contact, outgoing: bool = True) -> FakeNeighbour:
+        """A link to it comes up."""
+        neighbour = self.links[who.id] = FakeNeighbour(who, outgoing)
+        overlay.neighbourUp(neighbour, self.now)
+        return neighbour
+
+    def answerAll(self, overlay: RandomLinks) -> list[Contact]:
+        """Everybody who is dialled answers."""
+        dialled: list[Contact] = self.outlet.take("connect")
+        for who in dialled:
+            self.up(overlay, who)
+        return dialled
+
+    def test_interfaces(self) -> None:
+        """They are what they claim to be."""
+        verifyObject(IOverlay, self.overlay())
+        verifyObject(IOverlayOutlet, self.outlet)
+
+    def test_itDialsAsTheMissionSays(self) -> None:
+        """Of n candidates min(randint(1, n), 4), each number as often as that says, each candidate as often."""
+        for n in (1, 3, 10):
+            counts = []
+            for seed in range(600):
+                overlay = self.overlay(seed)
+                overlay.listed([contact(number) for number in range(n)], True, 0.0)
+                dialled = self.outlet.take("connect")
+                self.assertEqual(len(set(dialled)), len(dialled))
+                counts.append(len(dialled))
+                self.assertEqual(self.outlet.asked, [])
+            for number in range(1, 5):
+                fair = sum(min(drawn, 4) == number for drawn in range(1, n + 1)) / n * 600
+                self.assertTrue(0.75 * fair <= counts.count(number) <= 1.25 * fair, (n, number))
+
+    def test_aLostLinkIsReplacedAtOnce(self) -> None:
+        """From the addresses remembered, without asking anybody, and by somebody else."""
+        overlay = self.overlay()
+        overlay.listed([contact(number) for number in range(20)], True, 0.0)
+        links = self.answerAll(overlay)
+        gone = self.links.pop(links[0].id)
+        overlay.neighbourDown(gone, reasons.LOST, 1.0)
+        (replacement,) = self.outlet.take("connect")
+        self.assertNotIn(replacement, links)
+
+    def test_inboundLinksAreBounded(self) -> None:
+        """The fourth is refused as full; those dialled do not count."""
+        overlay = self.overlay()
+        self.up(overlay, contact(50))
+        for number in range(3):
+            self.assertIsNone(overlay.accept(contact(number), 0.0))
+            self.up(overlay, contact(number), outgoing=False)
+        self.assertEqual(overlay.accept(contact(9), 0.0), reasons.FULL)
+
+    def test_whoOnlyTakesLinksDialsOneItself(self) -> None:
+        """Else those that came first would never dial, and two halves might."""
+        overlay = self.overlay()
+        self.up(overlay, contact(1), outgoing=False)
+        overlay.learned([contact(2)], 0.0)
+        self.assertEqual(self.outlet.take("connect"), [contact(2)])
+
+    EVENTS = st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["listed", "learned", "answer", "fail", "lose", "leave", "dead", "inbound", "tick", "other"]
+            ),
+            st.integers(0, 30),
+        ),
+        max_size=80,
+    )
+
+    @settings(max_examples=300, deadline=None)
+    @given(EVENTS, st.integers(0, 9), st.integers(1, 4))
+    def test_neverMoreLinksThanAllowedNeverAloneByItsOwnDoing(self, events: Any, seed: int, most: int) -> None:
+        """
+        Whatever happens, it dials no more than C{maxConnections}, counting those that stand and those under way;
+        it dials nobody twice nor whom it is linked to; and what it gives up is never its last link.
+        """
+        overlay = self.overlay(seed, maxConnections=most, maxKnown=16)
+        dialling: dict[bytes, Contact] = {}
+        connect = self.outlet.connect
+        disconnect = self.outlet.disconnect
+
+        def counted(who: Contact) -> None:
+            self.assertNotIn(who.id, dialling)
+            self.assertNotIn(who.id, self.links)
+            dialling[who.id] = who
+            outgoing = sum(neighbour.outgoing for neighbour in self.links.values())
+            self.assertLessEqual(outgoing + len(dialling), most)
+            connect(who)
+
+        def ended(neighbour: FakeNeighbour, reason: str, others: Any = ()) -> None:
+            disconnect(neighbour, reason)
+            self.assertTrue(self.links, "it gave up its last link")
+
+        self.outlet.connect = counted  # type: ignore[method-assign, assignment]
+        self.outlet.disconnect = ended  # type: ignore[method-assign]
+        for verb, number in events:
+            self.now += 0.7
+            who = contact(number)
+            first = next(iter(dialling.values()), None)
+            link = next(iter(self.links.values()), None)
+            if verb == "listed":
+                overlay.listed([contact(other) for other in range(number)], number % 2 == 0, self.now)
+            elif verb == "learned":
+                overlay.learned([who], self.now)
+            elif verb == "tick":
+                overlay.tick(self.now)
+            elif verb == "dead":
+                neighbour = self.links.get(who.id)
+                if neighbour is not None:
+                    self.links.pop(who.id)
+                    overlay.neighbourDown(neighbour, reasons.DEAD, self.now)
+                overlay.dead(who, self.now)
+            elif verb == "inbound" and who.id not in self.links and who.id not in dialling:
+                if overlay.accept(who, self.now) is None:
+                    self.up(overlay, who, outgoing=False)
+            elif verb in ("lose", "leave") and link is not None:
+                del self.links[link.contact.id]
+                overlay.neighbourDown(link, reasons.LOST if verb == "lose" else reasons.LEAVING, self.now)
+            elif first is not None and verb == "answer":
+                del dialling[first.id]
+                self.up(overlay, first)
+            elif first is not None and verb == "fail":
+                del dialling[first.id]
+                words = [reasons.REFUSED, reasons.TIMEOUT, reasons.FULL, reasons.DUPLICATE, reasons.LOCAL, reasons.SELF]
+                overlay.dialFailed(first, words[number % 6], self.now)
+            elif first is not None and verb == "other" and who.id not in self.links and who.id not in dialling:
+                # Somebody else answers at that address.
+                del dialling[first.id]
+                overlay.dialFailed(first, reasons.STALE, self.now)
+                self.up(overlay, Contact(who.identity, first.address))
+        self.assertEqual(set(overlay._neighbours), set(self.links))
+        self.assertEqual(set(overlay._dialling), set(dialling))
+        self.assertLessEqual(len(overlay._known), 16)
+
+    def test_eachListExchangesOneLink(self) -> None:
+        """So that newcomers are found and a split network grows together: one link is given up for a stranger."""
+        overlay = self.overlay(maxConnections=2)
+        old = [contact(number) for number in range(6)]
+        for _ in range(10):
+            overlay.listed(old, False, 0.0)
+            self.answerAll(overlay)
+        self.outlet.take("disconnect")
+        self.assertEqual(len(self.links), 2)
+        newcomers = [contact(number) for number in range(100, 103)]
+        overlay.listed(newcomers, False, 100.0)
+        ((given, reason),) = self.outlet.take("disconnect")
+        self.assertEqual(reason, reasons.REWIRED)
+        self.assertIn(given.contact, old)
+        (stranger,) = self.outlet.take("connect")
+        self.assertIn(stranger, newcomers)
+        self.assertEqual(self.outlet.asked, [])
+
+    def test_theOnlyLinkIsNotGivenUpAnotherIsMade(self) -> None:
+        """Who has one link keeps it, and dials the stranger as a second."""
+        overlay = self.overlay(maxConnections=2)
+        overlay.listed([contact(1)], True, 0.0)
+        self.answerAll(overlay)
+        overlay.listed([contact(2)], True, 1.0)
+        self.assertEqual(self.outlet.take("disconnect"), [])
+        self.assertEqual(self.answerAll(overlay), [contact(2)])
+
+    def test_withRoomForOneLinkItIsKept(self) -> None:
+        """And nothing is dialled beyond it."""
+        overlay = self.overlay(maxConnections=1)
+        overlay.listed([contact(1)], True, 0.0)
+        self.answerAll(overlay)
+        overlay.listed([contact(2)], True, 1.0)
+        self.assertEqual(self.outlet.asked, [])
+
+    def test_aListLongerThanItsMemoryIsNoTrouble(self) -> None:
+        """It keeps a part, and dials of that."""
+        overlay = self.overlay(maxKnown=8)
+        overlay.listed([contact(number) for number in range(1000)], True, 0.0)
+        self.assertLessEqual(len(overlay._known), 8)
+        self.assertGreaterEqual(len(self.outlet.take("connect")), 1)
+
+    def test_aListOfInventedAddressesDoesNotIsolateIt(self) -> None:
+        """All links lost just after a lying seed's list, 250 silent addresses: it is back at a real one in a moment."""
+        overlay = self.overlay()
+        real = [contact(number) for number in range(12)]
+        for known in real:
+            overlay.neighbourDown(self.up(overlay, known, outgoing=False), reasons.LOST, 0.0)
+        self.outlet.take("connect")
+        for who in list(overlay._dialling.values()):
+            overlay.dialFailed(who, reasons.DUPLICATE, 0.0)
+        overlay.listed([contact(number) for number in range(100, 1100)], True, 2.0)
+        dialled = self.outlet.take("connect")
+        rounds = 0
+        while not any(who in real for who in dialled):
+            for who in dialled:
+                overlay.dialFailed(who, reasons.TIMEOUT, 7.0)
+            overlay.tick(7.0)
+            dialled = self.outlet.take("connect")
+            rounds += 1
+        self.assertLessEqual(rounds, 1)
+
+    def test_dialsAreBoundedBetweenTwoTicks(self) -> None:
+        """A chain of addresses that refuse, each told by the one before, does not run at the network's speed."""
+        overlay = self.overlay()
+        overlay.listed([contact(number) for number in range(200)], True, 0.0)
+        count = 0
+        for _ in range(200):
+            for who in self.outlet.take("connect"):
+                count += 1
+                overlay.dialFailed(who, reasons.REFUSED, 0.0)
+            overlay.learned([], 0.0)
+        self.assertEqual(count, DIALS * 4)
+        overlay.tick(1.0)
+        self.assertTrue(self.outlet.take("connect"))
+
+    def test_noAddressIsDialledAgainAtOnceWhateverTheReason(self) -> None:
+        """No reason to fail leads to a loop."""
+        words = [value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)]
+        for reason in words:
+            overlay = self.overlay()
+            overlay.learned([contact(1)], 0.0)
+            self.assertEqual(self.outlet.take("connect"), [contact(1)])
+            overlay.dialFailed(contact(1), reason, 0.0)
+            overlay.learned([], 0.0)
+            overlay.tick(0.5)
+            self.assertEqual(self.outlet.take("connect"), [], reason)
+
+    def test_whoIsFullIsLeftAloneForAWhile(self) -> None:
+        """And then is worth another try."""
+        overlay = self.overlay()
+        overlay.learned([contact(1)], 0.0)
+        self.outlet.take("connect")
+        overlay.dialFailed(contact(1), reasons.FULL, 0.0)
+        overlay.tick(FULL_PAUSE - 0.1)
+        self.assertEqual(self.outlet.asked, [])
+        overlay.tick(FULL_PAUSE)
+        self.assertEqual(self.outlet.take("connect"), [contact(1)])
+
+    def test_ownAddressIsNotDialledTwice(self) -> None:
+        """Who finds itself there remembers that."""
+        overlay = self.overlay()
+        overlay.learned([contact(1)], 0.0)
+        self.outlet.take("connect")
+        overlay.dialFailed(contact(1), reasons.SELF, 0.0)
+        overlay.listed([contact(1)], False, 1.0)
+        overlay.tick(1000.0)
+        self.assertEqual(self.outlet.asked, [])
+
+    def test_withoutAnyLinkNoAddressIsForgotten(self) -> None:
+        """When nothing answers at all it may be the own network: when that is back, they are still known."""
+        overlay = self.overlay()
+        overlay.learned([contact(1)], 0.0)
+        for attempt in range(50):
+            for who in self.outlet.take("connect"):
+                overlay.dialFailed(who, reasons.TIMEOUT, 100.0 * attempt)
+            overlay.tick(100.0 * attempt + 99.0)
+        self.assertEqual(self.outlet.take("connect"), [contact(1)])
+
+    def test_onlyWhatWasShownLatelyIsNamedToOthers(self) -> None:
+        """Hearsay goes no further, nor what was listed long ago: no ghosts for ever.  A neighbour is always named."""
+        overlay = self.overlay()
+        overlay.learned([contact(1)], 0.0)
+        overlay.listed([contact(2)], False, 0.0)
+        self.up(overlay, contact(3), outgoing=False)
+        self.assertEqual(set(overlay.known(10)), {contact(2), contact(3)})
+        self.assertEqual(overlay.known(10, (contact(2).id,)), [contact(3)])
+        self.assertEqual(len(overlay.known(1)), 1)
+        overlay.tick(WORTH + 1)
+        self.assertEqual(overlay.known(10), [contact(3)])
+
+    def test_whatFailsIsNotNamed(self) -> None:
+        """Nobody is sent where nobody answers."""
+        overlay = self.overlay()
+        overlay.listed([contact(1)], False, 0.0)
+        overlay.dialFailed(contact(1), reasons.TIMEOUT, 0.0)
+        self.assertEqual(overlay.known(10), [])
+
+    def test_whoLeavesOrDiesIsNotDialledAgain(self) -> None:
+        """Under that identity; whoever misbehaves not soon."""
+        for reason, soon in ((reasons.LEAVING, False), (reasons.MALFORMED, False), (reasons.LOST, True)):
+            overlay = self.overlay()
+            overlay.learned([contact(1)], 0.0)
+            self.answerAll(overlay)
+            overlay.neighbourDown(self.links.pop(contact(1).id), reason, 0.0)
+            overlay.tick(30.0)
+            self.assertEqual(bool(self.outlet.take("connect")), soon, reason)
+        overlay.dead(contact(1), 0.0)
+        overlay.dialFailed(contact(1), reasons.REFUSED, 0.0)
+        overlay.learned([contact(1)], 1.0)
+        overlay.tick(1000.0)
+        self.assertEqual(self.outlet.asked, [])
