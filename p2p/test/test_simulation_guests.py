@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.application.internet import ClientService, StreamServerEndpointService, TCPServer, TimerService
 from twisted.internet import error, ssl
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
@@ -63,7 +64,7 @@ def certificate(name: str) -> tuple[ssl.PrivateCertificate, ssl.Certificate]:
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -183,7 +184,7 @@ class EndpointTests(GuestTestCase):
         self.server.listenTCP(80, answering)
         service = ClientService(
             TCP4ClientEndpoint(self.client, "10.0.0.2", 80),
-            Factory.forProtocol(lambda: Recorder(self.network)),  # type: ignore[arg-type]
+            Factory.forProtocol(lambda: Recorder(self.network)),
             clock=self.client,
         )
         service.startService()
@@ -200,7 +201,7 @@ class EndpointTests(GuestTestCase):
         second.transport.write(b"there you are")
         self.network.run(self.network.now + 1)
         self.assertEqual(answering.made[-1].data, b"there you are")
-        self.network.result(service.stopService())  # type: ignore[arg-type]
+        self.network.result(service.stopService())
 
     def test_reconnectingClientFactory(self) -> None:
         """
@@ -269,7 +270,7 @@ class TimeTests(GuestTestCase):
         self.assertEqual(self.took(deferLater(self.client, 2.5, lambda: "done")), ("done", 2.5))
         never: Deferred[None] = Deferred()
         never.addTimeout(4.0, self.client)
-        self.assertRaises(Exception, self.network.result, never)
+        self.assertRaises(TimedOut, self.network.result, never)
         self.assertEqual(self.network.now, 6.5)
 
     def test_timerService(self) -> None:
@@ -292,7 +293,7 @@ class TimeTests(GuestTestCase):
 
         class Idle(LineReceiver, TimeoutMixin):
             def connectionMade(self) -> None:
-                self.callLater = reactor.callLater
+                self.callLater = reactor.callLater  # type: ignore[assignment,method-assign]
                 self.setTimeout(3.0)
 
             def lineReceived(self, line: bytes) -> None:

@@ -67,7 +67,7 @@ def chatter(**options: Any) -> SimulatedNetwork:
             delay = host.random.random()
             host.callLater(
                 delay,
-                lambda h=host, o=other: h.connectTCP(o.host.address, 80, Calling(network, Gossiping(network))),  # type: ignore[misc]
+                lambda h=host, o=other: h.connectTCP(o.host.address, 80, Calling(network, Gossiping(network))),
             )
     return network
 
@@ -158,7 +158,7 @@ class DeterminismTests(SynchronousTestCase):
         """
         cuts = []
         for options in ({}, {"fuzz": True}, {"fuzz": True, "seed": 2}):
-            network = SimulatedNetwork(**options)  # type: ignore[arg-type]
+            network = SimulatedNetwork(**options)
             answering = Answering(network)
             network.host("10.0.0.1").listenTCP(80, answering)
             client = Recorder(network)
@@ -197,7 +197,7 @@ class CheckTests(SynchronousTestCase):
 
         self.network.always(nothingHappens, every=0.5)
         problem = self.assertRaises(Violation, self.network.run, 10)
-        self.assertEqual((problem.seed, problem.time), (42, 3.0))  # type: ignore[union-attr]
+        self.assertEqual((problem.seed, problem.time), (42, 3.0))
         self.assertIn("seed 42, at 3.000000 s", str(problem))
         self.assertIn("nothingHappens", str(problem))
 
@@ -230,7 +230,7 @@ class CheckTests(SynchronousTestCase):
         self.network.run(20)
         self.network.eventually(lambda network: False, by=25.0)
         problem = self.assertRaises(Violation, self.network.run, 30)
-        self.assertEqual(problem.time, 25.0)  # type: ignore[union-attr]
+        self.assertEqual(problem.time, 25.0)
 
     def test_violationLeavesTheNetworkAsItIs(self) -> None:
         """

@@ -42,7 +42,7 @@ class Recorder(Protocol):
         self.network = network
         self.pieces: list[tuple[float, bytes]] = []
         self.made: float | None = None
-        self.lost: tuple[float, type[BaseException]] | None = None
+        self.lost: tuple[float, Any] | None = None
 
     def connectionMade(self) -> None:
         """
@@ -103,7 +103,7 @@ class Calling(ClientFactory[Any]):
     def __init__(self, network: SimulatedNetwork, protocol: Any) -> None:
         self.network = network
         self.made = protocol
-        self.failed: tuple[float, type[BaseException]] | None = None
+        self.failed: tuple[float, Any] | None = None
         self.ended: float | None = None
 
     def buildProtocol(self, addr: object) -> Any:
