@@ -407,7 +407,7 @@ class SeedFactory(LinkFactory):
             "removed", peer=identityText(entry.contact.identity), address=entry.contact.address,
             reason=reason, detail=detail,
         )  # fmt: skip
-        link = self._registered.get(entry.id)
+        link = self._registered.pop(entry.id, None)
         if link is not None:
             # Whoever is alive registers again; who is not should not keep a connection.
             link.registered = False

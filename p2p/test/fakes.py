@@ -269,10 +269,13 @@ class Connector:
     def __init__(self, factory: Any, to: Any) -> None:
         self.factory = factory
         self.over = False
+        self.timer: Any = None
         self._to = to
 
     def stopConnecting(self) -> None:
         self.over = True
+        if self.timer is not None:
+            self.timer.cancel()
 
     def getDestination(self) -> Any:
         return self._to
@@ -377,7 +380,7 @@ class Host:
             self.network.carry(here, connected)
 
         if there is None or there.cut or there.firewall or self.cut:
-            self.callLater(timeout, connector.fail, TimeoutError())
+            connector.timer = self.callLater(timeout, connector.fail, TimeoutError())
         else:
             network.clock.callLater(LATENCY, arrive)
         return connector

@@ -1,0 +1,546 @@
+"""
+Tests for L{p2p.seed.service}: a seed on a network in memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import CannotListenError
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from p2p.interfaces import INode, ISeedStore
+from p2p.seed.service import SeedService
+from p2p.test.fakes import (
+    FakeSeedStore,
+    Network,
+    Script,
+    contact,
+    dial,
+    identity,
+    impostor,
+    listed,
+)
+from p2p.wire import reasons
+from p2p.wire.messages import (
+    Close,
+    Contact,
+    Dead,
+    Ping,
+    Pong,
+    Register,
+    Registered,
+    Removed,
+    Unreachable,
+    Welcome,
+)
+
+SEED = "10.0.0.1:5000"
+
+
+class SeedTestCase(SynchronousTestCase):
+    """A network with one seed."""
+
+    settings: dict[str, Any] = {}
+
+    def setUp(self) -> None:
+        """Start it."""
+        self.network = Network()
+        self.seed = self.network.seed(**self.settings)
+
+    def register(self, who: Contact, listening: bool = True, want: int = 0) -> Script:
+        """A peer by hand: it listens, answers probes and pings, and registers."""
+        if listening:
+            impostor(self.network, who)
+        script = dial(self.network, SEED, who, "register")
+        script.answer = lambda script, message: script.send(Pong(message.number)) if type(message) is Ping else None
+        script.send(Register(who, want))
+        self.network.run(0.01)
+        return script
+
+    def crash(self, who: Contact) -> None:
+        """A peer by hand is killed."""
+        self.network.host(who.address.partition(":")[0]).kill()
+
+    def active(self) -> set[str]:
+        """The addresses on the list."""
+        return listed(self.seed)
+
+
+class RegistrationTests(SeedTestCase):
+    """Taking registrations and answering with the active peers."""
+
+    def test_interfaces(self) -> None:
+        """They are what they claim to be."""
+        verifyObject(INode, self.seed)
+        verifyObject(ISeedStore, FakeSeedStore())
+
+    def test_aRegistrationIsOfTheListeningAddress(self) -> None:
+        """Not of the port that the connection happens to come from; and the answer tells lease and total."""
+        script = self.register(contact(1))
+        self.assertEqual(self.active(), {contact(1).address})
+        (answer,) = script.take(Registered)
+        self.assertEqual((answer.lease, answer.total, answer.contacts), (20.0, 1, []))
+        self.assertEqual([type(message) for message in script.got], [Welcome])
+
+    def test_theAnswerNamesTheOthers(self) -> None:
+        """As many as were asked for, never the one who asks."""
+        for number in range(1, 6):
+            self.register(contact(number))
+        answers = [self.register(contact(10 + want), want=want).take(Registered)[0] for want in (0, 3, 100)]
+        self.assertEqual([len(answer.contacts) for answer in answers], [0, 3, 7])
+        self.assertEqual([answer.total for answer in answers], [6, 7, 8])
+        self.assertNotIn(contact(110), answers[2].contacts)
+
+    def test_whoRegistersUnderAnotherIdMisbehaves(self) -> None:
+        """One connection is one peer."""
+        script = dial(self.network, SEED, contact(1), "register")
+        script.send(Register(contact(2), 0))
+        self.network.run(1)
+        self.assertEqual(script.take(Close)[0].reason, reasons.MALFORMED)
+        self.assertEqual(self.active(), set())
+
+    def test_whatIsNoAddressIsNotRegistered(self) -> None:
+        """Garbage ends the connection with a reason."""
+        for address in ("", "example.org:1", "10.0.0.1", "10.0.0.1:0", "10.0.0.1:99999", "x" * 64):
+            script = dial(self.network, SEED, contact(1), "register")
+            script.send(Register(Contact(contact(1).identity, address), 0))
+            self.network.run(1)
+            self.assertEqual(script.take(Close)[0].reason, reasons.MALFORMED)
+        self.assertEqual(self.active(), set())
+
+    def test_aSeedIsNobodysNeighbour(self) -> None:
+        """It says what it is."""
+        self.assertEqual(dial(self.network, SEED, contact(1), "neighbour").take(Close)[0].reason, reasons.ROLE)
+
+    def test_anotherNetworkIsTurnedAway(self) -> None:
+        """With a reason."""
+        script = dial(self.network, SEED, contact(1), "register", name="other")
+        self.assertEqual(script.take(Close)[0].reason, reasons.NETWORK)
+
+    def test_aRestartedPeerIsNotItsDeadPredecessor(self) -> None:
+        """The later incarnation takes the place; the earlier one cannot come back, and is told which is the latest."""
+        self.register(contact(1, 5))
+        self.crash(contact(1))
+        self.register(contact(1, 6))
+        self.assertEqual(len(self.seed.registry), 1)
+        late = self.register(contact(1, 5), listening=False)
+        self.assertEqual(late.take(Removed), [Removed(identity(1, 6), reasons.STALE)])
+        entry = self.seed.registry.get(contact(1).id)
+        assert entry is not None
+        self.assertEqual(entry.contact, contact(1, 6))
+
+    def test_whoRegistersAnewOnAnotherConnectionReplacesTheOld(self) -> None:
+        """The old one is ended; what it still says, and its end, change nothing."""
+        old = self.register(contact(1))
+        new = self.register(contact(1), listening=False)
+        old.send(Register(contact(1), 0))
+        self.network.run(1)
+        self.assertEqual(old.take(Close)[0].reason, reasons.STALE)
+        new.take(Registered)
+        new.send(Register(contact(1), 0))
+        self.network.run(5)
+        self.assertEqual(len(new.take(Registered)), 1)
+        self.assertFalse(new.ended)
+        self.assertEqual(self.active(), {contact(1).address})
+
+    def test_whatCrossesTheEndOfItsConnectionIsNotARegistration(self) -> None:
+        """A Register behind a goodbye, in one piece, brings nobody back."""
+        script = self.register(contact(1))
+        script.send(Close(reasons.LEAVING, "", []), Register(contact(1, 2), 0))
+        self.network.run(1)
+        self.assertEqual(self.active(), set())
+        self.assertEqual(self.seed.factory._registered, {})
+
+    def test_leavingIsAtOnceAndNobodyChecks(self) -> None:
+        """Goodbye removes, without a dial."""
+        script = self.register(contact(1))
+        self.network.run(1)
+        before = self.seed.factory.counters["checks"]
+        script.send(Close(reasons.LEAVING, "", []))
+        self.network.run(0.01)
+        self.assertEqual(self.active(), set())
+        self.assertEqual(self.seed.factory.counters["checks"], before)
+
+    def test_eventsAndInterfaceTellOfIt(self) -> None:
+        """Registrations and removals with their reason, and who is active since when."""
+        events: list[Any] = []
+        self.seed.events.subscribe(events.append)
+        script = self.register(contact(1))
+        (peer,) = self.seed.peers()["peers"]
+        self.assertEqual((peer["address"], peer["id"]), (contact(1).address, contact(1).id.hex()))
+        script.send(Close(reasons.LEAVING, "", []))
+        self.network.run(1)
+        self.assertEqual([event["type"] for event in events], ["registered", "removed"])
+        self.assertEqual(events[1]["reason"], reasons.LEAVING)
+        self.assertEqual(self.seed.status()["gauges"]["active"], 0)
+
+
+class LeaseTests(SeedTestCase):
+    """A registration is a lease."""
+
+    settings = {"leaseInterval": 10.0}
+
+    def test_whoDoesNotRenewForThreeIntervalsIsGoneWithoutAnyReport(self) -> None:
+        """Its connection stands, nobody complains, but the lease runs out; it is told, and not kept connected."""
+        lazy, busy = self.register(contact(1)), self.register(contact(2))
+        for _ in range(6):
+            busy.send(Register(contact(2), 0))
+            self.network.run(4.9)
+        self.assertEqual(self.active(), {contact(1).address, contact(2).address})
+        busy.send(Register(contact(2), 0))
+        self.network.run(2)
+        self.assertEqual(self.active(), {contact(2).address})
+        self.assertEqual(lazy.take(Removed), [Removed(identity(1), reasons.EXPIRED)])
+        self.assertEqual(set(self.seed.factory._registered), {contact(2).id})
+        self.network.run(20)
+        self.assertTrue(lazy.ended or lazy.take(Close))
+
+    def test_whoConnectsAndDoesNotRegisterIsNotKept(self) -> None:
+        """Silence takes no place for ever."""
+        script = dial(self.network, SEED, contact(1), "register")
+        self.network.run(60)
+        self.assertEqual(script.take(Close)[0].reason, reasons.TIMEOUT)
+        self.assertEqual(self.seed.factory.connections, 0)
+
+
+class CheckTests(SeedTestCase):
+    """A report is checked before it is believed."""
+
+    def report(self, reporter: Script, accused: Contact) -> None:
+        """Call somebody dead."""
+        reporter.send(Dead(accused, "silent"))
+        self.network.run(0.01)
+
+    def dials(self, who: Contact) -> int:
+        """How often the seed has dialled that peer."""
+        return self.network.host("10.0.0.1").dialled.count(who.address)
+
+    def test_aPeerThatAnswersStays(self) -> None:
+        """The seed dials the accused itself."""
+        reporter = self.register(contact(1))
+        self.register(contact(2))
+        before = self.dials(contact(2))
+        self.report(reporter, contact(2))
+        self.network.run(5)
+        self.assertEqual(self.dials(contact(2)), before + 1)
+        self.assertIn(contact(2).address, self.active())
+
+    def test_aPeerThatDoesNotAnswerIsRemoved(self) -> None:
+        """And, being connected still, is told."""
+        reporter, accused = self.register(contact(1)), self.register(contact(2))
+        self.network.run(1)
+        self.network.host("10.1.0.3").ports.clear()
+        self.report(reporter, contact(2))
+        self.network.run(5)
+        self.assertEqual(self.active(), {contact(1).address})
+        self.assertEqual(accused.take(Removed), [Removed(identity(2), reasons.DEAD)])
+
+    def test_aKilledPeerIsOffTheListWithinASecond(self) -> None:
+        """Its reset connection is evidence, and its refusal is proof."""
+        self.register(contact(1))
+        self.network.run(5)
+        self.crash(contact(1))
+        self.network.run(1)
+        self.assertEqual(self.active(), set())
+
+    def test_severalReportsAtOnceCauseOneCheck(self) -> None:
+        """However many ask."""
+        reporters = [self.register(contact(number)) for number in range(1, 6)]
+        self.register(contact(9))
+        self.network.run(5)
+        before = self.dials(contact(9))
+        for reporter in reporters:
+            reporter.send(Dead(contact(9), "silent"))
+        self.network.run(5)
+        self.assertEqual(self.dials(contact(9)), before + 1)
+
+    def test_aReporterWhoIsOftenWrongIsNotListenedToForAWhile(self) -> None:
+        """Three lies, then silence, then another chance; how often and how long are settings."""
+        liar = self.register(contact(1))
+        self.register(contact(2))
+        self.network.run(5)
+        for _ in range(3):
+            self.report(liar, contact(2))
+            self.network.run(1)
+        self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 1)
+        before = self.dials(contact(2))
+        self.report(liar, contact(2))
+        self.assertEqual(self.dials(contact(2)), before)
+        for _ in range(31):
+            for number in (1, 2):
+                dial(self.network, SEED, contact(number), "register").send(Register(contact(number), 0))
+            self.network.run(10)
+        liar = self.register(contact(1), listening=False)
+        before = self.dials(contact(2))
+        self.report(liar, contact(2))
+        self.assertEqual(self.dials(contact(2)), before + 1)
+
+    def test_saidTwiceIsNotWrongTwice(self) -> None:
+        """The same report while its check is under way counts once."""
+        honest = self.register(contact(1))
+        self.register(contact(2))
+        self.network.run(5)
+        honest.send(*[Dead(contact(2), "silent")] * 5)
+        self.network.run(5)
+        self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 0)
+
+    def test_whoReportsAPredecessorIsNotWrong(self) -> None:
+        """The accused has restarted and answers as a later incarnation: after a mass restart nobody is muted."""
+        reporter = self.register(contact(1))
+        for number in range(2, 6):
+            impostor(self.network, contact(number, 2))
+            script = self.register(contact(number), listening=False)
+            self.network.run(1)
+            self.report(reporter, contact(number))
+            script.take(Removed)
+        self.network.run(5)
+        self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 0)
+
+    def test_whatCannotBeBelievedIsIgnored(self) -> None:
+        """Reports of oneself, of strangers, of other incarnations, and of anybody by whom is not registered."""
+        reporter = self.register(contact(1))
+        self.register(contact(2, 5))
+        stranger = dial(self.network, SEED, contact(3), "register")
+        self.network.run(1)
+        before = self.seed.factory.counters["checks"]
+        for accused in (contact(1), contact(7), contact(2, 4), contact(2, 6)):
+            self.report(reporter, accused)
+        self.report(stranger, contact(2, 5))
+        self.assertEqual(self.seed.factory.counters["checks"], before)
+        self.assertEqual(self.seed.factory.counters["reportsIgnored"], 5)
+        self.assertEqual(self.active(), {contact(1).address, contact(2).address})
+
+    def test_aCheckThatEndsAfterItsPeerRegisteredAnewTouchesNothing(self) -> None:
+        """The later life stays, and the reporter's report is closed."""
+        reporter = self.register(contact(1))
+        self.network.host("10.1.0.3").firewall = True
+        accused = self.register(contact(2, 1), listening=False)
+        reporter.send(Dead(contact(2, 1), "silent"))
+        self.network.run(0.1)
+        accused.send(Register(contact(2, 2), 0))
+        self.network.run(10)
+        entry = self.seed.registry.get(contact(2).id)
+        assert entry is not None
+        self.assertEqual(entry.contact, contact(2, 2))
+        self.assertEqual(accused.take(Removed), [])
+        self.seed.factory.reports.forget(self.network.clock.seconds())
+        self.assertEqual(len(self.seed.factory.reports), 0)
+        self.assertEqual(self.seed.factory._checks, {})
+
+    def test_checksOfWhoIsGoneDoNotGather(self) -> None:
+        """Registering ever new identities, or leaving at once, leaves no queue behind."""
+        self.seed.factory.settings = self.seed.settings.__class__(maxChecks=1)
+        self.network.host("10.1.0.2").firewall = True
+        script = self.register(contact(1, 1), listening=False)
+        for incarnation in range(2, 200):
+            script.send(Register(contact(1, incarnation), 0))
+        self.network.run(0.1)
+        self.assertLessEqual(len(self.seed.factory._checks), 3)
+        self.assertLessEqual(len(self.seed.factory._queue), 2)
+        script.send(Close(reasons.LEAVING, "", []))
+        self.network.run(0.1)
+        self.assertEqual(len(self.seed.factory._queue), 0)
+        self.network.run(10)
+        self.assertEqual((len(self.seed.factory._checks), self.seed.factory._checking), (0, 0))
+
+    def test_manyChecksThatEndAtOnceAreNoTrouble(self) -> None:
+        """Thousands of checks that end as soon as they begin do not pile up on the stack."""
+        for number in range(1, 3001):
+            self.seed.registry.register(contact(number), 0.0)
+        factory = self.seed.factory
+        factory.accepting = False
+        for number in range(1, 3001):
+            factory.check(contact(number), "test")
+        factory.accepting = True
+        factory.dial = lambda address, purpose: _refused()  # type: ignore[method-assign]
+        factory._next()
+        self.assertEqual(self.active(), set())
+
+
+def _refused() -> Any:
+    from twisted.internet.defer import fail
+
+    from p2p.wire.factory import DialFailed
+
+    return fail(DialFailed(reasons.REFUSED))
+
+
+class UnreachableTests(SeedTestCase):
+    """Peers that cannot be dialled, behind a firewall for instance."""
+
+    settings = {"leaseInterval": 10.0, "connectTimeout": 1.0, "probeTimeout": 1.0}
+
+    def setUp(self) -> None:
+        """One peer behind a firewall registers."""
+        super().setUp()
+        self.network.host("10.1.0.2").firewall = True
+        self.hidden = self.register(contact(1))
+
+    def test_aSeedThatCannotDialBackSaysSo(self) -> None:
+        """The peer stays, is told once, and is not handed out."""
+        self.network.run(3)
+        self.assertEqual([told.address for told in self.hidden.take(Unreachable)], [contact(1).address])
+        self.assertEqual(self.active(), {contact(1).address})
+        (answer,) = self.register(contact(2), want=10).take(Registered)
+        self.assertEqual((answer.total, answer.contacts), (2, []))
+        for _ in range(5):
+            self.hidden.send(Register(contact(1), 0))
+            self.network.run(9)
+        self.assertEqual(self.hidden.take(Unreachable), [])
+
+    def test_reportedDeadItIsAskedOverItsOwnConnection(self) -> None:
+        """Whoever answers there lives, is still not handed out, and the reporter was wrong."""
+        self.network.run(3)
+        reporter = self.register(contact(2))
+        for _ in range(3):
+            reporter.send(Dead(contact(1), "silent"))
+            self.network.run(3)
+        self.assertIn(contact(1).address, self.active())
+        self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 1)
+        (answer,) = self.register(contact(3), want=10).take(Registered)
+        self.assertEqual(answer.contacts, [contact(2)])
+
+    def test_reportedDeadWhileItIsDialledForTheFirstTimeItIsAskedToo(self) -> None:
+        """The check of a new address that became doubted does not remove a live peer behind a firewall."""
+        reporter = self.register(contact(2))
+        reporter.send(Dead(contact(1), "silent"))
+        self.network.run(5)
+        self.assertIn(contact(1).address, self.active())
+        self.assertEqual(self.hidden.take(Removed), [])
+
+    def test_whoDoesNotAnswerThereEitherIsRemoved(self) -> None:
+        """Silence, or an answer of another number, is death."""
+        self.network.run(3)
+        reporter = self.register(contact(2))
+        self.hidden.answer = lambda script, message: script.send(Pong(10**6)) if type(message) is Ping else None
+        reporter.send(Dead(contact(1), "silent"))
+        self.network.run(5)
+        self.assertNotIn(contact(1).address, self.active())
+
+    def test_whoConnectsAnewWhileItIsAskedLives(self) -> None:
+        """Its old connection ends unanswered, but there it is."""
+        self.network.run(3)
+        self.hidden.answer = lambda script, message: None
+        reporter = self.register(contact(2))
+        reporter.send(Dead(contact(1), "silent"))
+        self.network.run(0.1)
+        again = self.register(contact(1), listening=False)
+        self.network.run(5)
+        self.assertIn(contact(1).address, self.active())
+        self.assertEqual(again.take(Removed), [])
+
+    def test_whenTheFirewallOpensItIsHandedOut(self) -> None:
+        """It is tried again once a lease."""
+        self.network.run(3)
+        self.network.host("10.1.0.2").firewall = False
+        self.hidden.send(Register(contact(1), 0))
+        self.network.run(3)
+        (answer,) = self.register(contact(2), want=10).take(Registered)
+        self.assertEqual(answer.contacts, [contact(1)])
+
+    def test_twoPeersAtOneAddress(self) -> None:
+        """One of them is there: the other is found out, whichever registered first."""
+        both = "10.1.0.8:6000"
+        first = self.register(contact(7, 1, both))
+        second = self.register(contact(8, 1, both), listening=False)
+        self.network.run(5)
+        (answer,) = self.register(contact(2), want=10).take(Registered)
+        self.assertEqual(answer.contacts, [contact(7, 1, both)])
+        self.assertEqual(len(second.take(Unreachable)), 1)
+        self.assertEqual(first.take(Removed), [])
+
+
+class BoundsTests(SeedTestCase):
+    """Every number that comes from outside is bounded."""
+
+    settings = {"maxPeers": 3, "registrationRate": 2.0}
+
+    def test_aFullListRefusesPolitely(self) -> None:
+        """With a reason; those on it are not touched."""
+        for number in range(1, 4):
+            self.register(contact(number))
+        self.assertEqual(self.register(contact(4)).take(Close)[0].reason, reasons.FULL)
+        self.assertEqual(len(self.active()), 3)
+
+    def test_registrationsPerSecondAreBounded(self) -> None:
+        """Of one IP address; others are not disturbed."""
+        script = self.register(contact(1))
+        for _ in range(20):
+            script.send(Register(contact(1), 0))
+        self.network.run(0.1)
+        self.assertEqual(script.take(Close)[0].reason, reasons.RATE)
+        self.assertLessEqual(len(script.take(Registered)), 10)
+        self.assertEqual(len(self.register(contact(2)).take(Registered)), 1)
+
+
+class StoreTests(SynchronousTestCase):
+    """The list survives a restart."""
+
+    def setUp(self) -> None:
+        """A disk."""
+        self.network = Network()
+        self.store = FakeSeedStore()
+
+    def test_theListSurvivesARestart(self) -> None:
+        """Who lives stays, by a check; who died meanwhile goes; the seed's id is the same and its life a later one."""
+        seed = self.network.seed(store=self.store)
+        first, second = self.network.peer(1), self.network.peer(2)
+        self.network.run(5)
+        self.assertEqual(len(self.store.entries), 2)
+        before = seed.identity
+        self.network.host("10.0.0.1").kill()
+        self.network.host("10.1.0.2").kill()
+        seed = self.network.seed(store=self.store)
+        self.assertEqual(len(seed.registry), 2)
+        self.assertEqual(seed.identity[:8], before[:8])
+        self.assertGreater(seed.identity, before)
+        self.network.run(10)
+        self.assertEqual(listed(seed), {str(first.address)})
+        self.assertNotEqual(first.address, second.address)
+
+    def test_aDiskThatFailsStopsNothingAndIsTriedAgain(self) -> None:
+        """What could not be kept is kept once it can be."""
+        seed = self.network.seed(store=self.store)
+        self.store.broken = True
+        self.network.peer(1)
+        self.network.run(5)
+        self.assertEqual((len(seed.registry), self.store.entries), (1, {}))
+        self.store.broken = False
+        self.network.run(2)
+        self.assertEqual(len(self.store.entries), 1)
+
+    def test_stoppingKeepsTheListAndClosesTheStore(self) -> None:
+        """Peers are told, nothing is left: no timer, no connection, no open store; and peers stay on the disk."""
+        seed = self.network.seed(store=self.store)
+        self.network.peer(1)
+        self.network.run(5)
+        stopped = seed.stopService()
+        self.network.run(3)
+        self.assertIsNone(self.successResultOf(stopped))
+        self.assertTrue(self.store.closed)
+        self.assertEqual(len(self.store.entries), 1)
+        self.assertEqual(self.network.host("10.0.0.1").timers, [])
+        self.assertEqual(self.network.host("10.0.0.1").ends, {})
+
+    def test_stoppingAmidChecksLeavesNothing(self) -> None:
+        """Peers being dialled, asked, waited for: no timer outlives the seed."""
+        seed = self.network.seed(probeTimeout=2.0)
+        for number in range(1, 4):
+            self.network.host(f"10.1.0.{number}").firewall = True
+            self.network.peer(number)
+        self.network.run(0.5)
+        self.assertTrue(seed.factory._checking)
+        stopped = seed.stopService()
+        self.network.run(2.5)
+        self.successResultOf(stopped)
+        self.assertEqual(self.network.host("10.0.0.1").timers, [])
+
+    def test_aPortThatIsTakenFailsTheStartAndNothingIsLeftOpen(self) -> None:
+        """And what could not start can be stopped."""
+        self.network.seed()
+        again: SeedService = self.network.seed(store=self.store, start=False)
+        self.assertRaises(CannotListenError, again.startService)
+        self.successResultOf(again.stopService())
+        self.assertTrue(self.store.closed)
