@@ -39,3 +39,21 @@ class HashSeedTests(SynchronousTestCase):
             outputs.add(subprocess.check_output([sys.executable, "-c", PROGRAM], env=environment, text=True))
         self.assertEqual(len(outputs), 1)
         self.assertEqual(len(set(outputs.pop().split())), 8)
+
+
+class ExampleTests(SynchronousTestCase):
+    """
+    The example in the documentation runs.
+    """
+
+    def test_exampleIsDeterminedByItsSeed(self) -> None:
+        """
+        It prints the same line for the same seed, and another one for another.
+        """
+        example = os.path.join(
+            os.path.dirname(os.path.dirname(__file__)), "docs", "examples", "simulated_application.py"
+        )
+        lines = [subprocess.check_output([sys.executable, example, seed], text=True) for seed in ("7", "7", "8")]
+        self.assertEqual(lines[0], lines[1])
+        self.assertNotEqual(lines[0], lines[2])
+        self.assertIn("answers", lines[0])
