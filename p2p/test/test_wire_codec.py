@@ -155,14 +155,14 @@ class LimitTests(SynchronousTestCase):
 
     def test_collectingIsLinear(self) -> None:
         """A message in a million pieces of one byte costs what it has bytes, in time and in memory."""
-        message = encode(Message(identity(1), 1, 1, bytes(2**18)))
+        message = encode(Message(identity(1), 1, 1, bytes(2**20)))
         decoder = Decoder(LIMIT)
-        pieces = [message[i : i + 2] for i in range(0, len(message), 2)]
+        found = 0
         started = process_time()
-        for piece in pieces[:-1]:
-            self.assertEqual(list(decoder.feed(piece)), [])
-        self.assertLess(process_time() - started, 3.0)
-        self.assertEqual(len(list(decoder.feed(pieces[-1]))), 1)
+        for start in range(0, len(message), 2):
+            found += len(list(decoder.feed(message[start : start + 2])))
+        self.assertEqual(found, 1)
+        self.assertLess(process_time() - started, 4.0)
 
     def test_tinyPiecesTakeNoMoreMemoryThanTheirBytes(self) -> None:
         """Somebody who sends two bytes at a time must not be able to make forty of each."""

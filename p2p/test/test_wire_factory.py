@@ -374,12 +374,18 @@ class DialTests(SynchronousTestCase):
         self.assertEqual(got[0].contact.address, "")
 
     def test_cancelledBeforeItConnects(self) -> None:
-        """The attempt ends; were it to connect all the same, that is ended too."""
+        """The attempt ends, and is forgotten."""
         dialling = self.dial()
         dialling.cancel()
         self.failureResultOf(dialling, CancelledError)
         self.assertTrue(self.node.memory.connectors[0].stoppedConnecting)
         self.assertEqual(self.node._dials, {})
+
+    def test_aConnectionThatNobodyWaitsForIsCutOff(self) -> None:
+        """Should a transport connect in spite of that."""
+        wire = Wire(Link(self.node, NEIGHBOUR))
+        self.assertTrue(wire.aborted)
+        self.assertEqual(wire.take(), b"")
 
     def test_cancelledBeforeTheAnswer(self) -> None:
         """The connection is cut off, and what comes on it is passed over."""

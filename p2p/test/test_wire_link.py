@@ -232,6 +232,23 @@ class MisbehaviourTests(LinkTestCase):
         link, wire = self.node.accept()
         self.assertEnded(link, wire, (STRANGER_LIMIT + 1).to_bytes(4, "big"), reasons.TOO_LARGE)
 
+    def test_whatIsTooLargeForAStrangerIsNotForANeighbour(self) -> None:
+        """The limit is raised by the welcome, for the very next message."""
+        link, wire = self.node.accept()
+        large = message(1, STRANGER_LIMIT)
+        self.say(wire, HELLO, large)
+        self.assertEqual(self.got, [large])
+        self.assertIs(link.state, State.OPEN)
+
+    def test_whatComesAfterTheFaultIsNotCollected(self) -> None:
+        """Until the connection is closed the other side may send; nothing of it is kept, and it is no sign of life."""
+        link, wire = self.opened()
+        self.say(wire, HELLO)
+        link.heard = False
+        before = link._decoder.buffered
+        wire.protocol.dataReceived(b"\x00\x01\x00\x00" + bytes(1000))
+        self.assertEqual((link._decoder.buffered, link.heard), (before, False))
+
     def test_aFrameTooLargeForAnyone(self) -> None:
         """The limit that came with the welcome."""
         link, wire = self.opened()
@@ -632,7 +649,9 @@ class SlowReaderTests(LinkTestCase):
         wire.block()
         frame = encode(message(1))
         link.sendFrame(frame)
-        self.assertIs(link._kept[0], frame)
+        link.sendFrame(frame)
+        self.assertTrue(all(kept is frame for kept in link._kept))
+        self.assertEqual(len(link._kept), 2)
 
     def test_closingASlowLinkKeepsItsBound(self) -> None:
         """The Close waits behind what is kept, and is written with it."""

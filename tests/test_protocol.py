@@ -1,0 +1,406 @@
+"""
+docs/protocol.md, held against this implementation: its examples against the codec, and what it says against daemons.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import struct
+from pathlib import Path
+from typing import Any, get_args
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.identity import makeIdentity
+from p2p.wire import messages as catalogue
+from p2p.wire import reasons
+from p2p.wire.codec import Decoder, encode
+from p2p.wire.messages import AnyMessage, Contact, Held
+from tests.processes import Daemon, NetworkTestCase, freePort, until
+from tests.second import DOCUMENT, NUMBERS, Second, Talk, frame, pack, unpack
+
+EXAMPLES = [
+    (text, bytes.fromhex(code))
+    for text, code in re.findall(r"^```hex\n# (.*)\n((?:[0-9a-f\s]+\n)+)```$", DOCUMENT, re.MULTILINE)
+]
+"""Each example of the document: the message as it is written there, and its bytes."""
+
+TYPES: dict[str, Any] = {type.__name__: type for type in (Contact, Held, *get_args(AnyMessage))}
+
+WORDS = {
+    "ME": makeIdentity(bytes.fromhex("a1" * 8), 1),
+    "YOU": makeIdentity(bytes.fromhex("b2" * 8), 258),
+    "__builtins__": {},
+}
+
+
+def plain(value: Any) -> Any:
+    """A message as the second implementation sees it: its number, and its fields as lists."""
+    if isinstance(value, list):
+        return [plain(element) for element in value]
+    if type(value).__name__ not in TYPES:
+        return value
+    fields = [plain(getattr(value, name)) for name in value.__struct_fields__]
+    number = type(value).__struct_config__.tag
+    return fields if number is None else [number, *fields]
+
+
+class ExampleTests(SynchronousTestCase):
+    """Every example is what it says."""
+
+    def test_thereIsOneOfEachMessage(self) -> None:
+        """And no block was overlooked because it is written otherwise."""
+        self.assertEqual(len(EXAMPLES), DOCUMENT.count("```hex"))
+        self.assertEqual({text.partition("(")[0] for text, _ in EXAMPLES}, set(NUMBERS))
+
+    def test_theCodecWritesThemSo(self) -> None:
+        """Byte for byte."""
+        for text, code in EXAMPLES:
+            self.assertEqual(encode(eval(text, {**WORDS, **TYPES})).hex(" "), code.hex(" "), text)
+
+    def test_theCodecReadsThemSo(self) -> None:
+        """Whole, byte by byte, and all in one piece."""
+        expected = [eval(text, {**WORDS, **TYPES}) for text, _ in EXAMPLES]
+        stream = b"".join(code for _, code in EXAMPLES)
+        self.assertEqual(list(Decoder().feed(stream)), expected)
+        decoder = Decoder()
+        self.assertEqual([m for byte in stream for m in decoder.feed(bytes([byte]))], expected)
+
+    def test_theSecondImplementationAgrees(self) -> None:
+        """Its packing and unpacking are the document's as well."""
+        for text, code in EXAMPLES:
+            array = plain(eval(text, {**WORDS, **TYPES}))
+            self.assertEqual(unpack(code, 4), (array, len(code)), text)
+            body = pack(array)
+            self.assertEqual(struct.pack(">I", len(body)) + body, code, text)
+
+    def test_headingsNameTheCatalogue(self) -> None:
+        """Number, fields and their order, of every message, and no others."""
+        found = {}
+        for name, number, text in re.findall(r"^### (\w+) \((\d+)\): (.*)$", DOCUMENT, re.MULTILINE):
+            fields = re.split(r", (?=[a-z]+ (?:`|str|array))", text)
+            found[name] = (int(number), tuple(field.split()[0] for field in fields))
+        self.assertEqual(
+            found,
+            {type.__name__: (type.__struct_config__.tag, type.__struct_fields__) for type in get_args(AnyMessage)},
+        )
+
+    def test_reasonsAreAllTold(self) -> None:
+        """Each word of the catalogue stands in the document."""
+        for name, word in vars(reasons).items():
+            if name.isupper() and isinstance(word, str):
+                self.assertTrue(f"`{word}`" in DOCUMENT, word)
+
+    def test_boundsAreTheCatalogues(self) -> None:
+        """The figures that the document gives."""
+        for figure in (
+            f"at most {catalogue.MAX_CONTACTS} |",
+            f"at most {catalogue.MAX_DETAIL} characters",
+            f"to {catalogue.MAX_HOPS}, payload",
+            f"at most {catalogue.MAX_HELD} `held`",
+            f"at most {2 * catalogue.MAX_GAPS} `number`",
+        ):
+            self.assertTrue(figure in DOCUMENT, figure)
+
+
+class LiveTestCase(NetworkTestCase):
+    """Daemons, and nodes of the second implementation."""
+
+    def second(self, *arguments: Any, **keywords: Any) -> Second:
+        """A node, closed after the test."""
+        node = Second(*arguments, **keywords)
+        self.addCleanup(node.close)
+        return node
+
+    def seed(self, *options: str) -> Daemon:
+        """A running seed."""
+        port = freePort()
+        self.configure(port)
+        return self.start("seed", port, *options).ready()
+
+    def peer(self, *options: str) -> Daemon:
+        """A running peer whose seed does not exist, unless there is one."""
+        if not Path(self.directory, "config.txt").exists():
+            self.configure(freePort())
+        return self.start("peer", freePort(), "--gossip-count", "0", *options).ready()
+
+
+class SeedTests(LiveTestCase):
+    """The conversation with a seed."""
+
+    def test_registersAndIsListed(self) -> None:
+        """Probed at its address, handed to others, on the seed's list until it says goodbye."""
+        seed = self.seed()
+        one, other = self.second(), self.second()
+        first, (lease, total, contacts) = one.register(seed.port)
+        self.assertEqual((lease, total, contacts), (20.0, 1, []))
+
+        def reached() -> bool:
+            one.pump(0.05)
+            return bool(seed.get("/peers")["peers"][0]["reachable"])
+
+        until(reached, "the seed has dialled back")
+        _, (_, total, contacts) = other.register(seed.port)
+        self.assertEqual((total, contacts), (2, [one.contact]))
+        first.say("Register", one.contact, 0)
+        self.assertEqual(one.expect(first, "Registered"), [20.0, 2, []])
+        first.say("Close", "leaving", "", [])
+        until(lambda: seed.active() == {other.contact[1]}, "it is off the list")
+
+    def test_aLeaseRunsOut(self) -> None:
+        """Who does not renew is told so after three intervals; and sent away unless it registers again."""
+        seed = self.seed("--lease-interval", "0.5", "--handshake-timeout", "1")
+        node = self.second()
+        talk, _ = node.register(seed.port)
+        self.assertEqual(node.expect(talk, "Removed"), [node.identity, "expired"])
+        self.assertEqual(node.refused(talk), "timeout")
+
+    def test_anEarlierIncarnationIsStale(self) -> None:
+        """It is told the latest one, and registers above it; the older connection is closed."""
+        seed = self.seed()
+        late = self.second(7)
+        earlier, _ = late.register(seed.port)
+        early = self.second(3, id=late.identity[:8])
+        talk = early.dial(seed.port, "register")
+        talk.say("Register", early.contact, 1)
+        self.assertEqual(early.expect(talk, "Removed"), [late.identity, "stale"])
+        again = early.identity[:8] + struct.pack(">Q", 8)
+        early.identity, early.contact = again, [again, early.contact[1]]
+        talk.say("Register", early.contact, 1)
+        early.expect(talk, "Registered")
+        self.assertEqual(late.refused(earlier), "stale")
+
+    def test_whoCannotBeDialledIsToldSoAndAskedOverItsConnection(self) -> None:
+        """Reported dead it is pinged; it lives as long as it answers."""
+        seed = self.seed("--probe-timeout", "0.5")
+        reporter, hidden = self.second(), self.second()
+        hidden.deafen()
+        talk, _ = hidden.register(seed.port)
+        self.assertEqual(hidden.expect(talk, "Unreachable")[0], hidden.contact[1])
+        complaint, (_, _, contacts) = reporter.register(seed.port)
+        self.assertEqual(contacts, [])
+        hidden.frozen = True
+        complaint.say("Dead", hidden.contact, "silent")
+        hidden.expect(talk, "Ping")
+        self.assertEqual(hidden.expect(talk, "Removed"), [hidden.identity, "dead"])
+        self.assertNotIn(hidden.contact[1], seed.active())
+
+    def test_aReportIsCheckedBeforeItIsBelieved(self) -> None:
+        """Who answers the seed's probe stays; who refuses it goes, and is told."""
+        seed = self.seed()
+        reporter, accused = self.second(), self.second()
+        complaint, _ = reporter.register(seed.port)
+        talk, _ = accused.register(seed.port)
+        complaint.say("Dead", accused.contact, "refused")
+        until(lambda: (accused.pump(0.05), "lives:" in seed.log)[1], "the accused was asked")
+        self.assertIn(accused.contact[1], seed.active())
+        accused.deafen()
+        complaint.say("Dead", accused.contact, "refused")
+        self.assertEqual(accused.expect(talk, "Removed"), [accused.identity, "dead"])
+        complaint.say("Ping", 41)
+        self.assertEqual(reporter.expect(complaint, "Pong"), [41])
+
+    def test_whatASeedRefuses(self) -> None:
+        """Each reason that a Close of its may have, told to the one that it concerns."""
+        seed = self.seed("--registration-rate", "1", "--handshake-timeout", "1", "--max-per-host", "8")
+        node = self.second()
+        own = node.expect(node.greet(seed.port, "probe"), "Welcome")[0]
+
+        def hello(*fields: Any) -> Talk:
+            talk = node.connect(seed.port)
+            talk.say("Hello", *fields)
+            return talk
+
+        def raw(data: bytes) -> Talk:
+            talk = node.connect(seed.port)
+            talk.send(data)
+            return talk
+
+        contact = node.contact
+        for expected, talk in (
+            ("version", hello(2, "p2p", "register", contact)),
+            ("network", hello(1, "q2q", "register", contact)),
+            ("self", hello(1, "p2p", "register", [own[0], contact[1]])),
+            ("malformed", hello(1, "p2p", "register", [contact[0], "localhost:6001"])),
+            ("role", hello(1, "p2p", "neighbour", contact)),
+            ("timeout", node.connect(seed.port)),
+        ):
+            self.assertEqual(node.refused(talk), expected)
+        for expected, talk in (
+            ("malformed", raw(frame("Ping", 1))),
+            ("malformed", raw(b"\x00\x00\x00\x01\xc0")),
+            ("malformed", raw(b"\x00\x00\x00\x02\x92\x63")),
+            ("too large", raw(struct.pack(">I", 4097))),
+            ("timeout", node.dial(seed.port, "register")),
+        ):
+            self.assertEqual(node.refused(talk), expected)
+        talk = node.dial(seed.port, "register")
+        talk.send(frame("Hello", 1, "p2p", "register", contact))
+        self.assertEqual(node.refused(talk), "malformed")
+        talk = node.dial(seed.port, "register")
+        talk.send(frame("Message", node.identity, 1, 1, b"x"))
+        self.assertEqual(node.refused(talk), "malformed")
+        talk, _ = node.register(seed.port)
+        for _ in range(7):
+            talk.say("Register", contact, 0)
+        self.assertEqual(node.refused(talk), "rate")
+        # Connections that are closed here are gone there in a moment.
+        node.until(lambda: seed.get("/status")["gauges"]["connections"] == 0, "all are closed")
+        many = [node.connect(seed.port) for _ in range(9)]
+        self.assertEqual(node.refused(many[-1]), "full")
+        self.assertEqual(seed.process.poll(), None)
+
+
+class PeerTests(LiveTestCase):
+    """The conversation with a neighbour."""
+
+    def test_becomesANeighbourThroughTheSeedAndRelays(self) -> None:
+        """A peer that hears of it from the seed dials it; what either publishes reaches the other."""
+        seed = self.seed()
+        node = self.second()
+        node.register(seed.port)
+        peer = self.peer()
+        node.until(lambda: bool(node.neighbours), "the peer has dialled")
+        (talk,) = node.neighbours
+        self.assertEqual(node.expect(talk, "Have"), [[], True])
+        identifier = peer.publish(b"hello")
+        origin, sequence, hops, payload = node.expect(talk, "Message")
+        self.assertEqual((sequence, hops, payload), (1, 1, b"hello"))
+        self.assertEqual(identifier, f"{origin[:8].hex()}-{int.from_bytes(origin[8:], 'big')}-1")
+        talk.say("Message", node.identity, 1, 1, b"from the other implementation")
+        until(lambda: peer.has(f"{node.identity[:8].hex()}-1-1"), "the peer has it")
+
+    def test_messagesAreRelayedOnceToAllButTheirSender(self) -> None:
+        """With one hop more; a duplicate is dropped without complaint, and an old one still known."""
+        peer = self.peer()
+        one, other = self.second(), self.second()
+        first, second = one.neighbour(peer.port), other.neighbour(peer.port)
+        other.expect(second, "Have")
+        origin = bytes(15) + b"\x01"
+        for sequence in (1, 2, 1, 5, 2):
+            first.say("Message", origin, sequence, 9, b"%d" % sequence)
+        first.say("Ping", 77)
+        self.assertEqual(one.expect(first, "Pong"), [77])
+        got = [other.expect(second, "Message") for _ in range(3)]
+        self.assertEqual(got, [[origin, sequence, 10, b"%d" % sequence] for sequence in (1, 2, 5)])
+        second.say("Ping", 78)
+        other.expect(second, "Pong")
+        self.assertNotIn("Message", [name for name, _ in first.messages + second.messages])
+
+    def test_whatIsMissingIsSent(self) -> None:
+        """By top and gaps: what the other says that it has is not sent, what it lacks is."""
+        peer = self.peer()
+        for number in range(1, 7):
+            peer.publish(b"%d" % number)
+        new, old = self.second(), self.second()
+        talk = new.neighbour(peer.port)
+        ((held,), last) = new.expect(talk, "Have")
+        self.assertEqual((held[1:], last), ([6, []], True))
+        self.assertEqual([new.expect(talk, "Message")[3] for _ in range(6)], [b"%d" % n for n in range(1, 7)])
+        talk = old.dial(peer.port, "neighbour")
+        talk.say("Have", [], False)
+        talk.say("Have", [[held[0], 5, [2, 3]]], True)
+        self.assertEqual([old.expect(talk, "Message")[1:] for _ in range(3)], [[n, 1, b"%d" % n] for n in (2, 3, 6)])
+
+    def test_pingsAreAnsweredAndAsked(self) -> None:
+        """Both ways, with their numbers."""
+        peer = self.peer("--liveness-interval", "0.1")
+        node = self.second()
+        talk = node.neighbour(peer.port)
+        until(
+            lambda: (node.pump(0.05), peer.neighbours()[0]["rtt"] is not None)[1], "the peer has timed a round trip"
+        )
+        talk.say("Ping", 2**63 - 1)
+        self.assertEqual(node.expect(talk, "Pong"), [2**63 - 1])
+
+    def test_silenceIsProbedAndThenDeath(self) -> None:
+        """A node whose system still accepts connections: suspected, probed, told that it is dead."""
+        peer = self.peer("--liveness-interval", "0.1", "--probe-timeout", "0.3")
+        node = self.second()
+        talk = node.neighbour(peer.port)
+        node.frozen = True
+        self.assertEqual(node.expect(talk, "Close")[0], "dead")
+
+    def test_whoAnswersTheProbeIsAlive(self) -> None:
+        """But the link that went silent is given up."""
+        peer = self.peer("--liveness-interval", "0.1", "--probe-timeout", "1")
+        node = self.second()
+        talk = node.dial(peer.port, "neighbour")
+        # This connection is no longer looked after, the node itself is.
+        node._talks.remove(talk)
+        until(lambda: (node.pump(0.05), not peer.neighbours())[1], "the link is given up")
+        node._talks.append(talk)
+        self.assertEqual(node.expect(talk, "Close")[0], "silent")
+
+    def test_aLaterIncarnationIsTaken(self) -> None:
+        """Over the link that stands, by Alive; and over a new one, which closes the old (stale)."""
+        peer = self.peer()
+        node = self.second(5)
+        talk = node.neighbour(peer.port)
+        talk.say("Alive", node.identity[:8] + struct.pack(">Q", 6))
+        until(lambda: peer.neighbours()[0]["incarnation"] == 6, "the peer has taken it")
+        self.assertEqual(node.refused(node.greet(peer.port, "neighbour")), "duplicate")
+        later = self.second(7, id=node.identity[:8])
+        later.neighbour(peer.port)
+        self.assertEqual(node.refused(talk), "stale")
+        self.assertEqual([found["incarnation"] for found in peer.neighbours()], [7])
+
+    def test_leavingIsSaid(self) -> None:
+        """By a peer that is ended."""
+        peer = self.peer()
+        node = self.second()
+        talk = node.neighbour(peer.port)
+        peer.signal(signal.SIGTERM)
+        self.assertEqual(node.refused(talk), "leaving")
+        self.assertIn(peer.wait(), (0, -signal.SIGTERM))
+
+    def test_laterVersionsMayAddFields(self) -> None:
+        """They are passed over, in messages and in contacts."""
+        peer = self.peer()
+        node = self.second()
+        talk = node.connect(peer.port)
+        talk.say("Hello", 1, "p2p", "neighbour", [*node.contact, "more"], {"flag": 1} and ["nested", [1, None]])
+        node.expect(talk, "Welcome")
+        talk.say("Have", [], True, "more")
+        talk.say("Ping", 3, 4, 5)
+        self.assertEqual(node.expect(talk, "Pong"), [3])
+
+    def test_whatAPeerRefuses(self) -> None:
+        """Each reason that a Close of its may have, and the other links go on."""
+        peer = self.peer("--max-inbound", "2", "--handshake-timeout", "1", "--max-payload", "1000")
+        witness, node = self.second(), self.second()
+        undisturbed = witness.neighbour(peer.port)
+
+        def neighbour(data: bytes) -> Talk:
+            """An open link, and these bytes on it."""
+            talk = node.neighbour(peer.port)
+            talk.send(data)
+            return talk
+
+        self.assertEqual(node.refused(node.greet(peer.port, "register")), "role")
+        self.assertEqual(node.refused(node.connect(peer.port)), "timeout")
+        self.assertEqual(node.refused(node.dial(peer.port, "probe")), "timeout")
+        for expected, data in (
+            ("malformed", frame("Hello", 1, "p2p", "neighbour", node.contact)),
+            ("malformed", frame("Have", [], True)),
+            ("malformed", frame("Alive", bytes(16))),
+            ("malformed", frame("Message", node.identity, 0, 1, b"")),
+            ("malformed", frame("Register", node.contact, 1)),
+            ("malformed", frame("Close", "lost", "", [])),
+            ("malformed", frame("Close", "do\nne", "", [])),
+            ("too large", frame("Message", node.identity, 1, 1, bytes(1000 + 2**18))),
+        ):
+            talk = neighbour(data)
+            self.assertEqual(node.refused(talk), expected, data[:40])
+            until(lambda: len(peer.neighbours()) == 1, "it is gone")
+        gap = frame("Have", [[node.identity, 5, [3, 2]]], True)
+        talk = node.dial(peer.port, "neighbour")
+        talk.send(gap)
+        self.assertEqual(node.refused(talk), "malformed")
+        until(lambda: len(peer.neighbours()) == 1, "it is gone")
+        node.neighbour(peer.port)
+        third = self.second()
+        self.assertEqual(third.refused(third.greet(peer.port, "neighbour")), "full")
+        undisturbed.say("Ping", 5)
+        self.assertEqual(witness.expect(undisturbed, "Pong"), [5])
