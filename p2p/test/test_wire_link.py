@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -579,6 +580,86 @@ class TurnTests(LinkTestCase):
         self.assertEqual(third.messages(), [Ping(1)])
         self.links[2].send(Ping(2))
         self.assertEqual(third.messages(), [Ping(2)])
+
+
+class SocketWire(Wire):
+    """
+    An end whose socket may be written to without waiting for the reactor.
+
+    @ivar room: bytes that it takes at once.
+    @ivar atOnce: what it took so.
+    @ivar broken: the socket has found out that the connection is lost; its owner has not yet.
+    """
+
+    room = 10**9
+    broken = False
+
+    def makeRoom(self, room: int) -> None:
+        """From now on it takes that many bytes at once."""
+        self.room = room
+        self.atOnce = 0
+
+    def writeSomeData(self, data: bytes) -> int | Exception:
+        """Take what there is room for."""
+        if self.broken:
+            return ConnectionLost()
+        taken = data[: self.room]
+        self._unsent.append(taken)
+        self.room -= len(taken)
+        self.atOnce += len(taken)
+        return len(taken)
+
+
+class DirectWriteTests(LinkTestCase):
+    """What a socket takes at once does not wait for the reactor; what it does not take keeps its place."""
+
+    def setUp(self) -> None:
+        """A link over a socket."""
+        super().setUp()
+        self.link = Link(self.node)
+        self.wire = SocketWire(self.link)
+        self.say(self.wire, HELLO)
+        self.wire.take()
+        self.wire.writes.clear()
+        self.wire.makeRoom(10**9)
+
+    def test_theSocketTakesEverything(self) -> None:
+        """Then the transport is not troubled."""
+        for number in range(3):
+            self.link.send(Ping(number))
+        self.assertEqual(self.wire.writes, [])
+        self.assertEqual(self.wire.messages(), [Ping(0), Ping(1), Ping(2)])
+
+    def test_theRestIsTheTransports(self) -> None:
+        """What does not go at once, and all that follows, goes through the transport, in order."""
+        self.wire.makeRoom(5)
+        self.link.send(Ping(1))
+        self.wire.makeRoom(10**9)
+        self.link.send(Ping(2))
+        self.assertEqual(self.wire.atOnce, 0)
+        self.assertEqual(b"".join(self.wire.writes), (encode(Ping(1)) + encode(Ping(2)))[5:])
+        self.assertEqual(self.wire.messages(), [Ping(1), Ping(2)])
+
+    def test_anEmptyTransportEndsThat(self) -> None:
+        """Once the transport was full and is empty again, the socket is tried again, first with what was kept."""
+        self.wire.makeRoom(0)
+        self.link.send(Ping(1))
+        self.wire.block()
+        self.link.send(Ping(2))
+        self.wire.makeRoom(10**9)
+        self.wire.unblock()
+        self.link.send(Ping(3))
+        self.assertEqual(self.wire.atOnce, len(encode(Ping(2))) + len(encode(Ping(3))))
+        self.assertEqual(self.wire.messages(), [Ping(1), Ping(2), Ping(3)])
+
+    def test_aBrokenConnectionIsTheTransportsToFind(self) -> None:
+        """An error of the socket is not this link's: the transport meets it too, and says so in the usual way."""
+        self.wire.broken = True
+        self.link.send(Ping(1))
+        self.assertEqual(self.wire.writes, [encode(Ping(1))])
+        self.assertEqual(self.link.reason, "")
+        self.wire.drop()
+        self.assertEqual(self.link.reason, reasons.LOST)
 
 
 class SlowReaderTests(LinkTestCase):

@@ -16,6 +16,9 @@ What is sent while bytes that came in are being handled is collected and
 written once per link at the end (L{Turn}): a peer that receives two hundred
 messages in one piece writes once to each neighbour, not two hundred times.
 
+The end of a turn writes to the socket itself where that is possible, and leaves
+to the transport only what the socket does not take (C{Link._write}).
+
 Back-pressure: a link whose transport is full keeps its frames; one that keeps
 more than C{maxBacklog} bytes is cut off as L{SLOW<p2p.wire.reasons.SLOW>}.
 """
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Any, Any, float], object]
 """What is called with a message, the link it came on, and the time."""
+
+WriteNow = Callable[[bytes], int | Exception]
+"""Writes what a socket takes at once, and tells how much that was."""
 
 Handlers = Mapping[type, Handler]
 """What is called for each type of message; any other type may not come."""
@@ -139,6 +145,7 @@ class Link(Protocol):
         self._decoder = Decoder()
         self._pending: list[bytes] = []
         self._kept: list[bytes] = []
+        self._writeNow: WriteNow | None = None
         self.backlog = 0
 
     # What Twisted calls.
@@ -149,6 +156,7 @@ class Link(Protocol):
         self.where = str(Address.of(peer.host, peer.port))
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
+        self._writeNow = getattr(self.transport, "writeSomeData", None)
         self.endAfter(self.factory.settings.handshakeTimeout)
         with self._turn:
             self.factory.linkMade(self)
@@ -197,9 +205,10 @@ class Link(Protocol):
     def resumeProducing(self) -> None:
         """Write what was kept."""
         self._paused = False
+        self._writeNow = getattr(self.transport, "writeSomeData", None)
         kept, self._kept, self.backlog = self._kept, [], 0
         if kept:
-            self.transport.write(b"".join(kept))
+            self._write(b"".join(kept))
 
     def stopProducing(self) -> None:
         """The connection is lost; C{connectionLost} says so too."""
@@ -228,7 +237,7 @@ class Link(Protocol):
         if self.state is State.CLOSING or self.state is State.CLOSED:
             return
         if not self._paused:
-            self.transport.write(pending[0] if len(pending) == 1 else b"".join(pending))
+            self._write(pending[0] if len(pending) == 1 else b"".join(pending))
             return
         self._kept += pending
         self.backlog += sum(map(len, pending))
@@ -317,6 +326,25 @@ class Link(Protocol):
         return f"{'link to' if self.outgoing else 'connection from'} {self.where}"
 
     # Private.
+
+    def _write(self, data: bytes) -> None:
+        """
+        Write to the transport, whose buffer is empty unless an earlier write left something there.
+
+        A socket nearly always takes everything at once, which spares the
+        reactor a round in which it waits until it may write, at every hop of
+        every message.  What the socket does not take is the transport's to
+        write, or to fail on; and so is all that follows, until the transport
+        has been full and says that it is empty.
+        """
+        if self._writeNow is not None:
+            written = self._writeNow(data)
+            if written == len(data):
+                return
+            self._writeNow = None
+            if isinstance(written, int):
+                data = data[written:]
+        self.transport.write(data)
 
     def _misbehaved(self, error: RemoteProtocolError) -> None:
         """The other side broke the protocol: one line in the log, the reason to the other side, the end."""
