@@ -4,14 +4,13 @@ A message as subscribers get it.
 
 from __future__ import annotations
 
-import attrs
+from msgspec import Struct
 
 from p2p.identity import identityText, messageIdText
 from p2p.wire.messages import Contact, Message
 
 
-@attrs.frozen
-class Delivery:
+class Delivery(Struct, frozen=True, gc=False):
     """
     A message that this node has seen for the first time.
 

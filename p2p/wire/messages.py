@@ -161,7 +161,7 @@ class Alive(Struct, array_like=True, frozen=True, tag=15):
     identity: Identity
 
 
-class Message(Struct, array_like=True, frozen=True, tag=20):
+class Message(Struct, array_like=True, frozen=True, gc=False, tag=20):
     """
     A broadcast, known by its origin's identity and its number there.
 
