@@ -592,6 +592,7 @@ class SocketWire(Wire):
     """
 
     room = 10**9
+    atOnce = 0
     broken = False
 
     def makeRoom(self, room: int) -> None:
