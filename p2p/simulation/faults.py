@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import define, field
+from twisted.python.failure import Failure
 
+from p2p.simulation.clock import SimulationError
 from p2p.simulation.latency import Latency
 
 if TYPE_CHECKING:
@@ -224,9 +226,11 @@ class Faults:
         what arrives and accepting connections, as far as its buffers and the backlog reach.
         """
         machine = self._network.machine(host)
-        if machine.held is None and machine.reactor.alive:
-            machine.held = []
-            self._reconsider((machine,))
+        machine.goingOn = False
+        if machine.reactor.alive:
+            if machine.held is None:
+                machine.held = []
+                self._reconsider((machine,))
             if duration is not None:
                 reactor = machine.reactor
                 self._network.callAt(
@@ -239,13 +243,31 @@ class Faults:
         Let a stopped process go on: it finds all that has happened meanwhile, in order.
         """
         machine = self._network.machine(host)
+        if machine.held is not None:
+            machine.goingOn = True
+            self._network.clock.at(self._network.clock.now, lambda: self._goOn(machine))
+
+    def _goOn(self, machine: Host) -> None:
+        """
+        Let a process find what was held. What arrives at the same instant before this has been held, too.
+        """
+        if not machine.goingOn or machine.held is None:
+            return
+        machine.goingOn = False
         held, machine.held = machine.held, None
-        clock = self._network.clock
-        for happened in held or ():
-            clock.at(clock.now, happened)
-        if held is not None:
-            # After what was held, so that nothing that arrives now overtakes it.
-            clock.at(clock.now, lambda: self._reconsider((machine,)))
+        while held:
+            happened = held.pop(0)
+            try:
+                happened()
+            except SimulationError:
+                machine.held = held
+                raise
+            except Exception:
+                failed = getattr(happened, "failed", None)
+                if failed is None:
+                    raise
+                failed(Failure())
+        self._reconsider((machine,))
 
     def setClock(
         self, host: str | SimulatedReactor, *, offset: float | None = None, drift: float | None = None

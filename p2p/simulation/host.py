@@ -37,6 +37,7 @@ class Host:
     @ivar boots: How many processes it has had.
     @ivar up: Whether the machine has power.
     @ivar held: L{None} while the process runs. While it is stopped: what waits to be told to it, in order.
+    @ivar goingOn: Whether a stopped process is about to go on.
     @ivar rate: Seconds its own clock counts in one second of the network.
     @ivar ends: Its ends of connections, as an ordered set.
     @ivar ports: Its listening TCP ports by port number, and C{datagramPorts} those of UDP.
@@ -52,6 +53,7 @@ class Host:
         "datagramPorts",
         "disk",
         "ends",
+        "goingOn",
         "held",
         "network",
         "ports",
@@ -71,6 +73,7 @@ class Host:
         self.disk: dict[Any, Any] = {}
         self.up = True
         self.held: list[Callable[[], object]] | None = None
+        self.goingOn = False
         self.ends: dict[Connection, None] = {}
         self.ports: dict[int, list[Port]] = {}
         self.datagramPorts: dict[int, list[DatagramPort]] = {}

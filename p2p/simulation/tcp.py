@@ -18,7 +18,6 @@ the kernel: the event that waits already is changed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +31,14 @@ from twisted.internet.interfaces import (
     IProducer,
     IProtocol,
     IPushProducer,
-    ISSLTransport,
     ITCPTransport,
     ITLSTransport,
 )
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from zope.interface import directlyProvides, implementer
+from zope.interface import implementer
 
+from p2p.simulation import tls
 from p2p.simulation.clock import SLOTS_PER_SECOND
 from p2p.simulation.stream import BUFFER_SIZE, Arrival, Stream
 
@@ -318,22 +317,10 @@ class Connection:
         @raise Exception: whatever C{connectionMade} raises.
         """
         self._protocol = protocol
-        self._lendClock()
+        tls.lendClock(self._protocolsReader(), self.reactor)
         self.inbox = None
         self.reconsider()
         protocol.makeConnection(self)
-
-    def _lendClock(self) -> None:
-        """
-        Let TLS that was put on this connection without a clock of its own use that of this host, instead of the global
-        reactor which it has taken for want of a better one.
-        """
-        secured = self._protocolsReader()
-        if isinstance(secured, TLSMemoryBIOProtocol):
-            for holder in (secured.factory, getattr(secured, "_aggregator", None)):
-                clock = getattr(holder, "_clock", None)
-                if clock is not None and clock is sys.modules.get("twisted.internet.reactor"):
-                    holder._clock = self.reactor  # type: ignore[union-attr]
 
     def dataReceived(self, data: Arrival) -> None:
         """
@@ -351,7 +338,7 @@ class Connection:
         elif callable(data):
             data()
         else:
-            self.reader.dataReceived(data)
+            self._protocolsReader().dataReceived(data)
 
     def _receiveLate(self, data: Arrival) -> None:
         """
@@ -738,22 +725,18 @@ class Connection:
         """
         See L{ITLSTransport.startTLS<twisted.internet.interfaces.ITLSTransport.startTLS>}.
         """
-        producer, streaming = self.producer, self.streamingProducer
-        if producer is not None:
-            self.unregisterProducer()
-        isClient = (self.connector is not None) == bool(normal)
-        factory = TLSMemoryBIOFactory(contextFactory, isClient, None, self.reactor)  # type: ignore[arg-type]
-        secured = factory.protocol(factory, self._protocol, False)
-        self.protocol = secured
-        self.getHandle = secured.getHandle
-        self.getPeerCertificate = secured.getPeerCertificate
-        directlyProvides(self, ISSLTransport)
+        tls.start(self, contextFactory, normal)
+
+    def secure(self, protocol: Any) -> None:
+        """
+        Hand everything to a TLS protocol from now on.
+        """
+        self.protocol = protocol
+        self.getHandle = protocol.getHandle
+        self.getPeerCertificate = protocol.getPeerCertificate
         self.TLS = True
-        self.reconsider()
         self._room = -1
-        secured.makeConnection(_Wire(self))
-        if producer is not None:
-            self.registerProducer(producer, streaming)
+        self.reconsider()
 
     def logPrefix(self) -> str:
         """
@@ -767,28 +750,6 @@ class Connection:
         Name both ends.
         """
         return f"<Connection {self.local[0]}:{self.local[1]} to {self.peer.local[0]}:{self.peer.local[1]}>"
-
-
-class _Wire:
-    """
-    A connection as the TLS layer sees it that was put on top of it with C{startTLS}: below TLS.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.write = connection.writePlain
-        self.loseConnection = connection.losePlainConnection
-        self.registerProducer = connection.registerPlainProducer
-        self.unregisterProducer = connection.unregisterPlainProducer
-
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """
-        Write several pieces.
-        """
-        self.write(b"".join(iovec))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
 
 
 def addressOf(kind: Any, where: Where) -> IPv4Address | IPv6Address:

@@ -318,6 +318,38 @@ class OnHostsTests(TCPTestCase):
         self.network.run(started + 61)
         self.assertEqual(client.data, b"here again")
 
+    def test_nothingOvertakesWhatWasHeld(self) -> None:
+        """
+        Also not what arrives at the very instant at which the process goes on.
+        """
+        client, server = self.join()
+        started = self.network.now
+        self.network.faults.pause(self.there)
+        for number in range(5):
+            self.here.callLater(number * 1.0, client.transport.write, b"%d" % number)
+        self.network.callAt(started + 4.0 + LATENCY, lambda: self.network.faults.resume(self.there))
+        self.here.callLater(4.0, lambda: client.transport.write(b"5"))
+        self.network.run(started + 60)
+        self.assertEqual(server.data, b"012345")
+
+    def test_stoppedAgainBeforeItWentOn(self) -> None:
+        """
+        The last word counts, and a timer that fails when the process goes on is only logged.
+        """
+        happened: list[float] = []
+        self.there.callLater(1.0, lambda: 1 // 0)
+        self.there.callLater(2.0, lambda: happened.append(self.network.now))
+        self.network.faults.pause(self.there)
+        self.network.run(5)
+        self.network.faults.resume(self.there)
+        self.network.faults.pause(self.there)
+        self.network.run(10)
+        self.assertEqual(happened, [])
+        self.network.faults.resume(self.there)
+        self.network.run(20)
+        self.assertEqual(happened, [10.0])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_kernelOfAPausedProcessAcknowledges(self) -> None:
         """
         Nobody gives up on it, however long that lasts, though its buffers are full.
