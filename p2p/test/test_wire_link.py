@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -611,6 +612,23 @@ class SocketWire(Wire):
         return len(taken)
 
 
+class SecureWire(SocketWire):
+    """An end that has begun to speak TLS."""
+
+    TLS = True
+
+
+class WrappingWire(Wire):
+    """A transport that runs over another, and passes on what it does not know itself, as Twisted's do."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.inner = SocketWire(Protocol())
+        super().__init__(protocol)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
 class DirectWriteTests(LinkTestCase):
     """What a socket takes at once does not wait for the reactor; what it does not take keeps its place."""
 
@@ -661,6 +679,27 @@ class DirectWriteTests(LinkTestCase):
         self.assertEqual(self.link.reason, "")
         self.wire.drop()
         self.assertEqual(self.link.reason, reasons.LOST)
+
+    def test_aCloseDoesNotOvertakeWhatWaits(self) -> None:
+        """The other side closes while the transport is full: what was kept goes behind what that still has."""
+        self.wire.makeRoom(3)
+        self.link.send(message(1))
+        self.wire.block()
+        self.link.send(message(2))
+        self.wire.makeRoom(10**9)
+        self.say(self.wire, Close(reasons.REWIRED, "", []))
+        self.assertEqual(self.wire.atOnce, 0)
+        self.assertEqual(self.wire.messages(), [message(1), message(2)])
+        self.assertTrue(self.wire.losing)
+
+    def test_aSocketUnderSomethingElseIsLeftAlone(self) -> None:
+        """What goes into it under TLS, say, is not what is written; however the transport offers it."""
+        secure, wrapping = SecureWire(Link(self.node)), WrappingWire(Link(self.node))
+        for wire in (secure, wrapping):
+            self.say(wire, HELLO)
+            self.assertEqual(len(wire.writes), 1)
+            self.assertIsInstance(wire.messages()[0], Welcome)
+        self.assertEqual((secure.atOnce, wrapping.inner.atOnce), (0, 0))
 
 
 class SlowReaderTests(LinkTestCase):

@@ -56,6 +56,19 @@ Handlers = Mapping[type, Handler]
 _NOTHING: Handlers = {}
 
 
+def _direct(transport: Any) -> WriteNow | None:
+    """
+    How to write to a transport's socket itself.
+
+    @return: C{None} where it has none of its own, as in a simulation, or
+        where what goes into the socket is not what is written: under TLS.
+    """
+    if not hasattr(type(transport), "writeSomeData") or getattr(transport, "TLS", False):
+        return None
+    write: WriteNow = transport.writeSomeData
+    return write
+
+
 class State(Enum):
     """Where a link is in its life."""
 
@@ -156,7 +169,7 @@ class Link(Protocol):
         self.where = str(Address.of(peer.host, peer.port))
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
-        self._writeNow = getattr(self.transport, "writeSomeData", None)
+        self._writeNow = _direct(self.transport)
         self.endAfter(self.factory.settings.handshakeTimeout)
         with self._turn:
             self.factory.linkMade(self)
@@ -205,7 +218,7 @@ class Link(Protocol):
     def resumeProducing(self) -> None:
         """Write what was kept."""
         self._paused = False
-        self._writeNow = getattr(self.transport, "writeSomeData", None)
+        self._writeNow = _direct(self.transport)
         kept, self._kept, self.backlog = self._kept, [], 0
         if kept:
             self._write(b"".join(kept))
@@ -317,8 +330,10 @@ class Link(Protocol):
         self._deafen()
         # Whoever does not take it before C{goodbyeTimeout} is cut off.
         self.transport.unregisterProducer()
-        if self._kept:
-            self.resumeProducing()
+        kept, self._kept, self.backlog = self._kept, [], 0
+        if kept:
+            # Behind what the transport still has.
+            self.transport.write(b"".join(kept))
         self.transport.loseConnection()
         self._end(message.reason, message.detail)
 
