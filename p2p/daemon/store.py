@@ -222,7 +222,7 @@ class SeedDatabase:
 
         database = self._database
         assert database is not None
-        (check,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        (check,) = database.execute("PRAGMA integrity_check(1)").fetchone()
         if check != "ok":
             raise ValueError(check)
         row = database.execute("SELECT identity FROM seed").fetchone()

@@ -208,12 +208,16 @@ class RecentTests(HttpCase):
 
         class Told:
             def __init__(self, number: int) -> None:
-                self.sequence = number
+                self.number = number
+
+            @property
+            def sequence(self) -> int:
+                looked.append(self.number)
+                return self.number
 
             @property
             def id(self) -> str:
-                looked.append(self.sequence)
-                return f"00-1-{self.sequence}"
+                return f"00-1-{self.number}"
 
             time, hops, payload = 1.0, 1, b""
 

@@ -267,11 +267,14 @@ class SeedDatabaseTests(StoreCase):
         path = self.path("seed-5000.db")
         with open(path, "rb") as file:
             whole = file.read()
+        self.assertGreaterEqual(len(whole), 6 * 4096)
         damages = {
             "no database at all": b"nothing of the kind" * 300,
             "a page overwritten": whole[:4096] + b"\xaa" * 4096 + whole[8192:],
             "its head overwritten": b"\x00" * 100 + whole[100:],
             "cut": whole[: len(whole) // 2],
+            "two pages swapped": whole[: 4 * 4096] + whole[5 * 4096 : 6 * 4096] + whole[4 * 4096 : 5 * 4096]
+            + whole[6 * 4096 :],
         }
         for what, data in damages.items():
             with open(path, "wb") as file:

@@ -85,9 +85,9 @@ class AnswerTests(SiteCase):
 
     def test_aBodyIsTakenAsItIs(self) -> None:
         """curl -d calls it a form; it is none."""
-        caller = Caller(self.site)
-        caller.request("POST", "/a", b"a=b&c", {"Content-Type": "application/x-www-form-urlencoded"})
-        self.assertEqual(self.asked, [(b"POST", b"/a", b"a=b&c")])
+        for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            self.assertEqual(Caller(self.site).request("POST", "/a", b"a=b&c", {"Content-Type": kind}).status, 200)
+        self.assertEqual(self.asked, [(b"POST", b"/a", b"a=b&c")] * 2)
 
     def test_aBodyMayComeInChunks(self) -> None:
         """Without its length."""
@@ -135,12 +135,14 @@ class SizeTests(SiteCase):
     def test_whatComesAfterARefusalIsDroppedForAMoment(self) -> None:
         """So that the answer is read; then the connection ends, whatever still comes."""
         caller = Caller(self.site)
-        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n")
         caller.take()
         for _ in range(100):
             caller.send(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n" * 10)
         self.assertEqual((self.asked, caller.transport.value()), ([], b""))
         self.assertFalse(caller.transport.aborted)
+        # A caller that is not read from would wait, and never come to read the answer.
+        self.assertEqual(caller.transport.producerState, "producing")
         self.clock.advance(web.LINGER)
         self.assertTrue(caller.transport.aborted)
 
