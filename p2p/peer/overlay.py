@@ -58,6 +58,12 @@ WORTH = 600.0
 DIALS = 8
 """So many times the links it wants, a peer dials at most between two ticks, however many addresses it is told."""
 
+DOUBT = 15.0
+"""
+Seconds after a peer was found dead before a seed's list is believed more than
+that: by then the seed has looked for itself, and the network may be whole again.
+"""
+
 DRAWN = 8
 """Of so many, drawn at random, the least worth one is forgotten when there is no room."""
 
@@ -106,8 +112,8 @@ class Known:
         self._entries: dict[bytes, _Known] = {}
         self._order: list[bytes] = []
         self._at: dict[str, bytes] = {}
-        # Identities that are known to be dead, the longest first.
-        self._dead: dict[bytes, None] = {}
+        # Identities that are known to be dead, since when; the longest first.
+        self._dead: dict[bytes, float] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -125,8 +131,13 @@ class Known:
         @param shown: when a seed or a link showed it; else it is hearsay.
         """
         id = contact.id
-        if not contact.address or contact.identity in self._dead:
+        if not contact.address:
             return
+        died = self._dead.get(contact.identity)
+        if died is not None:
+            if shown - died < DOUBT:
+                return
+            del self._dead[contact.identity]
         entry = self._entries.get(id)
         if entry is not None and entry.contact == contact:
             entry.shown = max(entry.shown, shown)
@@ -156,13 +167,13 @@ class Known:
             self._order.remove(id)
             del self._at[entry.contact.address]
 
-    def dead(self, contact: Contact) -> None:
-        """Drop an identity, and do not take it again."""
+    def dead(self, contact: Contact, now: float) -> None:
+        """Drop an identity, and do not take it again, unless a seed or it itself shows later that it lives."""
         entry = self._entries.get(contact.id)
         if entry is not None and entry.contact.identity <= contact.identity:
             self.forget(contact.id)
         self._dead.pop(contact.identity, None)
-        self._dead[contact.identity] = None
+        self._dead[contact.identity] = now
         if len(self._dead) > self._limit:
             del self._dead[next(iter(self._dead))]
 
@@ -278,7 +289,7 @@ class RandomLinks:
         if self._neighbours.get(id) is neighbour:
             del self._neighbours[id]
         if reason == reasons.LEAVING:
-            self._known.dead(neighbour.contact)
+            self._known.dead(neighbour.contact, now)
         elif reason in _UNFIT:
             self._known.pause(neighbour.contact, now + LONGEST_PAUSE)
         elif reason != reasons.STALE:
@@ -289,7 +300,7 @@ class RandomLinks:
         """Try somebody else, at the next occasion."""
         self._dialling.pop(contact.id, None)
         if reason == reasons.SELF:
-            self._known.dead(contact)
+            self._known.dead(contact, now)
         elif reason in _ELSEWHERE:
             self._known.forget(contact.id)
         elif reason == reasons.FULL:
@@ -302,7 +313,7 @@ class RandomLinks:
 
     def dead(self, contact: Contact, now: float) -> None:
         """See L{IOverlay}."""
-        self._known.dead(contact)
+        self._known.dead(contact, now)
         self._fill(now)
 
     def received(self, message: object, neighbour: Any, now: float) -> None:
@@ -343,7 +354,8 @@ class RandomLinks:
             return
         stranger = self._random.choice(strangers)
         if len(self._neighbours) > 1:
-            given = self._random.choice(mine)
+            # Whoever was not heard lately may be dead, and this peer the only one to find that out.
+            given = self._random.choice([neighbour for neighbour in mine if neighbour.heard] or mine)
             self._known.pause(given.contact, now + LONGEST_PAUSE)
             # Its place is taken before it is free: what its end brings about must not fill it.
             self._dialling[stranger.id] = stranger
