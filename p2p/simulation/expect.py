@@ -47,7 +47,7 @@ class Expect(Part, frozen=True, kw_only=True):
     @ivar components: the overlay is in so many parts at most.
     @ivar falseDeaths: so many live peers, which others could hear, were called dead at most.
     @ivar detectedWithin: each peer that was killed (and not restarted before) was found dead by somebody within so
-        many seconds.
+        many seconds, if any of its neighbours survived.
     @ivar deadRemovedWithin: each was off the list of every running seed within so many seconds.
     @ivar listed: every running seed lists exactly the running peers.
     @ivar muted: seeds stopped listening to so many reporters at least.
@@ -155,6 +155,8 @@ class Expect(Part, frozen=True, kw_only=True):
         for expectation, limit, seconds, what in bounds:
             back = death["restarted"]
             if limit is None or death["at"] + limit > now or (back is not None and back <= limit):
+                continue
+            if expectation == "detectedWithin" and not death["survivors"]:
                 continue
             after = "never" if seconds is None else f"after {seconds:.3f} s"
             expect(expectation, seconds is not None and seconds <= limit, f"{name} was {what} {after}")

@@ -116,7 +116,7 @@ class Publish(Incident, frozen=True, kw_only=True):
     count: Count = 1
     every: Seconds = 0.1
     size: Annotated[int, Meta(ge=0, le=2**20)] = 64
-    from_: Name | Literal["random"] = "random"
+    from_: Annotated[str, Meta(pattern=r"^(random|peer-(0|[1-9]\d{0,7}))$")] = "random"
 
     def lasting(self) -> float:
         """See L{Incident}."""

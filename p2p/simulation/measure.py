@@ -26,6 +26,9 @@ from p2p.simulation.swarm import Node, Swarm
 from p2p.simulation.traffic import Traffic, broadcastKey
 from p2p.wire.messages import Message
 
+SURVIVING = 10.0
+"""Seconds that a neighbour of a dead peer must have run on to be counted as one who could find out."""
+
 _UNFAIR = ("pause", "partition", "loss", "slow", "throttle")
 """Faults under which a live peer may seem dead."""
 
@@ -72,6 +75,7 @@ class Death:
     """
     A peer that was killed.
 
+    @ivar neighbours: the lives of those who were linked to it.
     @ivar removed: when each seed took it off its list.
     @ivar listed: a running seed had it on its list when it died.
     """
@@ -80,6 +84,7 @@ class Death:
     identity: bytes
     at: float
     listed: bool
+    neighbours: list[Life]
     detected: list[float] = attrs.Factory(list)
     removed: dict[str, float] = attrs.Factory(dict)
     restarted: float | None = None
@@ -153,7 +158,9 @@ class Measure:
         if how != "leave":
             identity = node.service.identity
             listed = any(_lists(seed, identity) for seed in self.swarm.runningSeeds())
-            death = Death(node, identity, now, listed)
+            links = (self.swarm.at(link.contact.address) for link in node.service.neighbours)
+            neighbours = [self._current[other.name] for other in links if other is not None and other.up]
+            death = Death(node, identity, now, listed, neighbours)
             self._deaths.append(death)
             self._deathsAt.setdefault(node.host, []).append(death)
 
@@ -389,6 +396,7 @@ class Measure:
             "firstDetected": after(min(death.detected, default=None)),
             "lastDetected": after(max(death.detected, default=None)),
             "removedFromSeeds": after(removed),
+            "survivors": sum(life.end > death.at + SURVIVING for life in death.neighbours),
             "restarted": after(death.restarted),
         }
 
