@@ -273,16 +273,20 @@ class Connector:
         self._to = to
 
     def stopConnecting(self) -> None:
-        self.over = True
-        if self.timer is not None:
+        self.done()
+
+    def done(self) -> bool:
+        """It came to an end; false if it had already."""
+        over, self.over = self.over, True
+        if self.timer.active():
             self.timer.cancel()
+        return not over
 
     def getDestination(self) -> Any:
         return self._to
 
     def fail(self, error: Exception) -> None:
-        if not self.over:
-            self.over = True
+        if self.done():
             self.factory.clientConnectionFailed(self, Failure(error))
 
 
@@ -340,7 +344,6 @@ class Host:
         to = _address(host, port)
         connector = Connector(factory, to)
         factory.doStart()
-        factory.startedConnecting(connector)
         self.dialled.append(str(Address(host, port)))
         network = self.network
         there = network.hosts.get(host)
@@ -367,22 +370,21 @@ class Host:
                     far.protocol.makeConnection(far)
 
             def connected() -> None:
-                if connector.over:
+                if not connector.done():
                     here.protocol = Protocol()
                     here.abortConnection()
                     return
-                connector.over = True
                 here.protocol = connector.factory.buildProtocol(to)
                 here.protocol.makeConnection(here)
 
             # The kernel answers, whatever the process does.
-            there.run(accepted)
             self.network.carry(here, connected)
+            there.run(accepted)
 
-        if there is None or there.cut or there.firewall or self.cut:
-            connector.timer = self.callLater(timeout, connector.fail, TimeoutError())
-        else:
+        connector.timer = self.callLater(timeout, connector.fail, TimeoutError())
+        if there is not None and not there.cut and not there.firewall and not self.cut:
             network.clock.callLater(LATENCY, arrive)
+        factory.startedConnecting(connector)
         return connector
 
     # What a test does to it.

@@ -15,6 +15,7 @@ from zope.interface.verify import verifyObject
 from p2p.interfaces import IOverlay, IOverlayOutlet
 from p2p.peer.overlay import (
     DIALS,
+    DOUBT,
     FIRST_PAUSE,
     FULL_PAUSE,
     LONGEST_PAUSE,
@@ -111,31 +112,41 @@ class KnownTests(SynchronousTestCase):
     def test_theDeadDoNotComeBackTheirLaterLivesDo(self) -> None:
         """What others still tell of them is not believed."""
         self.known.add(contact(1, 1))
-        self.known.dead(contact(1, 1))
+        self.known.dead(contact(1, 1), 0.0)
         self.known.add(contact(1, 1))
         self.assertEqual(self.contacts(), set())
         self.known.add(contact(1, 2))
         self.assertEqual(self.contacts(), {contact(1, 2)})
-        self.known.dead(contact(1, 1))
+        self.known.dead(contact(1, 1), 0.0)
         self.assertEqual(self.contacts(), {contact(1, 2)})
+
+    def test_aSeedThatListsTheDeadMuchLaterIsBelieved(self) -> None:
+        """Not at once, for it may not have looked yet; but a network that was split must grow together again."""
+        self.known.dead(contact(1), 100.0)
+        self.known.add(contact(1), 101.0)
+        self.assertEqual(self.contacts(), set())
+        self.known.add(contact(1))
+        self.assertEqual(self.contacts(), set())
+        self.known.add(contact(1), 100.0 + DOUBT)
+        self.assertEqual(self.contacts(), {contact(1)})
 
     def test_anInventedDeathBuriesNobodyElse(self) -> None:
         """An identity that never was is dead; the real one is still taken."""
-        self.known.dead(contact(1, 2**63))
+        self.known.dead(contact(1, 2**63), 0.0)
         self.known.add(contact(1, 1))
         self.assertEqual(self.contacts(), {contact(1, 1)})
 
     def test_theDeadAreRememberedBoundedly(self) -> None:
         """As many as the living, the latest."""
         for number in range(1000):
-            self.known.dead(contact(number))
+            self.known.dead(contact(number), 0.0)
         self.assertEqual(len(self.known._dead), 64)
         self.known.add(contact(999))
         self.assertEqual(len(self.known), 0)
 
     def test_whoIsMetIsNotDead(self) -> None:
         """Whatever was said."""
-        self.known.dead(contact(1))
+        self.known.dead(contact(1), 0.0)
         self.known.met(contact(1), 0.0)
         self.assertEqual(self.contacts(), {contact(1)})
 
@@ -172,7 +183,7 @@ class KnownTests(SynchronousTestCase):
             elif verb == "failed":
                 known.failed(who, 0.0)
             elif verb == "dead":
-                known.dead(who)
+                known.dead(who, 0.0)
                 self.assertNotIn(who, [entry.contact for entry in known])
             elif verb == "forget":
                 known.forget(who.id)

@@ -1,0 +1,809 @@
+"""
+Tests for L{p2p.peer.service}: peers and seeds on a network in memory.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from twisted.internet.error import CannotListenError
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from p2p.address import Address
+from p2p.interfaces import (
+    IBroadcastOutlet,
+    IDetectorOutlet,
+    INeighbour,
+    INode,
+    IOverlayOutlet,
+    IPeerStore,
+)
+from p2p.peer.delivery import Delivery
+from p2p.peer.errors import Busy, PayloadTooLarge
+from p2p.peer.memory import PeerMemory
+from p2p.peer.service import MAX_INCARNATION, NAMED, PeerService
+from p2p.settings import SettingError
+from p2p.test.fakes import (
+    FakePeerStore,
+    Network,
+    Script,
+    contact,
+    dial,
+    identity,
+    impostor,
+    linked,
+    listed,
+)
+from p2p.wire import reasons
+from p2p.wire.messages import Alive, Close, Contact, Dead, Have, Message, Ping, Pong, Welcome
+
+
+def me(peer: PeerService) -> Contact:
+    """A peer as others know it."""
+    return Contact(peer.identity, str(peer.address))
+
+
+class PeerTestCase(SynchronousTestCase):
+    """A network; tests start what they need."""
+
+    def setUp(self) -> None:
+        """An empty one."""
+        self.network = Network()
+
+    def got(self, peer: PeerService) -> list[Delivery]:
+        """What a peer delivers from now on."""
+        deliveries: list[Delivery] = []
+        peer.subscribe(deliveries.append)
+        return deliveries
+
+    def told(self, peer: PeerService) -> list[Any]:
+        """Its events from now on."""
+        events: list[Any] = []
+        peer.events.subscribe(events.append)
+        return events
+
+    def know(self, peer: PeerService, *others: Contact) -> None:
+        """Somebody names contacts to it."""
+        peer._learned(others, self.network.clock.seconds())
+
+    def friend(self, peer: PeerService, who: Contact) -> Script:
+        """A neighbour by hand, that dialled it and has nothing."""
+        script = dial(self.network, str(peer.address), who)
+        script.answer = lambda script, message: script.send(Pong(message.number)) if type(message) is Ping else None
+        script.send(Have([], True))
+        self.network.run(0.01)
+        return script
+
+
+class JoiningTests(PeerTestCase):
+    """Listen, register, get the list, link up."""
+
+    def test_interfaces(self) -> None:
+        """They are what they claim to be."""
+        self.network.seed()
+        peer = self.network.peer(1)
+        self.network.peer(2)
+        self.network.run(5)
+        for interface in (INode, IOverlayOutlet, IBroadcastOutlet, IDetectorOutlet):
+            verifyObject(interface, peer)
+        for link in peer.neighbours:
+            verifyObject(INeighbour, link)
+        verifyObject(IPeerStore, FakePeerStore())
+
+    def test_itListensBeforeItRegisters(self) -> None:
+        """Who is named to others can be dialled."""
+        seed = self.network.seed()
+        peer = self.network.peer(1, start=False)
+        peer.privilegedStartService()
+        self.assertIn(6000, self.network.host("10.1.0.1").ports)
+        self.assertEqual(self.network.host("10.1.0.1").dialled, [])
+        peer.startService()
+        self.network.run(1)
+        self.assertEqual(listed(seed), {"10.1.0.1:6000"})
+
+    def test_peersLinkUpWithinBounds(self) -> None:
+        """Everyone has a link, nobody more than it may dial or take, and what it says agrees."""
+        self.network.seed()
+        peers = [self.network.peer(number, maxConnections=2, maxInbound=3) for number in range(1, 13)]
+        for _ in range(60):
+            self.network.run(1)
+            for peer in peers:
+                self.assertLessEqual(sum(link.outgoing for link in peer.neighbours), 2)
+                self.assertLessEqual(sum(not link.outgoing for link in peer.neighbours), 3)
+        for peer in peers:
+            self.assertTrue(peer.neighbours)
+            told = peer.peers()["neighbours"]
+            self.assertEqual({one["address"] for one in told}, {link.contact.address for link in peer.neighbours})
+            self.assertEqual({one["direction"] for one in told} - {"in", "out"}, set())
+            self.assertEqual(peer.status()["gauges"]["neighbours"], len(told))
+        self.assertEqual(set(self.reach(peers)), set(peers))
+
+    def reach(self, peers: list[PeerService]) -> list[PeerService]:
+        """Whom the first can reach over links."""
+        byId = {peer.identity[:8]: peer for peer in peers}
+        found = [peers[0]]
+        for peer in found:
+            found += [byId[link.contact.id] for link in peer.neighbours if byId[link.contact.id] not in found]
+        return found
+
+    def test_aFullPeerRefusesPolitelyAndNamesOthers(self) -> None:
+        """The dialler goes on to those."""
+        self.network.seed()
+        full = self.network.peer(1, maxInbound=0)
+        others = [self.network.peer(number) for number in range(2, 5)]
+        self.network.run(5)
+        (refusal,) = dial(self.network, str(full.address), contact(99)).take(Close)
+        self.assertEqual(refusal.reason, reasons.FULL)
+        self.assertTrue(0 < len(refusal.others) <= NAMED)
+        self.assertLessEqual({one.address for one in refusal.others}, {str(other.address) for other in others})
+        lone = self.network.peer(50, seeds=())
+        self.know(lone, me(full))
+        self.network.run(5)
+        self.assertTrue(lone.neighbours)
+
+    def test_itMergesTheListsOfAllSeeds(self) -> None:
+        """Peers that know only one seed each meet through one that knows both."""
+        self.network.seed(1)
+        self.network.seed(2)
+        left, right = self.network.peer(1, seeds=(1,)), self.network.peer(2, seeds=(2,))
+        both = self.network.peer(3, seeds=(1, 2))
+        self.network.run(40)
+        self.assertTrue(linked(left, both, right))
+        self.assertEqual(both.status()["gauges"]["seeds"], 2)
+
+    def test_itGoesOnWithoutASeedThatDoesNotAnswerAndTakesItUpLater(self) -> None:
+        """One of two is down, then comes."""
+        self.network.seed(1)
+        peers = [self.network.peer(number, seeds=(1, 2)) for number in (1, 2)]
+        self.network.run(5)
+        self.assertTrue(linked(*peers))
+        late = self.network.seed(2)
+        self.network.run(10)
+        self.assertEqual(len(listed(late)), 2)
+
+    def test_ipv6(self) -> None:
+        """An address of that family is advertised in brackets and dialled."""
+        seed = self.network.seed()
+        peers = [self.network.peer(number, address=f"fd00::{number}") for number in (1, 2)]
+        self.network.run(5)
+        self.assertTrue(linked(*peers))
+        self.assertEqual(listed(seed), {"[fd00::1]:6000", "[fd00::2]:6000"})
+
+    def test_anUnknownStrategyIsOneClearError(self) -> None:
+        """Before anything is started."""
+        self.assertRaises(SettingError, self.network.peer, 1, overlay="clique")
+
+    def test_aPortThatIsTakenFailsTheStartAndCanBeStopped(self) -> None:
+        """And nothing is left."""
+        self.network.peer(1)
+        again = self.network.peer(1, start=False, store=FakePeerStore())
+        self.assertRaises(CannotListenError, again.startService)
+        self.successResultOf(again.stopService())
+
+
+class DialTests(PeerTestCase):
+    """Whom a peer finds at an address."""
+
+    def test_bothDialAtOnceOneLinkStays(self) -> None:
+        """Whatever the ids, and however the addresses were known."""
+        for number in range(2, 12):
+            self.network = Network()
+            first, second = self.network.peer(1, seeds=()), self.network.peer(number, seeds=())
+            self.know(first, me(second))
+            self.know(second, me(first))
+            self.network.run(0.5)
+            self.assertTrue(linked(first, second, first))
+            self.assertEqual((len(first.neighbours), len(second.neighbours)), (1, 1))
+            self.assertEqual(first.factory.connections, 1)
+            self.assertEqual((first.overlay._dialling, second.overlay._dialling), ({}, {}))
+
+    def test_bothDialAtOnceUnderStaleNamesOneLinkStays(self) -> None:
+        """Each knows the other only under the id of somebody who was there before."""
+        for number in range(2, 12):
+            self.network = Network()
+            first, second = self.network.peer(1, seeds=()), self.network.peer(number, seeds=())
+            self.know(first, Contact(identity(77), str(second.address)))
+            self.know(second, Contact(identity(78), str(first.address)))
+            self.network.run(0.5)
+            self.assertTrue(linked(first, second, first))
+            self.assertEqual((len(first.neighbours), len(second.neighbours)), (1, 1))
+            self.assertEqual((first.overlay._dialling, second.overlay._dialling), ({}, {}))
+
+    def test_whoeverAnswersAtAnAddressIsTheNeighbour(self) -> None:
+        """Under its own name; the other name is forgotten, and no place is taken for ever."""
+        peer, found = self.network.peer(1, seeds=()), self.network.peer(2, seeds=())
+        self.know(peer, Contact(identity(77), str(found.address)))
+        self.network.run(1)
+        self.assertTrue(linked(peer, found))
+        self.assertEqual(peer.overlay._dialling, {})
+        self.assertEqual([one.id for one in peer.overlay.known(10)], [found.identity[:8]])
+
+    def test_twoNamesAtOneAddressTakeNoPlaceForEver(self) -> None:
+        """An address that is being dialled is not dialled again, and whoever asked is told."""
+        peer = self.network.peer(1, seeds=())
+        self.network.host("10.1.0.9").firewall = True
+        peer.connect(contact(8, 1, "10.1.0.9:6000"))
+        peer.overlay._dialling[contact(9).id] = contact(9, 1, "10.1.0.9:6000")
+        peer.connect(contact(9, 1, "10.1.0.9:6000"))
+        self.assertEqual(self.network.host("10.1.0.1").dialled, ["10.1.0.9:6000"])
+        self.assertEqual(peer.overlay._dialling, {})
+
+    def test_itDoesNotDialItselfTwice(self) -> None:
+        """Its own id is passed over wherever it is named, and its own address under another name is found out."""
+        peer = self.network.peer(1, seeds=())
+        self.know(peer, Contact(identity(77), "10.1.0.1:6000"))
+        self.network.run(30)
+        friend = self.friend(peer, contact(50))
+        friend.send(Close(reasons.LEAVING, "", []))
+        peer._learned([me(peer)], 0.0)
+        self.network.run(30)
+        self.assertEqual(self.network.host("10.1.0.1").dialled.count("10.1.0.1:6000"), 1)
+        self.assertEqual(peer.neighbours, [])
+
+    def test_aRestartedPeerReplacesItsPredecessor(self) -> None:
+        """The link to the earlier life is ended; the earlier one cannot drive out the later."""
+        peer = self.network.peer(1, seeds=())
+        old, new = self.friend(peer, contact(2, 1)), self.friend(peer, contact(2, 2))
+        self.assertEqual(old.take(Close)[0].reason, reasons.STALE)
+        self.assertEqual([link.contact for link in peer.neighbours], [contact(2, 2)])
+        self.assertEqual(self.friend(peer, contact(2, 1)).take(Close)[0].reason, reasons.DUPLICATE)
+        self.assertFalse(new.ended)
+
+    def test_aPeerThatSaysItIsUsIsNoNeighbour(self) -> None:
+        """A liar answers under the dialler's own name."""
+        peer = self.network.peer(1, seeds=())
+        scripts = impostor(self.network, Contact(peer.identity, "10.1.0.3:6000"))
+        self.know(peer, contact(2))
+        self.network.run(1)
+        self.assertEqual(scripts[0].take(Close)[0].reason, reasons.SELF)
+        self.assertEqual((peer.neighbours, peer.overlay._dialling), ([], {}))
+
+    def test_itDoesNotReportThoseThatRefuseToBeNeighboursAsDead(self) -> None:
+        """Another network, a full peer, a wrong role: they answered."""
+        events = self.told(peer := self.network.peer(1, seeds=()))
+        self.network.seed()
+        self.know(peer, Contact(identity(9), "10.0.0.1:5000"))
+        self.network.run(20)
+        self.assertEqual(events, [])
+        self.assertEqual(self.network.host("10.1.0.1").dialled, ["10.0.0.1:5000"])
+
+    def test_aHandshakeThatStallsIsGivenUp(self) -> None:
+        """Somebody who accepts and says nothing holds no place for ever."""
+        peer = self.network.peer(1, seeds=())
+        impostor(self.network, contact(2), welcome=False)
+        self.know(peer, contact(2))
+        self.network.run(5.5)
+        self.assertEqual(peer.overlay._dialling, {})
+        silent = dial(self.network, str(peer.address), contact(3), "whatever")
+        self.assertEqual(silent.take(Close)[0].reason, reasons.ROLE)
+
+
+class MemoryTests(PeerTestCase):
+    """What outlives a peer, and a network whose seeds are down."""
+
+    def test_withAllSeedsDownFromTheStartItDialsWhomItRemembers(self) -> None:
+        """Addresses from its last life are enough to find the others."""
+        other = self.network.peer(2)
+        store = FakePeerStore(PeerMemory(b"12345678", 7, [me(other)]))
+        peer = self.network.peer(1, store=store)
+        self.network.run(2)
+        self.assertTrue(linked(peer, other))
+        self.assertEqual(peer.identity[:8], b"12345678")
+        self.assertGreater(int.from_bytes(peer.identity[8:], "big"), 7)
+
+    def test_everyStartIsALaterLife(self) -> None:
+        """The id stays, the incarnation grows, also where the clock does not."""
+        store = FakePeerStore()
+        identities = []
+        for _ in range(3):
+            peer = self.network.peer(1, store=store)
+            identities.append(peer.identity)
+            self.network.host("10.1.0.1").kill()
+        self.assertEqual(len({one[:8] for one in identities}), 1)
+        self.assertEqual(identities, sorted(set(identities)))
+
+    def test_anIdWhoseLivesAreUsedUpIsGivenUp(self) -> None:
+        """A state file that says so does not stop the start."""
+        for last in (MAX_INCARNATION, 2**64 - 1):
+            self.network = Network()
+            peer = self.network.peer(1, store=FakePeerStore(PeerMemory(b"12345678", last, [])))
+            self.assertNotEqual(peer.identity[:8], b"12345678")
+
+    def test_whatItKnowsIsSavedAndNotLostWhileNobodyAnswers(self) -> None:
+        """A peer that runs without any network for long still knows somebody when it starts again."""
+        self.network.seed()
+        store = FakePeerStore()
+        peer, other = self.network.peer(1, store=store), self.network.peer(2)
+        self.network.run(61)
+        assert store.memory is not None
+        self.assertEqual([one.id for one in store.memory.known], [other.identity[:8]])
+        self.network.host("10.1.0.1").cut = True
+        self.network.run(400)
+        peer.stopService()
+        self.network.run(3)
+        self.assertEqual([one.id for one in store.memory.known], [other.identity[:8]])
+
+    def test_aDiskThatFailsStopsNothing(self) -> None:
+        """It goes on, and keeps its state once it can."""
+        store = FakePeerStore()
+        store.broken = True
+        self.network.seed()
+        peer = self.network.peer(1, store=store)
+        self.network.run(5)
+        self.assertEqual(peer.status()["gauges"]["seeds"], 1)
+        store.broken = False
+        self.network.run(61)
+        self.assertIsNotNone(store.memory)
+
+    def test_aNetworkWhoseSeedsAreDownGoesOn(self) -> None:
+        """It gossips, keeps its links, and replaces a lost one among the addresses it knows."""
+        self.network.seed()
+        peers = [self.network.peer(number, maxConnections=2) for number in range(1, 7)]
+        self.network.run(40)
+        self.network.host("10.0.0.1").kill()
+        self.network.run(5)
+        self.network.host("10.1.0.3").kill()
+        alive = [peer for peer in peers if str(peer.address) != "10.1.0.3:6000"]
+        self.network.run(5)
+        for peer in alive:
+            self.assertTrue(any(link.outgoing for link in peer.neighbours))
+        deliveries = [self.got(peer) for peer in alive]
+        alive[0].publish("still here")
+        self.network.run(0.1)
+        self.assertEqual([len(got) for got in deliveries], [1] * 5)
+
+    def test_aSeedThatComesBackHasTheListAgain(self) -> None:
+        """Within its peers' longest pause."""
+        self.network.seed()
+        for number in range(1, 4):
+            self.network.peer(number)
+        self.network.run(5)
+        self.network.host("10.0.0.1").kill()
+        self.network.run(60)
+        seed = self.network.seed()
+        self.network.run(9)
+        self.assertEqual(len(listed(seed)), 3)
+
+
+class OverlayTests(PeerTestCase):
+    """Links come and go."""
+
+    def test_aLostLinkIsReplacedWithinSecondsWithoutAskingTheSeed(self) -> None:
+        """The seed is asked again only much later."""
+        self.network.seed(leaseInterval=1000.0)
+        peers = [self.network.peer(number, seedInterval=1000.0, maxConnections=2) for number in range(1, 13)]
+        for peer in peers:
+            self.know(peer, *map(me, peers))
+        self.network.run(10)
+        peer = next(peer for peer in peers if any(link.outgoing for link in peer.neighbours))
+        gone = next(link for link in peer.neighbours if link.outgoing)
+        count = sum(link.outgoing for link in peer.neighbours)
+        self.network.host(gone.contact.address.partition(":")[0]).kill()
+        self.network.run(2)
+        now = [link for link in peer.neighbours if link.outgoing]
+        self.assertGreaterEqual(len(now), count)
+        self.assertNotIn(gone, now)
+
+    def test_newcomersAreFoundByOldPeers(self) -> None:
+        """They ask the seeds again now and then."""
+        self.network.seed()
+        old = [self.network.peer(number, seedInterval=5.0) for number in (1, 2, 3)]
+        self.network.run(10)
+        new = self.network.peer(9, maxConnections=1, seedInterval=5.0)
+        self.network.run(60)
+        known = {one.id for peer in old for one in peer.overlay.known(100)}
+        self.assertIn(new.identity[:8], known)
+
+    def test_twoHalvesThatMetDifferentSeedsGrowTogether(self) -> None:
+        """Once their seeds are common, a few lists later they are one network."""
+        self.network.seed(1)
+        self.network.seed(2)
+        left = [self.network.peer(number, seeds=(1, 2), seedInterval=5.0) for number in (1, 2, 3)]
+        right = [self.network.peer(number, seeds=(1, 2), seedInterval=5.0) for number in (11, 12, 13)]
+        for peer in right:
+            self.network.host(str(peer.address).partition(":")[0]).cut = True
+        self.network.run(90)
+        for peer in right:
+            self.network.host(str(peer.address).partition(":")[0]).cut = False
+        self.network.run(60)
+        deliveries = [self.got(peer) for peer in left + right]
+        left[0].publish("together")
+        self.network.run(0.5)
+        self.assertEqual([len(got) for got in deliveries], [1] * 6)
+
+
+class GossipTests(PeerTestCase):
+    """Messages."""
+
+    def pair(self, **settings: Any) -> tuple[PeerService, PeerService]:
+        """Two peers, linked."""
+        first, second = self.network.peer(1, seeds=(), **settings), self.network.peer(2, seeds=(), **settings)
+        self.know(first, me(second))
+        self.network.run(1)
+        self.assertTrue(linked(first, second))
+        return first, second
+
+    def test_itMakesAMessageEachIntervalSoManyOfThem(self) -> None:
+        """--gossip-count of them, --gossip-interval apart, and none with 0."""
+        first, second = self.pair(gossipInterval=5.0, gossipCount=3)
+        got = [one for one in self.got(second) if one.sender]
+        self.network.run(100)
+        got = self.recentFrom(second, first)
+        self.assertEqual([one.sequence for one in got], [1, 2, 3])
+        self.assertEqual([round(later.time - earlier.time, 3) for earlier, later in pairwise(got)],
+                         [5.0, 5.0])  # fmt: skip
+
+    def recentFrom(self, peer: PeerService, origin: PeerService) -> list[Delivery]:
+        """What a peer keeps of another's messages."""
+        return [one for one in peer.recent() if one.message.origin == origin.identity]
+
+    def test_everyMessageReachesEverybodyOnce(self) -> None:
+        """Over many paths, delivered once, the publisher included; text and bytes alike."""
+        self.network.seed()
+        peers = [self.network.peer(number) for number in range(1, 9)]
+        self.network.run(10)
+        deliveries = [self.got(peer) for peer in peers]
+        ids = [peers[0].publish("text"), peers[3].publish(b"\xff\x00")]
+        self.network.run(0.1)
+        for got in deliveries:
+            self.assertEqual(sorted(one.id for one in got), sorted(ids))
+        self.assertEqual({one.payload for one in deliveries[5]}, {b"text", b"\xff\x00"})
+        self.assertGreater(sum(peer.status()["counters"]["duplicates"] for peer in peers), 0)
+
+    def test_aPayloadThatIsTooLargeIsRefusedWhereItIsPublished(self) -> None:
+        """One byte more than the setting; the largest one arrives."""
+        first, second = self.pair(maxPayload=1000)
+        got = self.got(second)
+        self.assertRaises(PayloadTooLarge, first.publish, b"x" * 1001)
+        self.assertRaises(PayloadTooLarge, first.publish, "é" * 501)
+        first.publish(b"x" * 1000)
+        self.network.run(0.1)
+        self.assertEqual([len(one.payload) for one in got], [1000])
+        self.assertEqual(first.factory.counters["published"], 1)
+
+    def test_aSubscriberThatRaisesIsLoggedAndDisturbsNothing(self) -> None:
+        """The next subscriber, the other peers and the link go on; it is called again next time."""
+        first, second = self.pair()
+        calls: list[Any] = []
+
+        def broken(delivery: Delivery) -> None:
+            calls.append(delivery)
+            raise ValueError("broken")
+
+        second.subscribe(broken)
+        got = self.got(second)
+        for _ in range(2):
+            first.publish("x")
+            self.network.run(0.1)
+        self.assertEqual((len(calls), len(got)), (2, 2))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
+        self.assertTrue(linked(first, second))
+
+    def test_aSubscriberMayPublishSubscribeAndLeave(self) -> None:
+        """Within its own call."""
+        first, second = self.pair()
+        got = self.got(first)
+
+        def answer(delivery: Delivery) -> None:
+            if delivery.sender is not None:
+                end()
+                second.publish(b"answer to " + delivery.payload)
+
+        end = second.subscribe(answer)
+        first.publish("one")
+        first.publish("two")
+        self.network.run(0.1)
+        self.assertEqual([one.payload for one in got], [b"one", b"two", b"answer to one"])
+        end()
+
+    def test_whatWasPublishedWhileTheNetworkWasSplitArrivesAfterwards(self) -> None:
+        """In both directions, each message once."""
+        self.network.seed()
+        first, second = self.network.peer(1), self.network.peer(2)
+        self.network.run(5)
+        self.assertTrue(linked(first, second))
+        self.network.host("10.1.0.2").cut = True
+        self.network.run(20)
+        self.assertEqual(first.neighbours, [])
+        got = self.got(first), self.got(second)
+        first.publish("left")
+        second.publish("right")
+        self.network.host("10.1.0.2").cut = False
+        self.network.run(70)
+        self.assertTrue(linked(first, second))
+        for deliveries in got:
+            self.assertEqual(sorted(one.payload for one in deliveries), [b"left", b"right"])
+
+    def test_aRestartedPeersFirstMessageIsNew(self) -> None:
+        """Though it has the number that its predecessor's had."""
+        first, second = self.pair()
+        got = self.got(second)
+        first.publish("a")
+        self.network.run(0.1)
+        first.calledDead(first.identity, "test")
+        first.publish("b")
+        self.network.run(0.1)
+        self.assertEqual([(one.payload, one.sequence) for one in got], [(b"a", 1), (b"b", 1)])
+
+    def test_whoDoesNotReadMakesPublishingWaitAndIsCutOff(self) -> None:
+        """First publishing is refused as busy; a message of its own making waits and is not skipped."""
+        first, second = self.pair(maxBacklog=4000, maxPayload=1000)
+        (link,) = first.neighbours
+        link.pauseProducing()
+        with self.assertRaises(Busy):
+            for _ in range(10):
+                first.publish(b"x" * 500)
+        self.assertTrue(linked(first, second))
+        first._gossip()
+        self.assertEqual(first._gossiped, 0)
+        with first.batch():
+            for number in range(10):
+                first.send(first.neighbours, Message(first.identity, 100 + number, 1, b"x" * 500))
+        self.assertEqual(first.neighbours, [])
+        self.assertEqual(link.reason, reasons.SLOW)
+
+    def test_lyingNeighboursEndOnlyTheirOwnLink(self) -> None:
+        """Each of these is misbehaviour, with a reason; everybody else goes on."""
+        first, second = self.pair()
+        for lie in (
+            Alive(identity(99)),
+            Have([], True),
+            Welcome(contact(50), []),
+            Dead(contact(2), "silent"),
+        ):
+            friend = self.friend(first, contact(50))
+            friend.send(lie)
+            self.network.run(0.01)
+            self.assertEqual(friend.take(Close)[0].reason, reasons.MALFORMED, lie)
+        self.assertTrue(linked(first, second))
+        self.assertEqual(first.factory.counters["misbehaved"], 4)
+
+
+class LivenessTests(PeerTestCase):
+    """Who is alive."""
+
+    def swarm(self, count: int = 5) -> tuple[Any, list[PeerService]]:
+        """A seed and some peers, linked."""
+        seed = self.network.seed()
+        peers = [self.network.peer(number) for number in range(1, count + 1)]
+        self.network.run(10)
+        return seed, peers
+
+    def test_roundTripTimesAreKept(self) -> None:
+        """Of every neighbour."""
+        _, peers = self.swarm(2)
+        self.assertEqual([round(link.rtt or 0, 4) for link in peers[0].neighbours], [0.002])
+
+    def test_aKilledPeerIsReportedAndRemovedWithinASecond(self) -> None:
+        """Its neighbours' connections are reset, they dial it, are refused, and tell the seed."""
+        seed, peers = self.swarm()
+        events = [self.told(peer) for peer in peers[1:]]
+        self.network.host("10.1.0.1").kill()
+        self.network.run(0.9)
+        self.assertNotIn("10.1.0.1:6000", listed(seed))
+        for happened in events:
+            types = [event["type"] for event in happened]
+            self.assertIn("dead", types)
+            self.assertIn("reportedDead", types)
+
+    def test_aFrozenPeerIsSuspectedThenDeadAndBackByItself(self) -> None:
+        """Within (misses + 1) intervals and a probe; nobody else is touched; awake, it says it lives and is back."""
+        seed, peers = self.swarm()
+        events = self.told(peers[1])
+        before = peers[0].identity
+        self.network.host("10.1.0.1").frozen = True
+        self.network.run(4 + 2 + 2.1)
+        about = [event["type"] for event in events if event.get("address") == "10.1.0.1:6000"]
+        self.assertEqual([one for one in about if one in ("suspected", "dead")], ["suspected", "dead"])
+        self.assertEqual(listed(seed), {f"10.1.0.{number}:6000" for number in range(2, 6)})
+        self.assertEqual([event for event in events if event["type"] == "suspected" and
+                          event["address"] != "10.1.0.1:6000"], [])  # fmt: skip
+        missed = peers[1].publish("while you slept")
+        self.network.host("10.1.0.1").thaw()
+        self.network.run(10)
+        self.assertIn("10.1.0.1:6000", listed(seed))
+        self.assertGreater(peers[0].identity, before)
+        self.assertTrue(peers[0].neighbours)
+        self.assertIn(missed, [one.id for one in peers[0].recent()])
+
+    def test_whoSleptCallsNobodyElseDead(self) -> None:
+        """Whatever the others did not say meanwhile."""
+        _, peers = self.swarm()
+        events = self.told(peers[0])
+        self.network.host("10.1.0.1").frozen = True
+        self.network.run(60)
+        self.network.host("10.1.0.1").thaw()
+        self.network.run(20)
+        self.assertEqual([event for event in events if event["type"] in ("dead", "suspected")], [])
+
+    def test_aSilentLinkToALivePeerIsNotADeath(self) -> None:
+        """The fresh connection is answered: the link is made anew, nobody is reported."""
+        seed, peers = self.swarm(2)
+        events = self.told(peers[0])
+        removed: list[Any] = []
+        seed.events.subscribe(removed.append)
+        for end in list(self.network.host("10.1.0.1").ends):
+            if end.getPeer().host == "10.1.0.2" or end.other.getHost().host == "10.1.0.2":
+                end.write = lambda data: None  # type: ignore[method-assign]
+                end.other.write = lambda data: None  # type: ignore[method-assign]
+        self.network.run(15)
+        self.assertNotIn("dead", [event["type"] for event in events])
+        self.assertEqual(removed, [])
+        self.assertTrue(linked(*peers))
+
+    def test_aPeerThatHearsItselfCalledDeadSaysItLives(self) -> None:
+        """Under a later incarnation, to seeds and neighbours, which then know it by that."""
+        seed, peers = self.swarm(3)
+        before = peers[0].identity
+        events = self.told(peers[0])
+        next(link for link in peers[1].neighbours if link.contact.identity == before).close(reasons.DEAD)
+        self.network.run(5)
+        self.assertGreater(peers[0].identity, before)
+        self.assertIn("refuted", [event["type"] for event in events])
+        entry = seed.registry.get(before[:8])
+        self.assertEqual(entry.contact.identity, peers[0].identity)
+        for peer in peers[1:]:
+            for link in peer.neighbours:
+                if link.contact.id == before[:8]:
+                    self.assertEqual(link.contact.identity, peers[0].identity)
+
+    def test_neighboursThatSayItIsDeadAgainAndAgainDoNotKeepTheNetworkBusy(self) -> None:
+        """One lying reporter must not storm the rest."""
+        peer = self.network.peer(1, seeds=())
+        witness = self.friend(peer, contact(50))
+        for _ in range(50):
+            self.friend(peer, contact(60)).send(Close(reasons.DEAD, "", []))
+            self.network.run(0.1)
+        self.assertLessEqual(len(witness.take(Alive)), 6)
+
+    def test_aPeerBehindAFirewallIsNotKilledByALostConnection(self) -> None:
+        """It cannot be dialled, but has linked itself again before the verdict."""
+        seed = self.network.seed()
+        self.network.host("10.1.0.1").firewall = True
+        hidden, other = self.network.peer(1, connectTimeout=1.0), self.network.peer(2, connectTimeout=1.0)
+        self.network.run(10)
+        self.assertTrue(linked(hidden, other))
+        events = self.told(other)
+        for link in hidden.neighbours:
+            link.transport.abortConnection()
+        self.network.run(15)
+        self.assertNotIn("dead", [event["type"] for event in events])
+        self.assertIn("10.1.0.1:6000", listed(seed))
+        self.assertTrue(linked(hidden, other))
+
+    def test_whoHidesFromOthersIsStillToldApart(self) -> None:
+        """Dial refused where a peer was said to be: reported once, dropped, not dialled for ever."""
+        peer = self.network.peer(1, seeds=())
+        events = self.told(peer)
+        self.network.host("10.1.0.3")
+        self.know(peer, contact(2))
+        self.network.run(300)
+        self.assertEqual([event["type"] for event in events], ["dead"])
+        self.assertEqual(len(self.network.host("10.1.0.1").dialled), 2)
+
+
+class LeavingTests(PeerTestCase):
+    """Goodbye."""
+
+    def test_nobodyCallsALeaverDead(self) -> None:
+        """Neighbours and seeds are told; nobody suspects, probes or dials it; nothing of it is left."""
+        seed = self.network.seed()
+        peers = [self.network.peer(number) for number in range(1, 5)]
+        self.network.run(10)
+        events = [self.told(peer) for peer in peers[1:]]
+        dialled = [len(self.network.host(f"10.1.0.{number}").dialled) for number in range(2, 5)]
+        stopped = peers[0].stopService()
+        self.network.run(0.1)
+        self.successResultOf(stopped)
+        self.assertNotIn("10.1.0.1:6000", listed(seed))
+        self.network.run(30)
+        for happened in events:
+            self.assertEqual({event["type"] for event in happened} & {"dead", "suspected", "reportedDead"}, set())
+        for number, before in zip(range(2, 5), dialled, strict=True):
+            self.assertNotIn("10.1.0.1:6000", self.network.host(f"10.1.0.{number}").dialled[before:])
+        host = self.network.host("10.1.0.1")
+        self.assertEqual((host.timers, host.ends, host.ports), ([], {}, {}))
+
+    def test_goodbyeIsBoundedInTime(self) -> None:
+        """Neighbours and seeds that are frozen or gone do not hold it up."""
+        self.network.seed()
+        peers = [self.network.peer(number, goodbyeTimeout=1.0) for number in range(1, 4)]
+        self.network.run(10)
+        self.network.host("10.1.0.2").frozen = True
+        self.network.host("10.1.0.3").cut = True
+        self.network.host("10.0.0.1").frozen = True
+        stopped = peers[0].stopService()
+        self.network.run(1.1)
+        self.successResultOf(stopped)
+        self.assertEqual(self.network.host("10.1.0.1").timers, [])
+
+    def test_leavingWhileDiallingAndProbingLeavesNothing(self) -> None:
+        """At every moment of its first seconds: no timer, no connection, no error."""
+        for hundredths in range(0, 300, 7):
+            self.network = Network()
+            self.network.seed()
+            self.network.host("10.1.0.3").firewall = True
+            self.network.peer(3)
+            self.network.peer(2)
+            peer = self.network.peer(1, gossipCount=5, gossipInterval=0.1, livenessInterval=0.1)
+            self.network.run(hundredths / 100)
+            if hundredths % 2:
+                peer.probe(contact(2))
+                self.network.host("10.1.0.2").kill()
+                self.network.run(0.003)
+            stopped = peer.stopService()
+            self.network.run(2.5)
+            self.successResultOf(stopped)
+            host = self.network.host("10.1.0.1")
+            self.assertEqual((host.timers, host.ends), ([], {}), hundredths)
+
+
+class RobustnessTests(PeerTestCase):
+    """What must not happen."""
+
+    def test_aStrategyThatRaisesKeepsNobodyUninformed(self) -> None:
+        """An overlay that always fails: links come and go, messages pass, the others are told, and it can stop."""
+        first, second = self.network.peer(1, seeds=()), self.network.peer(2, seeds=())
+
+        def broken(*what: Any) -> None:
+            raise RuntimeError("broken")
+
+        for event in ("neighbourUp", "neighbourDown", "listed", "learned", "dialFailed", "dead", "tick"):
+            setattr(first.overlay, event, broken)
+        self.know(second, me(first))
+        self.network.run(2)
+        self.assertTrue(linked(first, second))
+        got = self.got(second)
+        first.publish("x")
+        self.network.run(1)
+        self.assertEqual(len(got), 1)
+        self.network.host("10.1.0.2").kill()
+        self.network.run(2)
+        self.assertEqual(first.neighbours, [])
+        self.assertEqual((len(first.broadcast._neighbours), len(first.detector._watched)), (0, 0))
+        stopped = first.stopService()
+        self.network.run(3)
+        self.successResultOf(stopped)
+        self.assertGreater(len(self.flushLoggedErrors(RuntimeError)), 3)
+
+    def test_nothingGrowsWithChurn(self) -> None:
+        """After neighbours have come and gone by the hundred, what is kept per link or dial is gone."""
+        peer = self.network.peer(1, seeds=(), maxKnown=16)
+        for number in range(2, 200):
+            who = contact(number)
+            self.friend(peer, who).send(Close(reasons.LEAVING, "", []))
+            self.network.run(0.02)
+        self.network.run(30)
+        self.assertEqual(peer.neighbours, [])
+        self.assertEqual((peer._dials, peer.factory._dials, peer.overlay._dialling), ({}, {}, {}))
+        self.assertEqual((peer.factory._inbound, peer.factory.connections), ({}, 0))
+        self.assertEqual((peer.detector._watched, peer.detector._probing), ({}, set()))
+        self.assertEqual((peer.broadcast._neighbours, peer.broadcast._hearing), ({}, {}))
+        self.assertLessEqual(len(peer.overlay._known), 16)
+        self.assertLessEqual(len(peer.overlay._known._dead), 16)
+
+    def test_connectionsAreBounded(self) -> None:
+        """In all, and per address: those beyond are told that there is no room."""
+        peer = self.network.peer(1, seeds=(), maxPerHost=3)
+        scripts = [dial(self.network, str(peer.address), contact(50 + number, 1, "10.1.0.9:6000"), "probe")
+                   for number in range(5)]  # fmt: skip
+        self.assertEqual([bool(script.take(Welcome)) for script in scripts], [True] * 3 + [False] * 2)
+        self.assertEqual(scripts[3].take(Close)[0].reason, reasons.FULL)
+
+    def test_itIsDiallableWhereItSaysItIs(self) -> None:
+        """Advertised is what was told to be, else the address of its side of each connection."""
+        seed = self.network.seed()
+        peer = PeerService(
+            self.network.host("10.1.0.1"), self.network.peer(5).settings, [Address("10.0.0.1", 5000)],
+            host="0.0.0.0", port=6000,
+        )  # fmt: skip
+        peer.startService()
+        other = PeerService(
+            self.network.host("10.1.0.2"), peer.settings, [Address("10.0.0.1", 5000)],
+            host="0.0.0.0", port=6000, advertise=Address("192.0.2.1", 99),
+        )  # fmt: skip
+        other.startService()
+        self.network.run(1)
+        self.assertEqual(listed(seed), {"10.1.0.1:6000", "10.1.0.5:6000", "192.0.2.1:99"})
