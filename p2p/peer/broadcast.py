@@ -39,15 +39,17 @@ class Origin:
     """
     What has been seen of one origin.
 
+    @ivar identity: its 16 bytes; one object for all that is kept of it.
     @ivar top: the highest number seen.
     @ivar gaps: ranges below it not seen, first and last number each, rising.
     @ivar given: ranges given up lately, for whoever counts what is lost.
     @ivar lastSeen: when something new of it came.
     """
 
-    __slots__ = ("gaps", "given", "lastSeen", "top")
+    __slots__ = ("gaps", "given", "identity", "lastSeen", "top")
 
-    def __init__(self) -> None:
+    def __init__(self, identity: bytes = b"") -> None:
+        self.identity = identity
         self.top = 0
         self.gaps: list[tuple[int, int]] = []
         self.given: list[tuple[int, int]] = []
@@ -130,7 +132,9 @@ class Flood:
         self._neighbours: dict[Any, None] = {}
         # The longest silent first.
         self._origins: OrderedDict[bytes, Origin] = OrderedDict()
-        self._history: deque[tuple[float, Message]] = deque()
+        # What is kept, and when it came: side by side, for there may be ten thousand of them.
+        self._history: deque[Message] = deque()
+        self._times: deque[float] = deque()
         self._historyBytes = 0
         # What a new neighbour has said so far of what it has; gone once it has said all.
         self._hearing: dict[Any, _Hearing] = {}
@@ -189,21 +193,22 @@ class Flood:
         else:
             self.duplicates += 1
             return
-        self._keep(message, now)
         hops = message.hops
+        message = Message(origin.identity, number, hops, message.payload)
+        self._keep(message, now)
         if hops < MAX_HOPS:
             others = [other for other in self._neighbours if other is not neighbour]
-            self._outlet.send(others, Message(message.origin, number, hops + 1, message.payload))
+            self._outlet.send(others, Message(origin.identity, number, hops + 1, message.payload))
         self._outlet.deliver(message, neighbour, now)
 
     def recent(self) -> list[tuple[float, Message]]:
         """See L{IBroadcast}."""
-        return list(self._history)
+        return list(zip(self._times, self._history, strict=True))
 
     def tick(self, now: float) -> None:
         """Forget messages that are too old to be asked for."""
-        history = self._history
-        while history and now - history[0][0] > self._maxAge:
+        times = self._times
+        while times and now - times[0] > self._maxAge:
             self._drop()
 
     # Private.
@@ -212,7 +217,7 @@ class Flood:
         """The record of an origin, made if need be; something new of it came."""
         origin = self._origins.get(identity)
         if origin is None:
-            origin = self._origins[identity] = Origin()
+            origin = self._origins[identity] = Origin(identity)
             if len(self._origins) > self._maxOrigins:
                 self._origins.popitem(last=False)
         origin.lastSeen = now
@@ -220,14 +225,15 @@ class Flood:
         return origin
 
     def _keep(self, message: Message, now: float) -> None:
-        self._history.append((now, message))
+        self._history.append(message)
+        self._times.append(now)
         self._historyBytes += len(message.payload)
         while self._history and (len(self._history) > self._maxMessages or self._historyBytes > self._maxBytes):
             self._drop()
 
     def _drop(self) -> None:
-        _, message = self._history.popleft()
-        self._historyBytes -= len(message.payload)
+        self._times.popleft()
+        self._historyBytes -= len(self._history.popleft().payload)
 
     def _held(self, now: float) -> Iterable[Held]:
         """What to tell a new neighbour: origins from whom anybody may still keep something."""
@@ -253,7 +259,7 @@ class Flood:
             return
         del self._hearing[neighbour]
         origins = {identity: _believed(held) for identity, held in hearing.held.items()}
-        for then, kept in self._history:
+        for then, kept in zip(self._times, self._history, strict=True):
             if then > hearing.since:
                 # From here on it was sent everything as it came.
                 break
