@@ -17,6 +17,7 @@ from bench.client import Connection, HttpFailed
 from bench.daemons import Daemon, Network
 from bench.output import Column, Report, quantile, say
 from bench.process import cpuSeconds, loopbackBytes, proportionalBytes, residentBytes
+from p2p.settings import PeerSettings
 from p2p.wire.codec import encode
 from p2p.wire.messages import Message
 
@@ -29,8 +30,11 @@ POLL = 0.2
 STALLED = 5.0
 """Seconds without anything received after which messages count as lost."""
 
-KEPT = 10_000
+KEPT = PeerSettings().historyMessages
 """Messages that a daemon keeps by default; for longer runs it is told to keep them all, to be counted."""
+
+KEPT_BYTES = PeerSettings().historyBytes
+"""The same in bytes."""
 
 GOOD_P95 = 0.5
 """Seconds that C{--find} allows the 95th percentile of the latency."""
@@ -38,7 +42,7 @@ GOOD_P95 = 0.5
 PRECISION = 1.1
 """Ratio of a rate that was not held to one that was at which C{--find} is content."""
 
-HIGHEST = 200_000.0
+HIGHEST = 50_000.0
 """Messages per second at which C{--find} stops doubling."""
 
 COLUMNS = [
@@ -85,9 +89,11 @@ async def measure(
     options = {"peers": peers, "rate": rate, "size": size, "seconds": seconds, "find": find, "extra": list(extra)}
     report = Report("broadcast", python, options, COLUMNS)
     # What is kept bounds what can be counted.
-    kept = max(KEPT, int((HIGHEST if find else rate) * seconds) + 1)
-    peerOptions = ["--gossip-count", "0", "--history-messages", str(kept),
-                   "--history-bytes", str(max(4 * 2**20, kept * size)), *extra]  # fmt: skip
+    kept = max(KEPT, round((HIGHEST if find else rate) * seconds))
+    peerOptions = ["--gossip-count", "0", *extra]
+    if kept > KEPT or kept * size > KEPT_BYTES:
+        peerOptions += ["--history-messages", str(kept), "--history-bytes", str(max(KEPT_BYTES, kept * size)),
+                        "--max-backlog", str(2 * max(KEPT_BYTES, kept * size))]  # fmt: skip
     for number in range(repeat):
         async with Network(peers, python, peerOptions=peerOptions) as network:
             links = await network.linkedUp()
@@ -103,7 +109,7 @@ async def measure(
         "The daemons were asked for nothing while messages were published; each was asked for its status"
         " a few times a second after that, and for its messages once its CPU time had been read."
     )
-    if kept > KEPT:
+    if kept > KEPT or kept * size > KEPT_BYTES:
         report.notes.append(
             f"The daemons were told to keep {kept:,} messages instead of {KEPT:,}, so that all could be counted:"
             " it is in the memory after the run."
