@@ -317,6 +317,36 @@ class OnHostsTests(TCPTestCase):
         server.transport.write(b"here again")
         self.network.run(started + 61)
         self.assertEqual(client.data, b"here again")
+        # And everything takes the short way again.
+        self.assertIs(server.transport.reader, server)
+        self.assertTrue(client.transport.isPlain() and client.transport.stream is None)
+
+    def test_buffersOfAPausedProcessAreFinite(self) -> None:
+        """
+        Who writes to it little by little has to wait in the end, too.
+        """
+        client, server = self.join()
+        paused: list[float] = []
+
+        class Producer:
+            def pauseProducing(self) -> None:
+                paused.append(client.network.now)
+
+            def resumeProducing(self) -> None:
+                paused.clear()
+
+            def stopProducing(self) -> None:
+                raise AssertionError("nobody has stopped")
+
+        client.transport.registerProducer(Producer(), True)
+        self.network.faults.pause(self.there)
+        for number in range(100):
+            self.here.callLater(number * 0.1, client.transport.write, b"x" * 10000)
+        self.network.run(self.network.now + 20)
+        self.assertNotEqual(paused, [])
+        self.network.faults.resume(self.there)
+        self.network.run(self.network.now + 20)
+        self.assertEqual((len(server.data), paused), (1000000, []))
 
     def test_nothingOvertakesWhatWasHeld(self) -> None:
         """

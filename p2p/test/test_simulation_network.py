@@ -99,22 +99,25 @@ class DeterminismTests(SynchronousTestCase):
         """
         network = chatter()
         network.run(20)
-        expected = network.digest()
-        network = chatter(trace=True)
-        network.always(lambda network: True, every=0.01)
-        network.eventually(lambda network: network.deliveries > 100, by=20)
-        step = 0.0
-        while step < 20:
-            step += 0.0173
-            network.run(min(step, 20))
-        self.assertEqual(network.digest(), expected)
+        digest, events = network.digest(), network.events
+        for watched in (False, True):
+            network = chatter(trace=watched)
+            if watched:
+                network.always(lambda network: True, every=0.01)
+                network.eventually(lambda network: network.deliveries > 100, by=20)
+            step = 0.0
+            while step < 20:
+                step += 0.0173
+                network.run(min(step, 20))
+            self.assertEqual(network.digest(), digest)
+            self.assertEqual(network.events == events, not watched)
 
     def test_digestSeesOneByte(self) -> None:
         """
         Other bytes at the same times give another digest, and so does another receiver.
         """
         digests = set()
-        for first, second in ((b"a", b"b"), (b"a", b"c"), (b"b", b"a")):
+        for first, second, order in ((b"a", b"b", 1), (b"a", b"c", 1), (b"b", b"a", 1), (b"a", b"b", -1)):
             network = SimulatedNetwork(latency=constant(LATENCY))
             answering = Answering(network)
             network.host("10.0.0.1").listenTCP(80, answering)
@@ -122,11 +125,11 @@ class DeterminismTests(SynchronousTestCase):
             for client in clients:
                 network.host("10.0.0.2").connectTCP("10.0.0.1", 80, Calling(network, client))
             network.run(1)
-            for client, data in zip(clients, (first, second), strict=True):
+            for client, data in zip(clients[::order], (first, second), strict=True):
                 client.transport.write(data)  # type: ignore[union-attr]
             network.run(2)
             digests.add(network.digest())
-        self.assertEqual(len(digests), 3)
+        self.assertEqual(len(digests), 4)
 
     def test_streamsOfRandomnessDependOnTheirNamesOnly(self) -> None:
         """
