@@ -29,7 +29,7 @@ from bench.process import machine, residentBytes
 from p2p.settings import PeerSettings, SeedSettings
 from p2p.simulation.latency import uniform
 from p2p.simulation.network import SimulatedNetwork
-from p2p.simulation.run import Errors
+from p2p.simulation.run import Errors, dropLog
 from p2p.simulation.swarm import Node, Swarm
 
 SETTLING = 20.0
@@ -154,4 +154,5 @@ def command(
 
 
 if __name__ == "__main__":
+    dropLog()
     print(json.dumps(measure(*json.loads(sys.argv[1]))))

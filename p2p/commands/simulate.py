@@ -40,13 +40,14 @@ def simulate(scenario: str, seed: int | None, out: str | None, asJson: bool, fuz
     # Twisted and all of the network are not needed to print --help.
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.journal import Journal
-    from p2p.simulation.run import Run
+    from p2p.simulation.run import Run, dropLog
     from p2p.simulation.scenario import readScenario
 
     try:
         read = readScenario(scenario)
     except ScenarioError as error:
         raise _Unreadable(str(error)) from None
+    dropLog()
     with ExitStack() as closing:
         journal = None
         try:

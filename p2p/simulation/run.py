@@ -56,10 +56,6 @@ class Errors:
                 self.kept.append({"at": round(self._now(), 6), "text": text})
 
     def __enter__(self) -> Errors:
-        # Without an observer of its own Twisted keeps all messages that ever were, for one that is to come.
-        if not _begun:
-            _begun.append(True)
-            globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
         globalLogPublisher.addObserver(self)
         return self
 
@@ -67,7 +63,12 @@ class Errors:
         globalLogPublisher.removeObserver(self)
 
 
-_begun: list[bool] = []
+def dropLog() -> None:
+    """
+    Let nobody in this process hear what is logged but those who subscribe: for a program that runs scenarios, to be
+    called once.  Without it Twisted keeps every message for the log that is to come.
+    """
+    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
 
 
 @attrs.define
