@@ -286,16 +286,13 @@ class Faults:
         """
         if source == destination:
             return self._loopback
-        path = self._paths.get((source, destination))
+        path = self._paths.get((source, destination)) if self._paths else None
         if path is not None:
             return path
-        if (
-            self._default is not None
-            and not any(rule.covers(source, destination) for rule in self._rules)
-            and self._isUp(source)
-            and self._isUp(destination)
-        ):
-            return self._default
+        if self._default is not None and self._isUp(source) and self._isUp(destination):
+            rules = self._rules
+            if not rules or not any(rule.covers(source, destination) for rule in rules):
+                return self._default
         path = self._paths[source, destination] = Path(lambda: 0.0)
         self._update(path, source, destination)
         return path

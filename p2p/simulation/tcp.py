@@ -254,13 +254,13 @@ class Connection:
         """
         network, peer = self.reactor.network, self.peer
         return (
-            network.faults.path(self.local[0], peer.local[0]).plain
-            and self._returnPath().passing
-            and bool(self.connected)
+            bool(self.connected)
             and not (self.disconnecting or self._writeClosing or self.TLS or network.fuzz)
             and (self.producer is None or self.streamingProducer)
             and (peer.reading or bool(peer.disconnected))
             and peer.reactor.host.held is None
+            and network.faults.path(self.local[0], peer.local[0]).plain
+            and self._returnPath().passing
             and not self.ciphered
         )
 
