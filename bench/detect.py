@@ -130,7 +130,7 @@ async def _killed(network: Network, watch: Watch) -> dict[str, Any]:
     links = await network.linkedUp()
     victim = random.choice(network.peers)
     should = _linkedTo(network, links, victim)
-    others = [peer.name for peer in network.peers if peer is not victim]
+    others = [peer for peer in network.peers if peer is not victim]
     since = time.time()
     os.kill(victim.pid, signal.SIGKILL)
     await _until(
@@ -148,7 +148,7 @@ async def _killed(network: Network, watch: Watch) -> dict[str, Any]:
         "killFirst": min(verdicts.values(), default=None),
         "killAll": max(verdicts.values()) if len(verdicts) == len(should) else None,
         "killSeed": min(removed.values(), default=None),
-        "killFalseVerdicts": _calledDead(watch, since, others, victim.address),
+        "killFalseVerdicts": _calledDead(watch, since, others),
     }
 
 
@@ -192,7 +192,7 @@ async def _frozen(network: Network, watch: Watch, bound: float) -> dict[str, Any
         "backListed": min(listed.values(), default=None),
         "backCaughtUp": caughtUp,
         "missedReceived": received / len(missed),
-        "falseVerdicts": _calledDead(watch, since, [*names, victim.name], victim.address),
+        "falseVerdicts": _calledDead(watch, since, others),
     }
 
 
@@ -201,13 +201,13 @@ def _linkedTo(network: Network, links: dict[str, set[str]], victim: Daemon) -> l
     return [peer.name for peer in network.peers if victim.address in links[peer.address]]
 
 
-def _calledDead(watch: Watch, since: float, names: Iterable[str], victim: str) -> int:
-    """How many verdicts there were on others than the victim."""
-    by = set(names)
+def _calledDead(watch: Watch, since: float, live: Iterable[Daemon]) -> int:
+    """How many verdicts there were on those daemons, who live."""
+    addresses = {daemon.address for daemon in live}
     wrong = [
         event
         for event in watch.events
-        if event["type"] == "dead" and event["time"] >= since and event["address"] != victim and event["by"] in by
+        if event["type"] == "dead" and event["time"] >= since and event["address"] in addresses
     ]
     for event in wrong:
         say(f"  a live peer was called dead: {json.dumps(event)}")
