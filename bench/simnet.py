@@ -33,6 +33,7 @@ class Flooding(Protocol):
     def __init__(self, links: list[Any], seen: set[bytes]) -> None:
         self.links = links
         self.seen = seen
+        self.rest = b""
 
     def connectionMade(self) -> None:
         """
@@ -44,7 +45,7 @@ class Flooding(Protocol):
         """
         Take one frame or several that came together.
         """
-        if len(data) == FRAME:
+        if len(data) == FRAME and not self.rest:
             number = data[:8]
             if number not in self.seen:
                 self.seen.add(number)
@@ -53,8 +54,12 @@ class Flooding(Protocol):
                     if link is not mine:
                         link.write(data)
         else:
-            for start in range(0, len(data), FRAME):
+            data = self.rest + data
+            whole = len(data) // FRAME * FRAME
+            self.rest = b""
+            for start in range(0, whole, FRAME):
                 self.dataReceived(data[start : start + FRAME])
+            self.rest = data[whole:]
 
 
 class Side(ClientFactory[Any]):
