@@ -137,6 +137,7 @@ def makeSeed(options: SeedOptions, reactor: Any = None) -> Daemon:
         options.settings(),
         options.address,
         host=options.listen.host,
+        port=options.listen.port,
         store=SeedDatabase(options.file("state", "db")),
     )
     return Daemon(reactor, options, node)

@@ -441,12 +441,14 @@ class SeedService(Service):
         address: Address,
         *,
         host: str | None = None,
+        port: int | None = None,
         random: Random | None = None,
         store: ISeedStore | None = None,
     ) -> None:
         """
         @param address: the seed's entry in config.txt, where others find it.
         @param host: the address to listen on, if it is not that of the entry (C{0.0.0.0}, say).
+        @param port: the port to listen on, if it is not that of the entry (behind a forwarded one, say).
         @param random: where chance comes from; the system's by default.
         @param store: where the list outlives this process; C{None} for nowhere.
         """
@@ -455,6 +457,7 @@ class SeedService(Service):
         self.events = Events(reactor.seconds)
         self._reactor = reactor
         self._host = host or address.host
+        self._wanted = port or address.port
         self._random = random or SystemRandom()
         self._store = store
         self._timers = Timers(reactor, self._random)
@@ -477,7 +480,7 @@ class SeedService(Service):
         self.factory = SeedFactory(
             self._reactor, self.settings, self.identity, self.address, self.registry, self.events
         )
-        self._port = listen(self._reactor, self._host, self.address.port, self.factory)
+        self._port = listen(self._reactor, self._host, self._wanted, self.factory)
         self.factory.listening = self._port
         for entry in entries:
             # Time in which nobody could renew is not the peers' silence.

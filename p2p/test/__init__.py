@@ -1,1 +1,3 @@
-
+"""
+Unit tests, in memory: no real clock, no sockets.
+"""
