@@ -184,7 +184,8 @@ class LinkFactory(Factory[Link]):
         Connect and introduce this node.
 
         @return: fires with a link that the other side welcomed and whose
-            C{contact} is known, for C{enter} or C{close}; or fails with
+            C{contact} is known, for C{enter} or C{close} (one for which
+            neither is called at once is closed); or fails with
             L{DialFailed}.  Cancelling it ends the attempt.
         """
         if not self.accepting:

@@ -94,8 +94,8 @@ class _Probe:
             self._dialling.cancel()
 
     def _answered(self, link: Link) -> None:
+        # Nobody enters the link, so it is closed once this has returned.
         found = link.contact
-        link.close(reasons.DONE)
         if found.id != self._contact.id:
             self._finish(Outcome(Verdict.REPLACED, found, "another peer answers there"))
         elif found.identity < self._contact.identity:
