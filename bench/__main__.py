@@ -5,6 +5,7 @@ The command line: C{python -m bench broadcast|detect|register|simulate}.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -34,8 +35,11 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run(benchmark: Benchmark, asJson: bool, **options: Any) -> None:
-    """Run a benchmark to its end, and print what it found; SIGTERM ends it as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run a benchmark to its end, and print what it found; SIGTERM and SIGHUP end it as Ctrl-C does."""
+    # As asyncio handles Ctrl-C: what is being awaited is cancelled, so that everything is ended.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
         report = asyncio.run(benchmark(**options))
     except BenchFailed as error:
