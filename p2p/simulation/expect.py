@@ -59,7 +59,8 @@ class Expect(Part, frozen=True, kw_only=True):
 
     By some moment:
 
-    @ivar connectedBy: by then, in seconds since the beginning, all running peers have been linked together once.
+    @ivar connectedBy: by then, in seconds since the beginning, all running peers have been linked together once, after
+        the first had all joined.
     """
 
     reach: Share | None = None
@@ -76,19 +77,22 @@ class Expect(Part, frozen=True, kw_only=True):
     inbound: AtMost | None = None
     connectedBy: Seconds | None = None
 
-    def watch(self, swarm: Swarm, components: Callable[[], int]) -> None:
+    def watch(self, swarm: Swarm, joined: float, components: Callable[[], int]) -> None:
         """
         Look at what must hold while the network runs.
 
+        @param joined: when the first peers have all joined.
         @param components: how many parts the overlay has now.
         """
-        if self.connectedBy is not None:
+        network = swarm.network
+        by = self.connectedBy
+        if by is not None:
 
             def connectedBy(_: object) -> None:
                 parts = components()
                 assert parts == 1, f"the running peers are in {parts} parts"
 
-            swarm.network.eventually(connectedBy, by=self.connectedBy, every=0.5)
+            network.callAt(min(joined, by), lambda: network.eventually(connectedBy, by=by, every=0.5))
         if self.dialled is not None or self.inbound is not None:
 
             def linksWithinBounds(_: object) -> None:
@@ -99,7 +103,7 @@ class Expect(Part, frozen=True, kw_only=True):
                     for limit, count, how in most:
                         assert limit is None or count <= limit, f"{peer.name} has {count} links that it has {how}"
 
-            swarm.network.always(linksWithinBounds, every=1.0)
+            network.always(linksWithinBounds, every=1.0)
 
     def broken(self, results: dict[str, Any], swarm: Swarm) -> list[Broken]:
         """What of the rest does not hold at the end of a run."""

@@ -1,0 +1,450 @@
+"""
+What is measured: graphs against another library, broadcasts against closed forms, deaths against what was done.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from random import Random
+from typing import Any
+
+import networkx
+from twisted.logger import Logger
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.simulation import graph
+from p2p.simulation.expect import Expect
+from p2p.simulation.journal import BLOCK, Journal
+from p2p.simulation.run import Run
+from p2p.simulation.scenario import parseScenario
+from p2p.simulation.swarm import Swarm
+from p2p.simulation.traffic import Traffic, broadcastKey
+from p2p.wire.codec import encode
+from p2p.wire.messages import Message, Ping, Pong
+
+STABLE = """
+name = "stable"
+duration = 30.0
+seed = 3
+
+[peers]
+count = 24
+join = { over = 2.0 }
+options = { gossipCount = 0, seedInterval = 86400.0 }
+"""
+
+
+def run(rest: str = "", text: str = STABLE, **options: Any) -> Run:
+    """A scenario on its way."""
+    return Run.of(parseScenario(text + rest), **options)
+
+
+def event(verb: str, at: float = 10.0) -> str:
+    """The text of an event."""
+    return f"[[events]]\nat = {at}\n{verb}\n"
+
+
+def adjacencyOf(made: Any) -> list[list[int]]:
+    """A networkx graph as this package takes it."""
+    return [sorted(made.adj[node]) for node in sorted(made.nodes)]
+
+
+class GraphTests(SynchronousTestCase):
+    """Graph measures agree with networkx."""
+
+    def graphs(self) -> list[Any]:
+        """Some of each kind: random ones, whole and in parts, a ring, a star, loners, nothing."""
+        return [
+            *(networkx.gnm_random_graph(40, links, seed=links) for links in (0, 10, 45, 120, 400)),
+            networkx.random_regular_graph(5, 60, seed=1),
+            networkx.cycle_graph(9),
+            networkx.star_graph(6),
+            networkx.complete_graph(5),
+            networkx.empty_graph(1),
+            networkx.empty_graph(0),
+        ]
+
+    def test_components(self) -> None:
+        """The parts, the largest first."""
+        for made in self.graphs():
+            parts = graph.components(adjacencyOf(made))
+            expected = sorted((len(part) for part in networkx.connected_components(made)), reverse=True)
+            self.assertEqual([len(part) for part in parts], expected)
+            self.assertEqual(sorted(node for part in parts for node in part), sorted(made.nodes))
+
+    def test_paths(self) -> None:
+        """Mean and longest of the shortest paths between pairs that have one."""
+        for made in self.graphs():
+            lengths = [
+                length
+                for source, others in networkx.all_pairs_shortest_path_length(made)
+                for other, length in others.items()
+                if other != source
+            ]
+            found = graph.paths(adjacencyOf(made), Random(1))
+            self.assertAlmostEqual(found.average, sum(lengths) / max(1, len(lengths)))
+            self.assertEqual(found.longest, max(lengths, default=0))
+            self.assertEqual(found.sources, len(made))
+
+    def test_pathsOfASample(self) -> None:
+        """Of many nodes a sample of sources is taken, and comes close."""
+        self.patch(graph, "MAX_SOURCES", 100)
+        self.patch(graph, "SAMPLE", 60)
+        made = networkx.random_regular_graph(4, 400, seed=1)
+        found = graph.paths(adjacencyOf(made), Random(1))
+        self.assertEqual(found.sources, 60)
+        self.assertLess(abs(found.average - networkx.average_shortest_path_length(made)), 0.05)
+
+    def test_clustering(self) -> None:
+        """The mean of the nodes' clustering coefficients."""
+        for made in self.graphs():
+            expected = networkx.average_clustering(made) if len(made) else 0.0
+            self.assertAlmostEqual(graph.clustering(adjacencyOf(made)), expected)
+
+
+class TrafficTests(SynchronousTestCase):
+    """Frames are recognised by their bytes."""
+
+    class End:
+        """Where bytes arrive."""
+
+        def __init__(self, serial: int) -> None:
+            self.serial = serial
+
+    def counted(self, pieces: list[tuple[int, bytes]]) -> Traffic:
+        """What comes of some pieces, each at an end of a connection."""
+        traffic = Traffic()
+        traffic.arrived([(0.0, 0, self.End(serial), data) for serial, data in pieces])
+        traffic.arrived([(0.0, 0, len, None)])
+        return traffic
+
+    def test_typesAndBroadcasts(self) -> None:
+        """Types are counted by frames and bytes, messages also by origin and number, however that is written."""
+        frames = []
+        for sequence in (1, 127, 128, 300, 70_000, 2**40):
+            frames += [encode(Message(b"o" * 16, sequence, 3, b"payload"))] * 2
+        frames += [encode(Ping(5)), encode(Pong(2**31))]
+        traffic = self.counted([(1, frame) for frame in frames])
+        sizes = [len(frame) for frame in frames]
+        self.assertEqual(
+            traffic.byType(),
+            {
+                "Message": {"frames": 12, "bytes": sum(sizes[:12])},
+                "Ping": {"frames": 1, "bytes": sizes[12]},
+                "Pong": {"frames": 1, "bytes": sizes[13]},
+            },
+        )
+        for sequence in (1, 127, 128, 300, 70_000, 2**40):
+            self.assertEqual(traffic.payloads[broadcastKey(b"o" * 16, sequence)], 2)
+        self.assertEqual(traffic.count([Ping, Pong]), 2)
+
+    def test_pieces(self) -> None:
+        """A frame in pieces, several in one, two connections in turn: the same count."""
+        frames = [encode(Message(b"o" * 16, number, 1, b"x" * number)) for number in range(1, 20)]
+        whole = b"".join(frames)
+        for size in (1, 3, 7, 50, len(whole)):
+            pieces = [
+                (serial, whole[start : start + size]) for start in range(0, len(whole), size) for serial in (1, 2)
+            ]
+            traffic = self.counted(pieces)
+            self.assertEqual(traffic.byType(), {"Message": {"frames": 38, "bytes": 2 * len(whole)}})
+            self.assertEqual(set(traffic.payloads.values()), {2})
+
+
+class JournalTests(SynchronousTestCase):
+    """The trace is one JSON object a line."""
+
+    def test_linesAreWrittenInBlocks(self) -> None:
+        """A block, when there are enough; the rest at the end."""
+        file = io.BytesIO()
+        journal = Journal(file)
+        for number in range(BLOCK - 1):
+            journal.note(1.0, "joined", node=f"peer-{number}")
+        self.assertEqual(file.getvalue(), b"")
+        journal.delivered(1.23456789, 7, "peer-1", "peer-2", 3)
+        self.assertEqual(file.getvalue().count(b"\n"), BLOCK)
+        journal.note(2.0, "left", node='a "strange" name')
+        journal.flush()
+        journal.flush()
+        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        self.assertEqual(lines[-1], {"time": 2.0, "type": "left", "node": 'a "strange" name'})
+        expected = {"time": 1.234568, "type": "delivered", "message": 7, "peer": "peer-1", "from": "peer-2", "hops": 3}
+        self.assertEqual(lines[-2], expected)
+
+
+class BroadcastTests(SynchronousTestCase):
+    """Floods keep to the closed forms."""
+
+    def test_payloadsOfAFlood(self) -> None:
+        """Without loss on a settled overlay of E links and N peers: exactly 2E - (N - 1), and everybody has it."""
+        for seed in range(3):
+            results = run(event("publish = { count = 10, every = 1.0 }", at=20.0), seed=seed).go()
+            overlay = results["overlay"]
+            self.assertEqual(overlay["components"], 1)
+            self.assertEqual(len(results["broadcasts"]), 10)
+            for broadcast in results["broadcasts"]:
+                self.assertEqual(broadcast["payloads"], 2 * overlay["links"] - (overlay["peers"] - 1))
+                self.assertEqual(broadcast["duplicates"], broadcast["payloads"] - 23)
+                self.assertEqual((broadcast["live"], broadcast["reached"], broadcast["control"]), (24, 24, 0))
+            self.assertEqual(
+                results["traffic"]["Message"]["frames"], sum(broadcast["payloads"] for broadcast in results["broadcasts"])
+            )
+
+    def test_timeAndHops(self) -> None:
+        """With the same latency everywhere the last has it after the eccentricity of the origin, in hops and time."""
+        going = run(
+            "[network]\nlatency = { constant = 0.05 }\n" + event("publish = { count = 8, every = 1.0 }", at=20.0)
+        )
+        results = going.go()
+        made = networkx.from_dict_of_lists(dict(enumerate(going.measure.adjacency())))
+        for broadcast in results["broadcasts"]:
+            far = networkx.eccentricity(made, int(broadcast["origin"].removeprefix("peer-")))
+            self.assertEqual(broadcast["lastHop"], far)
+            self.assertAlmostEqual(broadcast["lastDelivery"], 0.05 * far, places=5)
+
+    def test_whoIsExpected(self) -> None:
+        """Those who were there at the sending and to the end: no newcomer, nobody who crashed, left, or restarted."""
+        rest = event("publish = {}", at=10.0)
+        rest += event("join = { count = 3 }", at=12.0) + event("crash = { count = 4 }", at=14.0)
+        rest += event("leave = { count = 2 }", at=16.0) + event("restart = { count = 1 }", at=18.0)
+        (broadcast,) = run(rest + "[expect]\nreach = 1.0\n").go()["broadcasts"]
+        self.assertLessEqual(24 - 4 - 2 - 1, broadcast["live"])
+        self.assertLessEqual(broadcast["live"], 24 - 4)
+        self.assertEqual(broadcast["reached"], broadcast["live"])
+
+    def test_theWindow(self) -> None:
+        """Who got it only after the window did not get it in time."""
+        groups = "{ groups = [0.5, 0.5], for = 10.0 }"
+        rest = event(f"partition = {groups}") + event("publish = {}", at=12.0)
+        (late,) = run(rest + "[measure]\nwindow = 5.0\n").go()["broadcasts"]
+        (whole,) = run(rest).go()["broadcasts"]
+        self.assertEqual((late["live"], late["reached"]), (24, 12))
+        self.assertEqual((whole["live"], whole["reached"]), (24, 24))
+        self.assertGreater(whole["lastDelivery"], 8.0)
+        self.assertLess(late["lastDelivery"], 2.0)
+
+    def test_gossipIsMeasuredToo(self) -> None:
+        """What peers say by themselves counts like what the scenario lets them say."""
+        results = run(text=STABLE.replace("gossipCount = 0", "gossipCount = 2, gossipInterval = 3.0")).go()
+        self.assertEqual(len(results["broadcasts"]), 48)
+        for broadcast in results["broadcasts"]:
+            self.assertEqual(broadcast["reached"], broadcast["live"])
+        self.assertEqual(results["broadcasts"][-1]["live"], 24)
+
+    def test_withoutTraffic(self) -> None:
+        """What was not counted is not said."""
+        results = run(event("publish = {}") + "[measure]\ntraffic = false\n").go()
+        (broadcast,) = results["broadcasts"]
+        self.assertIsNone(results["traffic"])
+        counted = [broadcast[name] for name in ("payloads", "duplicates", "control", "reached")]
+        self.assertEqual(counted, [None, None, None, 24])
+
+
+class DeathTests(SynchronousTestCase):
+    """Deaths are found out in time, and the living are not called dead without excuse."""
+
+    def test_killedProcesses(self) -> None:
+        """Their connections are reset: neighbours and seed know within a few round trips."""
+        results = run(event("crash = { count = 5 }")).go()
+        self.assertEqual(len(results["deaths"]), 5)
+        for death in results["deaths"]:
+            self.assertEqual(death["at"], 10.0)
+            self.assertLess(0.0, death["firstDetected"])
+            self.assertLess(death["lastDetected"], 1.0)
+            self.assertLess(0.0, death["removedFromSeeds"])
+            self.assertLess(death["removedFromSeeds"], 1.0)
+            self.assertIsNone(death["restarted"])
+        self.assertEqual(results["falseDeaths"], [])
+
+    def test_silentMachines(self) -> None:
+        """Silence is believed after the misses and the probe: (misses + 1) * interval + probeTimeout."""
+        results = run(event('crash = { peers = ["peer-3"], host = true }')).go()
+        (death,) = results["deaths"]
+        self.assertLess(3.0, death["firstDetected"])
+        self.assertLess(death["lastDetected"], 4.0 + 2.0 + 0.2)
+        self.assertLess(death["removedFromSeeds"], 4.0 + 2.0 + 2.0 + 0.5)
+
+    def test_restarted(self) -> None:
+        """A death ends with the restart; the new process is not taken for the dead one."""
+        rest = event('crash = { peers = ["peer-3"] }') + event('restart = { peers = ["peer-3"] }', at=15.0)
+        results = run(rest + "[expect]\nlisted = true\ncomponents = 1\n").go()
+        (death,) = results["deaths"]
+        self.assertEqual(death["restarted"], 5.0)
+        self.assertEqual((results["falseDeaths"], results["broken"]), ([], []))
+
+    def test_falseDeathsHaveAnExcuse(self) -> None:
+        """Who is paused, or on the other side, is called dead with an excuse."""
+        paused = run(event('pause = { peers = ["peer-3"], for = 15.0 }')).go()["falseDeaths"]
+        self.assertEqual({(death["peer"], death["excuse"]) for death in paused}, {("peer-3", "pause")})
+        split = run(event("partition = { groups = [0.5, 0.5], for = 15.0 }")).go()["falseDeaths"]
+        self.assertEqual({death["excuse"] for death in split}, {"partition"})
+
+    def test_falseDeathsWithout(self) -> None:
+        """Who is called dead though everybody hears it has none; a liar's word does not count."""
+        going = run()
+        swarm = going.swarm
+
+        def slander() -> None:
+            victim = swarm.peers["peer-1"]
+            accuser = swarm.at(victim.service.neighbours[0].contact.address)
+            assert accuser is not None
+            link = next(link for link in accuser.service.neighbours if swarm.at(link.contact.address) is victim)
+            accuser.service.dead(link.contact, "silent")
+
+        going.network.callAt(10.0, slander)
+        (false,) = going.go()["falseDeaths"]
+        self.assertEqual((false["peer"], false["at"], false["excuse"]), ("peer-1", 10.0, None))
+        lied = run(event('liar = { peers = ["peer-2"], for = 5.0 }')).go()
+        self.assertEqual(lied["falseDeaths"], [])
+
+
+class ExpectTests(SynchronousTestCase):
+    """What does not hold is said, with seed and time."""
+
+    def broken(self, expect: str, rest: str = "") -> list[tuple[str, float]]:
+        """Which expectations are broken, and when that was seen."""
+        results = run(rest + expect, seed=9).go()
+        self.assertEqual(results["held"], not results["broken"])
+        self.assertEqual({broken["seed"] for broken in results["broken"]} - {9}, set())
+        return [(broken["expectation"], broken["time"]) for broken in results["broken"]]
+
+    def test_whatHolds(self) -> None:
+        """A quiet network breaks nothing of all that can be expected."""
+        expect = (
+            "[expect]\nreach = 1.0\nmeanReach = 1.0\nlastDelivery = 1.0\nredundancy = 8.0\ncomponents = 1\n"
+            "falseDeaths = 0\ndetectedWithin = 1.0\ndeadRemovedWithin = 1.0\nlisted = true\nmuted = 0\ndialled = 4\n"
+            "inbound = 16\nconnectedBy = 5.0\n"
+        )
+        for name in Expect.__struct_fields__:
+            self.assertIn(name, expect)
+        self.assertEqual(self.broken(expect, event("publish = { count = 2 }") + event("crash = { count = 1 }")), [])
+
+    def test_atTheEnd(self) -> None:
+        """Each expectation can be broken."""
+        # A peer that is cut off for good hears nothing, and its death is not heard of.
+        alone = event('partition = { groups = [["peer-1"], ["peer-2"]] }', at=5.0).replace("peer-1", "peer-0")
+        cut = event("partition = { groups = [0.7, 0.3] }") + event("publish = { from = \"peer-1\" }", at=11.0)
+        self.assertEqual(self.broken("[expect]\nreach = 1.0\n", cut), [("reach", 30.0)])
+        self.assertEqual(self.broken("[expect]\nmeanReach = 0.99\n", cut), [("meanReach", 30.0)])
+        self.assertEqual(self.broken("[expect]\ncomponents = 1\n", cut), [("components", 30.0)])
+        self.assertEqual(self.broken("[expect]\nlisted = true\n", cut), [("listed", 30.0)])
+        self.assertEqual(self.broken("[expect]\nmuted = 1\n", alone), [("muted", 30.0)])
+        told = event("publish = {}")
+        self.assertEqual(self.broken("[expect]\nlastDelivery = 0.01\n", told), [("lastDelivery", 30.0)])
+        self.assertEqual(self.broken("[expect]\nredundancy = 0.5\n", told), [("redundancy", 30.0)])
+        died = event('crash = { peers = ["peer-5"], host = true }')
+        self.assertEqual(self.broken("[expect]\ndetectedWithin = 1.0\n", died), [("detectedWithin", 30.0)])
+        self.assertEqual(self.broken("[expect]\ndeadRemovedWithin = 1.0\n", died), [("deadRemovedWithin", 30.0)])
+
+    def test_whileItRuns(self) -> None:
+        """What must hold always, or by a moment, ends the run where it does not."""
+        ((statement, time),) = self.broken("[expect]\ndialled = 0\n")
+        self.assertIn("linksWithinBounds", statement)
+        self.assertLess(time, 5.0)
+        ((statement, time),) = self.broken("[expect]\nconnectedBy = 1.0\n")
+        self.assertIn("connectedBy", statement)
+        self.assertEqual(time, 1.0)
+
+    def test_functions(self) -> None:
+        """A function of one's own is given the swarm: at the end, always, or by a moment."""
+        here = f"function = \"{__name__}:"
+        self.assertEqual(self.broken(f'[[checks]]\n{here}holds"\n'), [])
+        self.assertEqual(self.broken(f'[[checks]]\n{here}fails"\n'), [(f"{__name__}:fails", 30.0)])
+        self.assertEqual(self.broken(f'[[checks]]\n{here}fails"\nby = 3.0\n'), [(f"{__name__}:fails", 3.0)])
+        self.assertEqual(self.broken(f'[[checks]]\n{here}fails"\nalways = true\n'), [(f"{__name__}:fails", 0.0)])
+        ((_, time),) = self.broken(f'[[checks]]\n{here}fewerThanTen"\nalways = true\nevery = 0.25\n')
+        self.assertEqual(time, 1.25)
+
+    def test_errorsOfServices(self) -> None:
+        """An exception that a daemon would only log is a violation."""
+        going = run()
+        going.network.callAt(5.0, lambda: _fail(going.swarm))
+        results = going.go()
+        self.assertEqual([broken["expectation"] for broken in results["broken"]], ["errors"])
+        self.assertEqual(results["errors"][0]["at"], 5.0)
+        self.assertIn("out of order", results["errors"][0]["text"])
+        self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
+
+
+class ResultsTests(SynchronousTestCase):
+    """The results have the fields that others are written against, and are JSON."""
+
+    def test_fields(self) -> None:
+        """All that the contract names is there."""
+        rest = event("publish = {}") + event("crash = { count = 1 }", at=10.0)
+        rest += event("pause = { count = 1, for = 15.0 }", at=12.0) + "[measure]\noverlay = 10.0\n"
+        results = json.loads(json.dumps(run(rest).go()))
+        overlay = "peers links meanDegree maxDegree components largestComponent averagePath diameter clustering at"
+        wanted = {
+            "": "name seed digest virtualSeconds wallSeconds events overlay broadcasts deaths falseDeaths traffic",
+            "overlay": overlay,
+            "broadcasts": "id at origin live reached payloads duplicates control lastHop lastDelivery",
+            "deaths": "peer at firstDetected lastDetected removedFromSeeds",
+            "falseDeaths": "peer at by",
+        }
+        for part, names in wanted.items():
+            found = results[part] if part else results
+            self.assertEqual(set(names.split()) - set(found[0] if isinstance(found, list) else found), set(), part)
+        self.assertEqual(set(results["traffic"]["Ping"]), {"frames", "bytes"})
+        self.assertEqual([look["at"] for look in results["overlays"]], [10.0, 20.0, 30.0])
+        self.assertEqual(results["overlays"][-1], results["overlay"])
+        self.assertEqual((results["name"], results["seed"], results["virtualSeconds"]), ("stable", 3, 30.0))
+
+    def test_trace(self) -> None:
+        """The trace tells of everything, in the order of time, and agrees with the results."""
+        file = io.BytesIO()
+        journal = Journal(file)
+        rest = event("publish = { count = 3 }", at=5.0) + event("crash = { count = 2 }", at=8.0)
+        rest += event("leave = { count = 1 }", at=9.0) + event("restart = { crashed = true, count = 1 }", at=12.0)
+        rest += event("pause = { count = 1, for = 10.0 }", at=15.0) + "[measure]\noverlay = 10.0\n"
+        results = run(rest, journal=journal).go()
+        journal.flush()
+        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        times = [line["time"] for line in lines]
+        self.assertEqual(times, sorted(times))
+        byType: dict[str, list[dict[str, Any]]] = {}
+        for line in lines:
+            byType.setdefault(line["type"], []).append(line)
+        expected = (
+            "joined restarted crashed left registered removed linkUp linkDown suspected dead refuted published delivered "
+            "fault healed overlay"
+        )
+        self.assertEqual(set(expected.split()) - set(byType), set())
+        for number, broadcast in enumerate(results["broadcasts"]):
+            delivered = [line for line in byType["delivered"] if line["message"] == number]
+            self.assertEqual(byType["published"][number]["id"], broadcast["id"])
+            self.assertEqual(len(delivered), 23 + 1)  # And the one that was restarted, when it was back.
+            self.assertNotIn(broadcast["origin"], [line["peer"] for line in delivered])
+            self.assertTrue(all(line["from"].startswith("peer-") and line["hops"] for line in delivered))
+        self.assertEqual(byType["fault"][0]["what"], "pause")
+        self.assertEqual(byType["healed"][0]["time"], 25.0)
+        self.assertEqual(len(byType["joined"]), 25)
+
+    def test_progress(self) -> None:
+        """Whoever watches is told how far it is, to the end."""
+        told: list[float] = []
+        run().go(told.append)
+        self.assertEqual((told, told[-1]), (sorted(told), 1.0))
+
+
+def holds(swarm: Swarm) -> bool:
+    """A statement that holds."""
+    return isinstance(swarm, Swarm)
+
+
+def fails(swarm: Swarm) -> None:
+    """A statement that does not."""
+    raise AssertionError("never")
+
+
+def fewerThanTen(swarm: Swarm) -> bool:
+    """A statement that holds until the tenth of 24 peers that join within two seconds is there."""
+    return len(swarm.running()) < 13
+
+
+def _fail(swarm: Swarm) -> None:
+    try:
+        raise ArithmeticError("out of order")
+    except ArithmeticError:
+        Logger("p2p.test").failure("something is {what}", what="wrong")
