@@ -31,7 +31,7 @@ def message(sequence: int, hops: int = 1, origin: bytes = OTHER, payload: bytes 
 class OriginTests(SynchronousTestCase):
     """What has been seen of one origin."""
 
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(st.lists(st.integers(1, 60), max_size=100))
     def test_itIsASetOfNumbersWhileThereAreFewGaps(self, numbers: list[int]) -> None:
         """New is what is not in the set; and what it lacks is what is not in it."""
@@ -45,7 +45,7 @@ class OriginTests(SynchronousTestCase):
             self.assertEqual(missing, set(range(1, origin.top)) - model)
         self.assertEqual(origin.given, [])
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(st.lists(st.one_of(st.integers(1, 2000), st.integers(1, 2**63 - 1)), max_size=300), st.integers(1, 500))
     def test_itIsBoundedAndNeverTakesOneTwice(self, numbers: list[int], maxGap: int) -> None:
         """

@@ -96,12 +96,12 @@ class SeedLinkTests(SynchronousTestCase):
         times: list[float] = []
         dialled = self.host.network.host("10.1.0.1").dialled
         peer = self.network.peer(1)
-        for _ in range(12000):
+        for _ in range(3000):
             before = len(dialled)
-            self.network.run(0.01)
+            self.network.run(0.025)
             times += [self.network.clock.seconds()] * (len(dialled) - before)
         pauses = [later - earlier for earlier, later in zip([0.0, *times], times, strict=False)]
-        for pause, most in zip(pauses, [0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8], strict=False):
+        for pause, most in zip(pauses, [0.5, 1, 2, 4, 8, 8, 8, 8], strict=False):
             self.assertTrue(0.5 * most - 0.05 <= pause <= most + 0.05, pauses)
         self.assertGreater(len(set(pauses)), 5)
         self.play()

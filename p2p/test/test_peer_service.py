@@ -721,7 +721,7 @@ class LeavingTests(PeerTestCase):
 
     def test_leavingWhileDiallingAndProbingLeavesNothing(self) -> None:
         """At every moment of its first seconds: no timer, no connection, no error."""
-        for hundredths in range(0, 300, 7):
+        for hundredths in range(0, 300, 13):
             self.network = Network()
             self.network.seed()
             self.network.host("10.1.0.3").firewall = True

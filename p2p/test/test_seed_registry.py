@@ -89,7 +89,7 @@ STEPS = st.lists(
 class RegistryModelTests(SynchronousTestCase):
     """Whatever happens, the list is what a simple model says, and its indexes follow it."""
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(STEPS, st.integers(1, 8))
     def test_theListIsThatOfTheModel(self, steps: list[Any], maxPeers: int) -> None:
         """Registrations, removals, leases, samples and savings in any order agree with the model."""
@@ -215,7 +215,9 @@ class RegistryTests(SynchronousTestCase):
         for number in range(20):
             known.register(contact(number), 0.0)
         for count, exclude in ((5, 3), (19, 99)):
-            drawn = [peer for _ in range(1000) for peer in known.sample(count, contact(exclude).id)]
+            samples = [known.sample(count, contact(exclude).id) for _ in range(1000)]
+            self.assertEqual({len(sample) for sample in samples}, {count})
+            drawn = [peer for sample in samples for peer in sample]
             rest = [number for number in range(20) if number != exclude]
             fair = 1000 * count / len(rest)
             for number in rest:

@@ -285,6 +285,8 @@ class CheckTests(SeedTestCase):
         honest.send(*[Dead(contact(2), "silent")] * 5)
         self.network.run(5)
         self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 0)
+        self.seed.factory.reports.forget(self.network.clock.seconds() + 1000.0)
+        self.assertEqual(len(self.seed.factory.reports), 0)
 
     def test_whoReportsAPredecessorIsNotWrong(self) -> None:
         """The accused has restarted and answers as a later incarnation: after a mass restart nobody is muted."""
@@ -450,6 +452,17 @@ class UnreachableTests(SeedTestCase):
         self.assertEqual(answer.contacts, [contact(7, 1, both)])
         self.assertEqual(len(second.take(Unreachable)), 1)
         self.assertEqual(first.take(Removed), [])
+
+
+    def test_whoeverTakesTheAddressOfASilentPeerShowsThatItIsGone(self) -> None:
+        """Its connection stands, but another one answers where it was: it goes before its lease does."""
+        both = "10.1.0.8:6000"
+        self.register(contact(7, 1, both))
+        self.network.run(3)
+        self.network.host("10.1.0.8").ports.clear()
+        self.register(contact(8, 1, both))
+        self.network.run(3)
+        self.assertEqual({entry.id for entry in self.seed.registry}, {contact(1).id, contact(8).id})
 
 
 class BoundsTests(SeedTestCase):
