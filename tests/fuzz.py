@@ -18,6 +18,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import socket
 import struct
 import sys
@@ -500,6 +501,7 @@ def main() -> int:
             directory = tempfile.mkdtemp(prefix="p2p-fuzz-")
             print(f"daemons in {directory}", flush=True)
             print("daemons", json.dumps(fuzzDaemons(options.inputs, options.seconds, options.seed, directory)))
+            shutil.rmtree(directory)
     except Finding as finding:
         print(f"FOUND: {finding}", file=sys.stderr)
         return 1
