@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 COVERAGE_FLOOR = 90
 
-.PHONY: demo test check types lint unit system clean
+.PHONY: demo test check types lint unit system bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/p2p demo
@@ -36,6 +36,21 @@ unit: $(VENV)/.tested
 # The whole system from outside: real processes, sockets and signals, packaging, the README's own commands.
 system: $(VENV)/.tested
 	$(BIN)/python -m twisted.trial tests
+
+# The figures of docs/performance.md, measured anew on daemons that have nothing but what "pip install ." brings.
+# It takes some ten minutes, and the machine should have nothing else to do.
+PLAIN = $(VENV)/plain
+
+bench: $(VENV)/.tested
+	$(PYTHON) -m venv $(PLAIN)
+	$(PLAIN)/bin/pip install --quiet --disable-pip-version-check .
+	$(PLAIN)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
+	$(BIN)/python -m bench broadcast --python $(PLAIN)/bin/python --find --seconds 4 --repeat 3
+	$(BIN)/python -m bench broadcast --python $(PLAIN)/bin/python --rate 5000 --repeat 5
+	$(BIN)/python -m bench broadcast --python $(PLAIN)/bin/python --rate 1000 --repeat 3
+	$(BIN)/python -m bench broadcast --python $(PLAIN)/bin/python --rate 5 --seconds 20 --repeat 3
+	$(BIN)/python -m bench detect --python $(PLAIN)/bin/python --repeat 5
+	$(BIN)/python -m bench register --python $(PLAIN)/bin/python --repeat 3
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -20,12 +20,17 @@ from bench.output import Report, say
 Benchmark = Callable[..., Coroutine[Any, Any, Report]]
 
 
+def _absolute(context: click.Context, parameter: click.Parameter, path: str) -> str:
+    """The daemons run in another directory; links are not followed, for they tell an environment from its base."""
+    return os.path.abspath(path)
+
+
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that all benchmarks have."""
     for option in (
         click.option("--json", "asJson", is_flag=True, help="Print one JSON object instead of a table."),
         click.option(
-            "--python", default=sys.executable, metavar="PATH", show_default="this one",
+            "--python", default=sys.executable, metavar="PATH", show_default="this one", callback=_absolute,
             help="Interpreter that runs the daemons.",
         ),
         click.option("--repeat", default=1, type=click.IntRange(1), show_default=True, help="Repetitions."),
