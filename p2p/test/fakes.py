@@ -17,6 +17,7 @@ hand, L{Script}, play those that lie.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from random import Random
@@ -322,7 +323,9 @@ class Host:
                 call(*args, **kwargs)
 
         delayed = self.network.clock.callLater(delay, fire)
-        self.calls = {known for known in self.calls if known.active()} | {delayed}
+        self.calls.add(delayed)
+        if len(self.calls) > 1000:
+            self.calls = set(self.timers)
         return delayed
 
     @property
@@ -383,7 +386,7 @@ class Host:
 
         connector.timer = self.callLater(timeout, connector.fail, TimeoutError())
         if there is not None and not there.cut and not there.firewall and not self.cut:
-            network.clock.callLater(LATENCY, arrive)
+            network.later(arrive)
         factory.startedConnecting(connector)
         return connector
 
@@ -421,6 +424,8 @@ class Network:
 
     def __init__(self) -> None:
         self.clock = Clock()
+        # What is under way; everything takes equally long, so the earliest is the first.
+        self._under: deque[tuple[float, Callable[[], object]]] = deque()
         self.hosts: dict[str, Host] = {}
         self.random = Random(1)
 
@@ -437,14 +442,26 @@ class Network:
             if not end.gone and not end.host.cut:
                 end.host.run(lambda: None if end.gone else arrived())
 
-        self.clock.callLater(LATENCY, arrive)
+        self.later(arrive)
+
+    def later(self, call: Callable[[], object]) -> None:
+        """Call something when what is sent now arrives."""
+        self._under.append((self.clock.seconds() + LATENCY, call))
 
     def run(self, seconds: float) -> None:
         """Let time pass, event by event."""
         end = self.clock.seconds() + seconds
-        while self.clock.calls and self.clock.calls[0].getTime() <= end:
-            self.clock.rightNow = max(self.clock.rightNow, self.clock.calls[0].getTime())
-            self.clock.advance(0)
+        never = end + 1.0
+        while True:
+            arrives = self._under[0][0] if self._under else never
+            fires = self.clock.calls[0].getTime() if self.clock.calls else never
+            if min(arrives, fires) > end:
+                break
+            self.clock.rightNow = max(self.clock.rightNow, min(arrives, fires))
+            if arrives <= fires:
+                self._under.popleft()[1]()
+            else:
+                self.clock.advance(0)
         self.clock.rightNow = end
 
     # Seeds and peers.

@@ -261,6 +261,8 @@ class SeedLinkTests(SynchronousTestCase):
         """Whatever the seed still says, after the peer has stopped there is no timer and no connection."""
         self.play()
         peer = self.peer()
+        self.answering = False
+        peer._askSeeds()
         stopped = peer.stopService()
         self.scripts[0].send(Registered(10.0, 1, []), Removed(peer.identity, reasons.DEAD))
         self.network.run(0.01)
@@ -283,7 +285,7 @@ class SeedLinkTests(SynchronousTestCase):
             peer = self.network.peer(1)
             self.network.run(0.3)
             stopped = peer.stopService()
-            self.network.run(3)
+            self.network.run(0.1)
             self.successResultOf(stopped)
             self.assertEqual(self.network.host("10.1.0.1").timers, [], state)
 

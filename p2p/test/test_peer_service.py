@@ -251,6 +251,16 @@ class DialTests(PeerTestCase):
         self.assertEqual(self.friend(peer, contact(2, 1)).take(Close)[0].reason, reasons.DUPLICATE)
         self.assertFalse(new.ended)
 
+    def test_whoClaimsTheAddressOfAnotherDoesNotStopItsDial(self) -> None:
+        """Only the peer itself, by dialling this one, makes that needless."""
+        peer = self.network.peer(1, seeds=())
+        self.network.host("10.1.0.3").firewall = True
+        self.know(peer, contact(2))
+        self.network.run(0.1)
+        liar = dial(self.network, str(peer.address), contact(0, 1, contact(2).address))
+        self.assertEqual(len(liar.take(Welcome)), 1)
+        self.assertEqual(list(peer._dials), [contact(2).address])
+
     def test_aPeerThatSaysItIsUsIsNoNeighbour(self) -> None:
         """A liar answers under the dialler's own name."""
         peer = self.network.peer(1, seeds=())
