@@ -283,9 +283,9 @@ class SeedLinkTests(SynchronousTestCase):
             elif state == "shaking":
                 self.play(welcome=False)
             peer = self.network.peer(1)
-            self.network.run(0.3)
+            self.network.run(0.2)
             stopped = peer.stopService()
-            self.network.run(0.1)
+            self.network.run(0.01)
             self.successResultOf(stopped)
             self.assertEqual(self.network.host("10.1.0.1").timers, [], state)
 
