@@ -1,0 +1,108 @@
+"""
+C{p2p simulate} as a user runs it: what it prints, what it writes, how it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.processes import PROJECT, NetworkTestCase
+
+SMALL = """
+name = "small"
+duration = 20.0
+peers = { count = 12, join = { over = 2.0 }, options = { gossipCount = 0 } }
+
+[[events]]
+at = 8.0
+publish = { count = 3 }
+
+[[events]]
+at = 10.0
+crash = { count = 2 }
+
+[expect]
+reach = 1.0
+components = 1
+"""
+
+
+class SimulateTests(NetworkTestCase):
+    """The command, in a process of its own and in another directory."""
+
+    def simulate(self, *arguments: str, hashSeed: str = "random") -> subprocess.CompletedProcess[str]:
+        """Run it."""
+        return subprocess.run(
+            [sys.executable, "-m", "p2p", "simulate", *arguments],
+            cwd=self.directory, capture_output=True, text=True, timeout=170,
+            env={**os.environ, "PYTHONHASHSEED": hashSeed},
+        )  # fmt: skip
+
+    def scenario(self, text: str = SMALL) -> str:
+        """Write a scenario."""
+        Path(self.directory, "small.toml").write_text(text)
+        return "small.toml"
+
+    def results(self, *arguments: str, hashSeed: str = "random") -> Any:
+        """What it prints with --json."""
+        run = self.simulate(*arguments, "--json", hashSeed=hashSeed)
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        return json.loads(run.stdout)
+
+    def test_aShippedScenarioWhateverTheHashSeed(self) -> None:
+        """partition.toml holds, and its digest is the same in processes that order sets in different ways."""
+        path = str(PROJECT / "scenarios" / "partition.toml")
+        results = [self.results(path, hashSeed=hashSeed) for hashSeed in ("0", "4711")]
+        self.assertTrue(results[0]["held"])
+        for key in results[0]:
+            if key != "wallSeconds":
+                self.assertEqual(results[0][key], results[1][key], key)
+
+    def test_theSeedDecides(self) -> None:
+        """--seed takes another number, and so another run."""
+        path = self.scenario()
+        self.assertEqual(self.results(path)["digest"], self.results(path, "--seed", "0")["digest"])
+        other = self.results(path, "--seed", "5", "--fuzz")
+        self.assertEqual(other["seed"], 5)
+        self.assertNotEqual(other["digest"], self.results(path, "--seed", "5")["digest"])
+
+    def test_theTable(self) -> None:
+        """For people: a table on stdout, and nothing on stderr, which is no terminal here."""
+        run = self.simulate(self.scenario())
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        for words in ("small", "10 peers", "3 of them to everyone", "2; 2 found", "holds"):
+            self.assertIn(words, run.stdout)
+
+    def test_theFiles(self) -> None:
+        """--out makes the directory and writes results and trace; the results are those that --json prints."""
+        printed = self.results(self.scenario(), "--out", "one/two")
+        written = json.loads(Path(self.directory, "one", "two", "results.json").read_text())
+        self.assertEqual(written, printed)
+        lines = Path(self.directory, "one", "two", "trace.jsonl").read_text().splitlines()
+        types = [json.loads(line)["type"] for line in lines]
+        self.assertEqual((types.count("joined"), types.count("published"), types.count("crashed")), (13, 3, 2))
+
+    def test_whatDoesNotHold(self) -> None:
+        """Exit status 1, and a line that names scenario, seed and time."""
+        run = self.simulate(self.scenario(SMALL.replace("components = 1", "components = 0")), "--seed", "6")
+        self.assertEqual(run.returncode, 1)
+        expected = "p2p: small.toml: does not hold with seed 6, seen at 20.000 s: components: the overlay is in 1 parts\n"
+        self.assertEqual(run.stderr, expected)
+        self.assertIn("does NOT hold", run.stdout)
+
+    def test_mistakes(self) -> None:
+        """Exit status 2 and one line, for a file that is none and for one that is wrong."""
+        run = self.simulate("missing.toml")
+        self.assertEqual((run.returncode, run.stdout), (2, ""))
+        self.assertEqual(run.stderr, "p2p: missing.toml: No such file or directory\n")
+        run = self.simulate(self.scenario(SMALL.replace("count = 2", "count = 2.5")))
+        self.assertEqual((run.returncode, run.stdout), (2, ""))
+        self.assertEqual(run.stderr, "p2p: small.toml, line 12: events[1].crash.count: is not a whole number\n")
+        run = self.simulate(self.scenario(), "--out", "small.toml")
+        self.assertEqual(run.returncode, 2)
+        self.assertEqual(run.stderr.count("\n"), 1)
