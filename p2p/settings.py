@@ -162,7 +162,8 @@ class PeerSettings(LinkSettings):
         "origins", 1, 10**7,
     )
     maxGap: int = setting(
-        4096, "how far back in one origin's sequence a missing message is still taken", "messages", 1, 10**7
+        10**6, "how far back in one origin's sequence a missing message is still taken; costs no memory, and"
+        " less than what may be under way in an overloaded network loses messages", "messages", 1, 10**7,
     )
     maxLinks: int = setting(
         1024, "connections at a time, probes and newcomers included", "connections", 2, 10**6
