@@ -49,6 +49,8 @@ COLUMNS = [
     Column("offered", "offered", "msg/s", digits=1),
     Column("messages", "messages"),
     Column("shareDelivered", "delivered at all peers", "%", 0.01, 3),
+    Column("givenUp", "given up by a daemon, as its counter says", digits=0),
+    Column("linksEnded", "ends of links that ended meanwhile", digits=0),
     Column("latencyP50", "latency to the last peer, p50", "ms", 1e-3, 2),
     Column("latencyP95", "latency to the last peer, p95", "ms", 1e-3, 2),
     Column("latencyMax", "latency to the last peer, max", "ms", 1e-3, 2),
@@ -138,6 +140,7 @@ async def trial(network: Network, rate: float, size: int, seconds: float) -> dic
     latencies = [max(times[id] for times in received.values()) - published.due[id] for id in everywhere]
     deliveries = sum(len(received[peer.name]) for peer in network.peers[1:])
     duplicates = sum(after[name]["duplicates"] - before[name]["duplicates"] for name in after)
+    lost, cut = (sum(after[name][what] - before[name][what] for name in after) for what in ("lost", "neighboursDown"))
     frame = len(encode(Message(bytes(16), max(1, published.offered // 2), 3, bytes(size))))
     shareBefore = [pss for _, pss in memory if pss is not None]
     return {
@@ -152,6 +155,8 @@ async def trial(network: Network, rate: float, size: int, seconds: float) -> dic
         "publisherLateP95": quantile(published.late, 0.95),
         "deliveries": deliveries,
         "duplicates": duplicates,
+        "givenUp": lost,
+        "linksEnded": cut,
         "elapsed": elapsed,
         "cpuSeconds": cpu,
         "deliveriesPerCpuSecond": deliveries / cpu if cpu else None,
@@ -206,7 +211,7 @@ async def _statuses(network: Network) -> dict[str, dict[str, int]]:
     counters = {}
     for peer in network.peers:
         all = (await peer.get("/status"))["counters"]
-        counters[peer.name] = {name: all.get(name, 0) for name in ("delivered", "duplicates")}
+        counters[peer.name] = {name: all.get(name, 0) for name in ("delivered", "duplicates", "lost", "neighboursDown")}
     return counters
 
 
