@@ -38,14 +38,15 @@ class Host:
     @ivar up: Whether the machine has power.
     @ivar held: L{None} while the process runs. While it is stopped: what waits to be told to it, in order.
     @ivar goingOn: Whether a stopped process is about to go on.
+    @ivar base: What its own clock showed when it was last set, which was at C{baseAt} in the network's time.
     @ivar rate: Seconds its own clock counts in one second of the network.
     @ivar ends: Its ends of connections, as an ordered set.
     @ivar ports: Its listening TCP ports by port number, and C{datagramPorts} those of UDP.
     """
 
     __slots__ = (
-        "_base",
-        "_baseAt",
+        "base",
+        "baseAt",
         "_ephemeral",
         "address",
         "boot",
@@ -79,7 +80,7 @@ class Host:
         self.datagramPorts: dict[int, list[DatagramPort]] = {}
         self.rate = 1.0
         self.tick = 0.0
-        self._base = self._baseAt = 0.0
+        self.base = self.baseAt = 0.0
         self._ephemeral = FIRST_EPHEMERAL
 
     # The clock on its wall.
@@ -88,7 +89,7 @@ class Host:
         """
         What this host's clock shows at a time of the network.
         """
-        return self._base + (time - self._baseAt) * self.rate
+        return self.base + (time - self.baseAt) * self.rate
 
     def setClock(self, offset: float | None = None, drift: float | None = None) -> None:
         """
@@ -100,8 +101,8 @@ class Host:
         now = self.network.clock.now
         if drift is not None and drift <= -1:
             raise ValueError(f"a clock cannot drift by {drift}: it would run backwards")
-        self._base = self.localTime(now) if offset is None else now + offset
-        self._baseAt = now
+        self.base = self.localTime(now) if offset is None else now + offset
+        self.baseAt = now
         if drift is not None:
             self.rate = 1.0 + drift
 
