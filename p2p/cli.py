@@ -22,6 +22,7 @@ COMMANDS = {
     "publish": "p2p.commands.talk",
     "watch": "p2p.commands.talk",
     "simulate": "p2p.commands.simulate",
+    "sweep": "p2p.commands.sweep",
 }
 """Where each subcommand is: a module, which has it under its own name.  It is imported when it is used."""
 

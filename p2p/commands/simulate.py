@@ -25,12 +25,15 @@ class _Unreadable(click.ClickException):
 @click.command()
 @click.argument("scenario", type=click.Path(dir_okay=False))
 @click.option("--seed", type=int, metavar="N", help="What all chance comes from  [default: the scenario's].")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another value for a key of the file.")
 @click.option(
     "--out", type=click.Path(file_okay=False), metavar="DIR", help="Write results.json and trace.jsonl there."
 )
 @click.option("--json", "asJson", is_flag=True, help="Print the results as JSON.")
 @click.option("--fuzz", is_flag=True, help="Let the seed also cut segments and shift times.")
-def simulate(scenario: str, seed: int | None, out: str | None, asJson: bool, fuzz: bool) -> int:
+def simulate(
+    scenario: str, seed: int | None, settings: tuple[str, ...], out: str | None, asJson: bool, fuzz: bool
+) -> int:
     """
     Run SCENARIO, a TOML file, on a simulated network.
 
@@ -38,13 +41,18 @@ def simulate(scenario: str, seed: int | None, out: str | None, asJson: bool, fuz
     everything that the scenario expects holds, else 1.
     """
     # Twisted and all of the network are not needed to print --help.
+    from p2p.simulation.grid import readSettings, replaced
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.journal import Journal
     from p2p.simulation.run import Run, dropLog
-    from p2p.simulation.scenario import readScenario
+    from p2p.simulation.scenario import readScenario, readTable, scenarioOf
 
     try:
         read = readScenario(scenario)
+        if settings:
+            given = [readSettings(setting) for setting in settings]
+            table = replaced(readTable(scenario), {key: _only(key, values) for key, values in given})
+            read = scenarioOf(table, scenario)
     except ScenarioError as error:
         raise _Unreadable(str(error)) from None
     dropLog()
@@ -79,6 +87,13 @@ def simulate(scenario: str, seed: int | None, out: str | None, asJson: bool, fuz
             err=True,
         )
     return 0 if results["held"] else 1
+
+
+def _only(key: str, values: list[Any]) -> Any:
+    """The value of a setting."""
+    if len(values) != 1:
+        raise _Unreadable(f"--set {key}: takes one value here, not {len(values)}; p2p sweep takes several")
+    return values[0]
 
 
 def summary(results: dict[str, Any]) -> str:

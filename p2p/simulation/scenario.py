@@ -222,6 +222,26 @@ def parseScenario(text: str, name: str = "scenario") -> Scenario:
         raise ScenarioError(f"{where}: {key}{problem.text}") from None
 
 
+def readTable(path: str) -> dict[str, Any]:
+    """What stands in a scenario file that L{readScenario} takes."""
+    with open(path, "rb") as file:
+        return tomllib.load(file)
+
+
+def scenarioOf(table: dict[str, Any], name: str = "scenario") -> Scenario:
+    """
+    A scenario of what a program has put together: a file's table in which something was changed.
+
+    @param name: what to call it in an error.
+    @raise ScenarioError: something is wrong with it; one line that names the key.
+    """
+    try:
+        return checked(table)
+    except _Problem as problem:
+        key = f"{pathText(problem.path)}: " if problem.path else ""
+        raise ScenarioError(f"{name}: {key}{problem.text}") from None
+
+
 def checked(table: dict[str, Any]) -> Scenario:
     """
     A scenario of what stands in a file.

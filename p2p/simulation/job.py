@@ -1,0 +1,117 @@
+"""
+One run of many: what to run, told in a form that goes to another process or machine, and what came of it, in a form
+that goes into a line of a file.
+
+A run never shares its process with other work: while it lasts the simulator
+keeps everything in the process away from the real clock and sockets.  In a pool
+of processes of ours that is so anyway.  A worker of a cluster has threads of
+its own, so there each run gets L{a process of its own<runApart>}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from typing import Any
+
+import attrs
+
+from p2p.simulation.grid import Settings
+from p2p.simulation.incidents import ScenarioError
+from p2p.simulation.metrics import metrics
+from p2p.simulation.run import Run, dropLog
+from p2p.simulation.scenario import scenarioOf
+
+KEPT_BROKEN = 20
+"""Broken expectations that are kept of each run; there may be one for each broadcast."""
+
+_quiet = False
+
+
+@attrs.frozen
+class Job:
+    """
+    A run to be done.
+
+    @ivar table: the scenario file, with C{settings} in it already.
+    @ivar settings: what was set; it names the point of the grid.
+    """
+
+    table: dict[str, Any]
+    seed: int
+    settings: Settings = attrs.Factory(dict)
+    fuzz: bool = False
+
+
+def run(job: Job) -> dict[str, Any]:
+    """
+    Do it.
+
+    @return: C{settings}, C{seed}, C{held}, C{broken}, C{digest}, C{metrics}, C{wallSeconds}, and C{crash}: C{None}, or
+        the exception with which the run ended.
+    """
+    global _quiet
+    if not _quiet:
+        dropLog()
+        _quiet = True
+    try:
+        results = Run.of(scenarioOf(job.table), job.seed, fuzz=job.fuzz).go()
+    except Exception as error:
+        return crashed(job, crashText(error))
+    return {
+        "settings": job.settings,
+        "seed": job.seed,
+        "held": results["held"],
+        "broken": results["broken"][:KEPT_BROKEN],
+        "crash": None,
+        "digest": results["digest"],
+        "wallSeconds": results["wallSeconds"],
+        "metrics": metrics(results),
+    }
+
+
+def crashed(job: Job, how: str) -> dict[str, Any]:
+    """What there is to say of a run that did not come to its end."""
+    return {
+        "settings": job.settings,
+        "seed": job.seed,
+        "held": False,
+        "broken": [],
+        "crash": how,
+        "digest": None,
+        "wallSeconds": None,
+        "metrics": {},
+    }
+
+
+def crashText(error: Exception) -> str:
+    """An exception on one line, with the place where it was raised."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or isinstance(error, ScenarioError):
+        return text
+    return f"{text} ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})"
+
+
+def runApart(job: Job) -> dict[str, Any]:
+    """Do it in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-m", "p2p.simulation.job"],
+        input=json.dumps(attrs.asdict(job)),
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        return crashed(job, f"its process ended with status {done.returncode}: {last}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Job(**json.load(sys.stdin)))))

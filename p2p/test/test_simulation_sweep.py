@@ -1,0 +1,408 @@
+"""
+Sweeps in memory: statistics against numbers worked out by hand, grids, records, and runs that fail.  With real
+processes and a cluster: C{tests/test_sweep.py}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import tomllib
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from math import sqrt
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.commands.sweep import estimateText, tables
+from p2p.simulation.grid import grid, readSettings, replaced, settingText
+from p2p.simulation.incidents import ScenarioError
+from p2p.simulation.job import Job, run
+from p2p.simulation.metrics import METRICS, Estimate, metrics, studentQuantile
+from p2p.simulation.sweep import Outcome, Place, Record, Sweep, outcomes, readSeeds
+
+SCENARIO = """
+name = "a few"
+duration = 8.0
+
+[peers]
+count = 5
+options = { gossipCount = 0 }
+
+[[events]]
+at = 5.0
+publish = { count = 2 }
+
+[[events]]
+at = 6.0
+crash = { count = 1 }
+"""
+
+
+class InThisThread(Executor):
+    """Does what it is given at once; a job that kills its process breaks it, as a pool is broken."""
+
+    broken = False
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Do it."""
+        future: Future[Any] = Future()
+        try:
+            if self.broken:
+                raise BrokenExecutor
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            self.broken = isinstance(error, BrokenExecutor)
+            future.set_exception(error)
+        return future
+
+
+class Inside:
+    """
+    A place where runs are done at once.
+
+    @ivar started: how often it was started.
+    @ivar stopped: what it was told at its end.
+    """
+
+    def __init__(self, work: Callable[[Job], Outcome], hands: int = 3) -> None:
+        self.work = work
+        self.hands = hands
+        self.started = 0
+        self.stopped: list[bool] = []
+
+    def start(self) -> Executor:
+        """See L{Place}."""
+        self.started += 1
+        return InThisThread()
+
+    def stop(self, executor: Executor, now: bool) -> None:
+        """See L{Place}."""
+        self.stopped.append(now)
+
+
+def outcome(seed: int, held: bool = True, settings: dict[str, Any] | None = None, **values: float) -> Outcome:
+    """What came of a run."""
+    return {
+        "settings": settings or {},
+        "seed": seed,
+        "held": held,
+        "broken": [] if held else [{"seed": seed, "expectation": "reach", "problem": "is low", "time": 8.0}],
+        "crash": None,
+        "digest": "00",
+        "wallSeconds": 1.0,
+        "metrics": {metric.name: values.get(metric.name) for metric in METRICS},
+    }
+
+
+class EstimateTests(SynchronousTestCase):
+    """A mean and how far to trust it."""
+
+    def test_meanAndIntervalAreThoseWorkedOutByHand(self) -> None:
+        """Of 1, 2, 3, 4: mean 2.5, variance 5/3, and Student's quantile for three degrees of freedom."""
+        estimate = Estimate.of([4.0, 1.0, 3.0, 2.0])
+        self.assertEqual((estimate.runs, estimate.mean, estimate.least, estimate.most), (4, 2.5, 1.0, 4.0))
+        assert estimate.half is not None
+        self.assertAlmostEqual(estimate.half, 3.1824 * sqrt(5 / 3 / 4), places=9)
+
+    def test_singleRunHasNoInterval(self) -> None:
+        """One value says nothing of how far others lie."""
+        self.assertEqual(Estimate.of([3.0]), Estimate(1, 3.0, None, 3.0, 3.0))
+
+    def test_studentsQuantileIsThatOfTheTables(self) -> None:
+        """At both ends of what is looked up and what is computed."""
+        for freedom, quantile in ((1, 12.706), (10, 2.228), (11, 2.201), (20, 2.086), (30, 2.042), (120, 1.980)):
+            self.assertAlmostEqual(studentQuantile(freedom), quantile, places=3)
+
+    def test_digitsAreThoseThatTheIntervalSupports(self) -> None:
+        """And a number that did not vary is shown as it is."""
+        for mean, half, text in (
+            (12.3456, 0.4321, "12.3 ± 0.4"),
+            (12.3456, 25.0, "12 ± 25"),
+            (1.0, 0.0, "1"),
+            (12.3456, 0.1321, "12.35 ± 0.13"),
+            (1234567.0, 2345.6, "1,234,567 ± 2,346"),
+            (0.25, None, "0.25"),
+        ):
+            self.assertEqual(estimateText({"mean": mean, "half": half}), text)
+        self.assertEqual(estimateText(None), "-")
+
+
+class MetricsTests(SynchronousTestCase):
+    """A run in a few numbers."""
+
+    overlay = {"components": 1, "meanDegree": 4.0, "maxDegree": 7, "averagePath": 1.5, "diameter": 3}
+
+    def test_metricsAreThoseWorkedOutByHand(self) -> None:
+        """Two broadcasts, two deaths, one of them found, and one false death that had an excuse."""
+        results = {
+            "broadcasts": [
+                {"live": 10, "reached": 10, "payloads": 27, "lastDelivery": 0.5, "lastHop": 3},
+                {"live": 10, "reached": 5, "payloads": 8, "lastDelivery": 0.1, "lastHop": 4},
+            ],
+            "deaths": [
+                {"firstDetected": 0.2, "removedFromSeeds": 0.4, "survivors": 3},
+                {"firstDetected": None, "removedFromSeeds": None, "survivors": 1},
+            ],
+            "falseDeaths": [{"excuse": "pause"}, {"excuse": None}],
+            "overlay": self.overlay,
+            "traffic": {"Ping": {"frames": 3, "bytes": 60}, "Pong": {"frames": 2, "bytes": 30}},
+        }
+        self.assertEqual(
+            metrics(results),
+            {
+                "reach": 0.75, "incomplete": 1, "lastDelivery": 0.3, "lastDeliveryMax": 0.5, "lastHop": 4,
+                "redundancy": 1.5, "firstDetected": 0.2, "firstDetectedMax": 0.2, "removedFromSeeds": 0.4,
+                "undetected": 1, "falseDeaths": 1, "components": 1, "meanDegree": 4.0, "maxDegree": 7,
+                "averagePath": 1.5, "diameter": 3, "frames": 5, "bytes": 90,
+            },
+        )  # fmt: skip
+
+    def test_whatDidNotHappenIsNone(self) -> None:
+        """And not a zero, which would spoil a mean."""
+        found = metrics({"broadcasts": [], "deaths": [], "falseDeaths": [], "overlay": self.overlay, "traffic": None})
+        nothing = {name for name, value in found.items() if value is None}
+        self.assertEqual(
+            nothing,
+            {metric.name for metric in METRICS} - {"falseDeaths", *self.overlay},
+        )
+
+
+class GridTests(SynchronousTestCase):
+    """Settings that are varied."""
+
+    def test_valuesAreWrittenAsInTheFile(self) -> None:
+        """Numbers, texts with quotes or without, truths, arrays and tables."""
+        for text, values in (
+            ("a.b=1,2.5", [1, 2.5]),
+            ("a.b=flood,tree", ["flood", "tree"]),
+            ("a.b=\"x,y\",'z'", ["x,y", "z"]),
+            ("a.b=true,false", [True, False]),
+            ("a.b={uniform=[0.0,0.1]},{constant=0.05}", [{"uniform": [0.0, 0.1]}, {"constant": 0.05}]),
+            ("a.b = 1, x", [1, "x"]),
+        ):
+            self.assertEqual(readSettings(text), ("a.b", values))
+
+    def test_whatHasNotTheFormIsRefused(self) -> None:
+        """With what was given."""
+        for text in ("a", "=1", "a=", "a= "):
+            self.assertRaises(ScenarioError, readSettings, text)
+        self.assertIn("set twice", str(self.assertRaises(ScenarioError, grid, ["a=1", "a=2"])))
+
+    def test_gridHasAllCombinations(self) -> None:
+        """The last varies fastest; without a setting there is one point."""
+        self.assertEqual(
+            grid(["a=1,2", "b=x,y"]),
+            [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 2, "b": "x"}, {"a": 2, "b": "y"}],
+        )
+        self.assertEqual(grid([]), [{}])
+
+    def test_settingIsReadAsItIsWritten(self) -> None:
+        """What a replaying command says is what was run."""
+        for value in (1, 2.5, True, "flood", "true", "1", "a,b", 'a"b', [1, 2], ["x"], {"uniform": [0.0, 0.1]}):
+            self.assertEqual(readSettings(settingText("k", value)), ("k", [value]))
+
+    def test_valuesAreReplacedWhereverTheyStand(self) -> None:
+        """In tables that may be missing, and in arrays; what was given stays as it is."""
+        table = tomllib.loads(SCENARIO)
+        changed = replaced(table, {"peers.options.maxConnections": 3, "network.loss": 0.1, "events.1.crash.count": 2})
+        self.assertEqual(changed["peers"]["options"], {"gossipCount": 0, "maxConnections": 3})
+        self.assertEqual(changed["network"], {"loss": 0.1})
+        self.assertEqual(changed["events"][1]["crash"], {"count": 2})
+        self.assertEqual(table, tomllib.loads(SCENARIO))
+
+    def test_keyIntoNothingIsRefused(self) -> None:
+        """A place that an array has not, or a table in a number."""
+        table = tomllib.loads(SCENARIO)
+        for key in ("events.2.at", "events.x.at", "duration.x", "events.2", "duration.x.y"):
+            self.assertIn(key, str(self.assertRaises(ScenarioError, replaced, table, {key: 1})))
+
+
+class SeedsTests(SynchronousTestCase):
+    """Seeds on a command line."""
+
+    def test_seedsAndRanges(self) -> None:
+        """Each seed once, in the order given."""
+        self.assertEqual(readSeeds("7"), [7])
+        self.assertEqual(readSeeds("0:4"), [0, 1, 2, 3])
+        self.assertEqual(readSeeds("0:10:4,3,8:10"), [0, 4, 8, 3, 9])
+        self.assertEqual(readSeeds("-2:1"), [-2, -1, 0])
+
+    def test_otherThingsAreRefused(self) -> None:
+        """Words, empty ranges, and more than a million."""
+        for text in ("", "x", "1:", "4:4", "0:9:0", "0:99999999"):
+            self.assertRaises(ScenarioError, readSeeds, text)
+
+
+class SweepTests(SynchronousTestCase):
+    """What is run, and what it amounts to."""
+
+    def setUp(self) -> None:
+        """A scenario file."""
+        self.path = os.path.join(self.mktemp())
+        with open(self.path, "w") as file:
+            file.write(SCENARIO)
+
+    def test_jobsAreSeedBySeed(self) -> None:
+        """So that a sweep that is cut short has as many runs of each point."""
+        sweep = Sweep.read(self.path, grid(["peers.count=3,4"]), [1, 2])
+        self.assertEqual(
+            [(job.seed, job.table["peers"]["count"], job.settings) for job in sweep.jobs()],
+            [(seed, count, {"peers.count": count}) for seed in (1, 2) for count in (3, 4)],
+        )
+
+    def test_pointThatIsNoScenarioIsRefusedBeforeAnyRun(self) -> None:
+        """The error names the key."""
+        error = self.assertRaises(ScenarioError, Sweep.read, self.path, grid(["peers.count=3,0"]), [1])
+        self.assertIn("peers.count: must be >= 1", str(error))
+
+    def test_summaryHasMeansAndFailures(self) -> None:
+        """By point; a failure comes with the command that does it again."""
+        sweep = Sweep(self.path, tomllib.loads(SCENARIO), grid(["a.b=1,2"]), [1, 2], fuzz=True)
+        summary = sweep.summary(
+            [
+                outcome(2, False, {"a.b": 1}, reach=0.5),
+                outcome(1, True, {"a.b": 1}, reach=1.0),
+                outcome(1, True, {"a.b": 2}, reach=1.0),
+            ]
+        )
+        self.assertEqual((summary["runs"], summary["held"]), (3, False))
+        first, second = summary["points"]
+        self.assertEqual((first["runs"], first["failed"], first["metrics"]["reach"]["mean"]), (2, 1, 0.75))
+        self.assertEqual((second["runs"], second["failed"], second["metrics"]["reach"]["half"]), (1, 0, None))
+        self.assertIsNone(first["metrics"]["diameter"])
+        (failure,) = summary["failures"]
+        self.assertEqual(
+            shlex.split(failure["replay"]),
+            ["p2p", "simulate", self.path, "--seed", "2", "--set", "a.b=1", "--fuzz"],
+        )
+        text = tables(summary)
+        self.assertIn("b=1", text)
+        self.assertIn("share of peers reached", text)
+        self.assertNotIn("diameter", text)
+
+    def test_runOfAJobIsTheRunOfItsScenario(self) -> None:
+        """With its seed, again and again; another seed gives another run."""
+        table = tomllib.loads(SCENARIO)
+        first, again, other = (run(Job(table, seed)) for seed in (1, 1, 2))
+        self.assertEqual(first["metrics"], again["metrics"])
+        self.assertEqual(first["digest"], again["digest"])
+        self.assertNotEqual(first["digest"], other["digest"])
+        self.assertEqual((first["metrics"]["reach"], first["held"], first["crash"]), (1.0, True, None))
+        json.dumps(first)
+
+    def test_runThatRaisesIsAnOutcome(self) -> None:
+        """It is told with its seed, and where it went wrong."""
+        table = replaced(tomllib.loads(SCENARIO), {"checks": [{"function": "p2p.test.test_simulation_sweep:fail"}]})
+        found = run(Job(table, 3))
+        self.assertEqual((found["seed"], found["held"]), (3, False))
+        self.assertRegex(found["crash"], r"ZeroDivisionError: .* \(test_simulation_sweep.py:\d+\)")
+
+
+def fail(swarm: object) -> bool:
+    """A check that cannot be made."""
+    return 1 / 0 > 1
+
+
+class OutcomesTests(SynchronousTestCase):
+    """Keeping hands busy."""
+
+    jobs = [Job({}, seed) for seed in range(8)]
+
+    def test_eachJobIsDoneOnce(self) -> None:
+        """And the place is left in good order."""
+        place: Place = Inside(lambda job: outcome(job.seed))
+        self.assertEqual(sorted(o["seed"] for o in outcomes(self.jobs, place)), list(range(8)))
+        assert isinstance(place, Inside)
+        self.assertEqual((place.started, place.stopped), (1, [False]))
+
+    def test_endingEarlyEndsThePlaceNow(self) -> None:
+        """As when somebody interrupts."""
+        place = Inside(lambda job: outcome(job.seed))
+        going = outcomes(self.jobs, place)
+        next(going)
+        going.close()  # type: ignore[attr-defined]
+        self.assertEqual(place.stopped, [True])
+
+    def test_jobThatRaisesEndsNothing(self) -> None:
+        """It is reported as crashed, with its seed."""
+
+        def work(job: Job) -> Outcome:
+            if job.seed == 5:
+                raise ValueError("no")
+            return outcome(job.seed)
+
+        found = {o["seed"]: o["crash"] for o in outcomes(self.jobs, Inside(work))}
+        self.assertEqual(sorted(found), list(range(8)))
+        self.assertIn("ValueError: no", found.pop(5))
+        self.assertEqual(set(found.values()), {None})
+
+    def test_jobThatKillsItsProcessIsFound(self) -> None:
+        """All that were under way are done again one by one; only the one whose fault it is has crashed."""
+
+        def work(job: Job) -> Outcome:
+            if job.seed == 4:
+                raise BrokenExecutor
+            return outcome(job.seed)
+
+        place = Inside(work)
+        found = {o["seed"]: o["crash"] for o in outcomes(self.jobs, place)}
+        self.assertEqual(sorted(found), list(range(8)))
+        self.assertEqual(found.pop(4), "its process died")
+        self.assertEqual(set(found.values()), {None})
+        self.assertEqual(place.started, 3)
+
+
+class RecordTests(SynchronousTestCase):
+    """Runs that were done."""
+
+    def setUp(self) -> None:
+        """A file with two runs."""
+        self.path = self.mktemp()
+        record = Record(self.path)
+        record.add(outcome(1, settings={"a": 1}), False)
+        record.add(outcome(2, settings={"a": 1}), False)
+        record.close()
+
+    def reopened(self) -> Record:
+        """The record as the next process sees it."""
+        record = Record(self.path)
+        record.read()
+        return record
+
+    def test_doneIsWhatWasAdded(self) -> None:
+        """By settings, seed, and whether it was fuzzed."""
+        record = self.reopened()
+        self.assertEqual(record.done(Job({}, 1, {"a": 1})), {**outcome(1, settings={"a": 1}), "fuzz": False})
+        for job in (Job({}, 3, {"a": 1}), Job({}, 1, {"a": 2}), Job({}, 1, {"a": 1}, True)):
+            self.assertIsNone(record.done(job))
+
+    def test_tornLineIsCutOff(self) -> None:
+        """The run is done again, and its line is whole."""
+        with open(self.path, "ab") as file:
+            file.write(b'{"settings": {"a"')
+        record = self.reopened()
+        record.add(outcome(3, settings={"a": 1}), False)
+        record.close()
+        record = self.reopened()
+        self.assertEqual([record.done(Job({}, seed, {"a": 1})) is not None for seed in (1, 2, 3)], [True] * 3)
+
+    def test_crashIsTriedAgain(self) -> None:
+        """It may have been the machine's fault."""
+        record = Record(self.path)
+        record.add({**outcome(7, False), "crash": "its process died"}, False)
+        record.close()
+        self.assertIsNone(self.reopened().done(Job({}, 7)))
+
+    def test_fileOfSomethingElseIsRefused(self) -> None:
+        """With its line."""
+        with open(self.path, "ab") as file:
+            file.write(b"[1]\n")
+        self.assertIn("line 3", str(self.assertRaises(ScenarioError, self.reopened)))
+
+    def test_nothingIsThereYet(self) -> None:
+        """Then nothing is done."""
+        self.path = self.mktemp()
+        self.assertIsNone(self.reopened().done(Job({}, 1)))
