@@ -1,5 +1,42 @@
 """
 A peer-to-peer network on Twisted: seeds that know who is active, peers that link, gossip and watch each other.
+
+What an embedding program needs has its name here: L{PeerService} and
+L{SeedService} with L{PeerSettings} and L{SeedSettings}, L{Address} and
+L{readConfig}, and the L{Delivery} that subscribers get.  Each is loaded when
+it is first asked for, so that importing the package costs nothing.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from p2p.address import Address as Address, readConfig as readConfig
+    from p2p.peer.delivery import Delivery as Delivery
+    from p2p.peer.service import PeerService as PeerService
+    from p2p.seed.service import SeedService as SeedService
+    from p2p.settings import PeerSettings as PeerSettings, SeedSettings as SeedSettings
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Address": "p2p.address",
+    "Delivery": "p2p.peer.delivery",
+    "PeerService": "p2p.peer.service",
+    "PeerSettings": "p2p.settings",
+    "SeedService": "p2p.seed.service",
+    "SeedSettings": "p2p.settings",
+    "readConfig": "p2p.address",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
