@@ -13,11 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from p2p.address import Address as Address, readConfig as readConfig
+    from p2p.address import Address as Address
+    from p2p.address import readConfig as readConfig
     from p2p.peer.delivery import Delivery as Delivery
     from p2p.peer.service import PeerService as PeerService
     from p2p.seed.service import SeedService as SeedService
-    from p2p.settings import PeerSettings as PeerSettings, SeedSettings as SeedSettings
+    from p2p.settings import PeerSettings as PeerSettings
+    from p2p.settings import SeedSettings as SeedSettings
 
 __version__ = "0.1.0"
 
