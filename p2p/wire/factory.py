@@ -26,7 +26,7 @@ from p2p.wire import reasons
 from p2p.wire.codec import STRANGER_LIMIT
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.link import Handlers, Link, State, Turn
-from p2p.wire.messages import VERSION, Close, Contact, Hello, Welcome
+from p2p.wire.messages import VERSION, Contact, Hello, Welcome
 
 TOLD = 64
 """
@@ -135,8 +135,8 @@ class LinkFactory(Factory[Link]):
         self._inbound: Counter[str] = Counter()
         self._dials: dict[Link, Deferred[Link]] = {}
         self._emptied: Deferred[None] | None = None
-        self.shaking: Handlers = {Hello: self._greeted, Welcome: self._welcomed, Close: self._closedByOther}
-        self.closing: Handlers = {Hello: _ignored, Welcome: _ignored, Close: self._closedByOther}
+        self.shaking: Handlers = {Hello: self._greeted, Welcome: self._welcomed}
+        self.closing: Handlers = {Hello: _ignored, Welcome: _ignored}
 
     # For seeds and peers to say.
 
@@ -172,12 +172,12 @@ class LinkFactory(Factory[Link]):
     def welcome(self, link: Link, hello: Hello, handlers: Handlers, limit: int) -> None:
         """Let a caller in: answer its L{Hello}, and take these messages from now on."""
         link.contact = hello.contact
-        link.opened({**handlers, Close: self._closedByOther}, limit)
+        link.opened(handlers, limit)
         link.send(Welcome(self.contactOn(link), self.others(hello.contact.id)))
 
     def enter(self, link: Link, handlers: Handlers, limit: int) -> None:
         """Go on with a link that C{dial} gave: take these messages from now on."""
-        link.opened({**handlers, Close: self._closedByOther}, limit)
+        link.opened(handlers, limit)
 
     def dial(self, address: Address, purpose: str) -> Deferred[Link]:
         """
@@ -311,9 +311,6 @@ class LinkFactory(Factory[Link]):
         self._dials.pop(link).callback(link)
         if link.state is State.SHAKING:
             link.close(reasons.DONE)
-
-    def _closedByOther(self, message: Close, link: Link, now: float) -> None:
-        link.closedByOther(message, link, now)
 
 
 def _whyNot(error: BaseException | None) -> str:

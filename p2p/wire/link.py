@@ -185,11 +185,14 @@ class Link(Protocol):
         try:
             for message in self._decoder.feed(data):
                 handler = self._handlers.get(type(message))
-                if handler is None:
+                if handler is not None:
+                    handler(message, self, now)
+                elif type(message) is Close:
+                    self._closedByOther(message)
+                else:
                     raise RemoteProtocolError(
                         reasons.MALFORMED, f"{type(message).__name__} may not come while {self.state.value}"
                     )
-                handler(message, self, now)
         except RemoteProtocolError as error:
             self._misbehaved(error)
         finally:
@@ -318,25 +321,6 @@ class Link(Protocol):
         self.transport.abortConnection()
         self._end(reason, detail)
 
-    def closedByOther(self, message: Close, link: Link, now: float) -> None:
-        """L{Close} came: send what is left, and close."""
-        if message.reason in reasons.UNSPOKEN:
-            raise RemoteProtocolError(reasons.MALFORMED, f"{message.reason!r} is no reason to give")
-        if self.state is not State.CLOSING:
-            self.byOther = True
-            self.flush()
-            self._closing()
-        self.others = tuple(message.others)
-        self._deafen()
-        # Whoever does not take it before C{goodbyeTimeout} is cut off.
-        self.transport.unregisterProducer()
-        kept, self._kept, self.backlog = self._kept, [], 0
-        if kept:
-            # Behind what the transport still has.
-            self.transport.write(b"".join(kept))
-        self.transport.loseConnection()
-        self._end(message.reason, message.detail)
-
     def __str__(self) -> str:
         return f"{'link to' if self.outgoing else 'connection from'} {self.where}"
 
@@ -360,6 +344,25 @@ class Link(Protocol):
             if isinstance(written, int):
                 data = data[written:]
         self.transport.write(data)
+
+    def _closedByOther(self, message: Close) -> None:
+        """L{Close} came: send what is left, and close."""
+        if message.reason in reasons.UNSPOKEN:
+            raise RemoteProtocolError(reasons.MALFORMED, f"{message.reason!r} is no reason to give")
+        if self.state is not State.CLOSING:
+            self.byOther = True
+            self.flush()
+            self._closing()
+        self.others = tuple(message.others)
+        self._deafen()
+        # Whoever does not take it before C{goodbyeTimeout} is cut off.
+        self.transport.unregisterProducer()
+        kept, self._kept, self.backlog = self._kept, [], 0
+        if kept:
+            # Behind what the transport still has.
+            self.transport.write(b"".join(kept))
+        self.transport.loseConnection()
+        self._end(message.reason, message.detail)
 
     def _misbehaved(self, error: RemoteProtocolError) -> None:
         """The other side broke the protocol: one line in the log, the reason to the other side, the end."""
