@@ -6,11 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import CannotListenError
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.interfaces import INode, ISeedStore
+from p2p.seed import checks, factory
+from p2p.seed.checks import Checks
 from p2p.seed.service import SeedService
 from p2p.test.fakes import (
     FakeSeedStore,
@@ -23,6 +27,7 @@ from p2p.test.fakes import (
     listed,
 )
 from p2p.wire import reasons
+from p2p.wire.factory import DialFailed
 from p2p.wire.messages import (
     Close,
     Contact,
@@ -35,6 +40,7 @@ from p2p.wire.messages import (
     Unreachable,
     Welcome,
 )
+from p2p.wire.probe import Outcome, Verdict
 
 SEED = "10.0.0.1:5000"
 
@@ -329,23 +335,23 @@ class CheckTests(SeedTestCase):
         self.assertEqual(accused.take(Removed), [])
         self.seed.factory.reports.forget(self.network.clock.seconds())
         self.assertEqual(len(self.seed.factory.reports), 0)
-        self.assertEqual(self.seed.factory._checks, {})
+        self.assertEqual(len(self.seed.factory.checks), 0)
 
     def test_checksOfWhoIsGoneDoNotGather(self) -> None:
         """Registering ever new identities, or leaving at once, leaves no queue behind."""
-        self.seed.factory.settings = self.seed.settings.__class__(maxChecks=1)
+        self.seed.factory.checks = Checks(1)
         self.network.host("10.1.0.2").firewall = True
         script = self.register(contact(1, 1), listening=False)
         for incarnation in range(2, 200):
             script.send(Register(contact(1, incarnation), 0))
         self.network.run(0.1)
-        self.assertLessEqual(len(self.seed.factory._checks), 3)
-        self.assertLessEqual(len(self.seed.factory._queue), 2)
+        self.assertLessEqual(len(self.seed.factory.checks), 3)
+        self.assertLessEqual(self.seed.factory.checks.waiting, 2)
         script.send(Close(reasons.LEAVING, "", []))
         self.network.run(0.1)
-        self.assertEqual(len(self.seed.factory._queue), 0)
+        self.assertEqual(self.seed.factory.checks.waiting, 0)
         self.network.run(10)
-        self.assertEqual((len(self.seed.factory._checks), self.seed.factory._checking), (0, 0))
+        self.assertEqual((len(self.seed.factory.checks), self.seed.factory.checks.running), (0, 0))
 
     def test_manyChecksThatEndAtOnceAreNoTrouble(self) -> None:
         """Thousands of checks that end as soon as they begin do not pile up on the stack."""
@@ -362,11 +368,122 @@ class CheckTests(SeedTestCase):
 
 
 def _refused() -> Any:
-    from twisted.internet.defer import fail
-
-    from p2p.wire.factory import DialFailed
-
     return fail(DialFailed(reasons.REFUSED))
+
+
+class CheckTroubleTests(SeedTestCase):
+    """Checks that are hindered: by a flood of others, by this seed's own want, by what happens meanwhile."""
+
+    settings = {"maxChecks": 8, "probeTimeout": 2.0, "connectTimeout": 2.0, "leaseInterval": 100.0}
+
+    def said(self, logs: Any) -> list[str]:
+        """What was logged."""
+        return [formatEvent(event) for event in logs]
+
+    def byHand(self) -> list[Deferred[Outcome]]:
+        """From now on the test answers what the seed asks by dialling."""
+        asked: list[Deferred[Outcome]] = []
+
+        def ask(*arguments: object) -> Deferred[Outcome]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        self.patch(factory, "probe", ask)
+        return asked
+
+    def test_aFloodOfNewAddressesDoesNotDelayTheCheckOfADeath(self) -> None:
+        """They swallow whatever is sent to them; a peer that was there and is killed goes as fast as ever."""
+        self.register(contact(1))
+        self.network.run(1)
+        for number in range(20, 120):
+            self.network.host(f"10.1.0.{number + 1}").firewall = True
+            self.register(contact(number), listening=False)
+        self.assertGreater(self.seed.factory.checks.waiting, 50)
+        self.crash(contact(1))
+        self.network.run(1)
+        self.assertNotIn(contact(1).address, self.active())
+
+    def test_checksBeyondTheBoundAreLeftToTheLeases(self) -> None:
+        """They are counted, and who reported is not wrong for that."""
+        self.patch(checks, "MAX_WAITING", 0)
+        reporter = self.register(contact(1))
+        self.register(contact(2))
+        reporter.send(Dead(contact(2), "silent"))
+        self.network.run(0.1)
+        self.assertEqual(self.seed.status()["counters"]["checksDropped"], 3)
+        self.seed.factory.reports.forget(self.network.clock.seconds())
+        self.assertEqual(len(self.seed.factory.reports), 0)
+
+    def test_whatTheSeedCouldNotEvenTryItTriesAgain(self) -> None:
+        """It had no descriptor: it has learnt nothing, says nothing false, and finds the death once it can."""
+        self.register(contact(1))
+        self.network.run(1)
+        factory = self.seed.factory
+        factory.dial = lambda address, purpose: fail(  # type: ignore[method-assign]
+            DialFailed(reasons.LOCAL, "Too many open files")
+        )
+        with capturedLogs() as logs:
+            self.crash(contact(1))
+            self.network.run(10)
+        self.assertEqual(self.said(logs), [])
+        self.assertEqual(self.active(), {contact(1).address})
+        del factory.dial
+        self.network.run(10)
+        self.assertEqual(self.active(), set())
+
+    def test_whatItCanNeverTryIsLeftToTheLease(self) -> None:
+        """After a bounded number of times; that is said as it is."""
+        self.register(contact(1))
+        self.network.run(1)
+        self.seed.factory.dial = lambda address, purpose: fail(  # type: ignore[method-assign]
+            DialFailed(reasons.LOCAL, "Too many open files")
+        )
+        with capturedLogs() as logs:
+            self.crash(contact(1))
+            self.network.run(200)
+        (said,) = self.said(logs)
+        self.assertIn("could not be checked", said)
+        self.assertEqual(len(self.seed.factory.checks), 0)
+        self.assertEqual(self.seed.status()["counters"]["checks"], 1 + checks.MAX_TRIES)
+
+    def test_anAnswerGivenBeforeTheDoubtDoesNotSettleIt(self) -> None:
+        """It answers the check of its new address, and dies while the answer is under way."""
+        asked = self.byHand()
+        self.register(contact(1))
+        self.network.run(0.5)
+        (before,) = asked
+        self.crash(contact(1))
+        self.network.run(0.5)
+        before.callback(Outcome(Verdict.ALIVE, contact(1)))
+        self.assertEqual(len(asked), 2)
+        self.assertEqual(self.active(), {contact(1).address})
+        asked[1].callback(Outcome(Verdict.REFUSED))
+        self.assertEqual(self.active(), set())
+
+    def test_aFaultTakesNoSlotWithIt(self) -> None:
+        """Neither one in asking nor one in what is done about the answer."""
+        asked = self.byHand()
+        for number in range(1, 3):
+            self.register(contact(number))
+        self.patch(self.seed.registry, "reached", lambda entry, there: 1 / 0)
+        asked[0].callback(Outcome(Verdict.ALIVE, contact(1)))
+        asked[1].errback(RuntimeError("a fault"))
+        self.assertEqual((len(self.seed.factory.checks), self.seed.factory.checks.running), (0, 0))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_anAddressNeverReachedIsTriedAgainWhenItsLeaseIsRenewed(self) -> None:
+        """What came of its first check was nothing: it had no place, or could not be tried."""
+        dialled = self.seed.factory.dial
+        self.seed.factory.dial = lambda address, purpose: fail(  # type: ignore[method-assign]
+            DialFailed(reasons.LOCAL, "Too many open files")
+        )
+        script = self.register(contact(1))
+        self.seed.factory.dial = dialled  # type: ignore[method-assign]
+        script.send(Register(contact(1), 0))
+        self.network.run(1)
+        (peer,) = self.seed.peers()["peers"]
+        self.assertIs(peer["reachable"], True)
 
 
 class UnreachableTests(SeedTestCase):
@@ -477,6 +594,23 @@ class BoundsTests(SeedTestCase):
         self.assertEqual(self.register(contact(4)).take(Close)[0].reason, reasons.FULL)
         self.assertEqual(len(self.active()), 3)
 
+    def test_whatACallerSendsIsSmall(self) -> None:
+        """It never needs more than a stranger may send, registered or not."""
+        script = self.register(contact(1))
+        script.send(Close(reasons.DONE, "", [contact(number) for number in range(200)]))
+        self.network.run(0.1)
+        self.assertEqual(script.take(Close)[0].reason, reasons.TOO_LARGE)
+
+    def test_onlyWhoIsRegisteredIsAnswered(self) -> None:
+        """A caller that has but introduced itself makes the seed write nothing."""
+        script = dial(self.network, SEED, contact(1), "register")
+        script.send(*[Ping(number) for number in range(100)])
+        self.network.run(0.1)
+        self.assertEqual(script.take(Pong), [])
+        script.send(Register(contact(1), 0), Ping(7))
+        self.network.run(0.1)
+        self.assertEqual(script.take(Pong), [Pong(7)])
+
     def test_registrationsPerSecondAreBounded(self) -> None:
         """Of one IP address; others are not disturbed."""
         script = self.register(contact(1))
@@ -537,6 +671,42 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(self.network.host("10.0.0.1").timers, [])
         self.assertEqual(self.network.host("10.0.0.1").ends, {})
 
+    def test_stoppingWaitsForThePort(self) -> None:
+        """Who starts again when it has stopped finds the port free, and the list as it was."""
+        seed = self.network.seed(store=self.store)
+        self.network.peer(1)
+        self.network.run(5)
+        port: Any = seed.factory.listening
+        closed: Deferred[None] = Deferred()
+        self.patch(port, "stopListening", lambda: closed)
+        stopped = seed.stopService()
+        self.network.run(3)
+        self.assertNoResult(stopped)
+        self.assertFalse(self.store.closed)
+        self.network.host("10.0.0.1").ports.clear()
+        closed.callback(None)
+        self.assertIsNone(self.successResultOf(stopped))
+        seed.startService()
+        self.assertEqual(len(seed.registry), 1)
+        self.network.run(10)
+        self.assertEqual(len(listed(seed)), 1)
+
+    def test_stoppingAmidTriesLeavesNothing(self) -> None:
+        """A check that rests before its next try leaves no timer."""
+        seed = self.network.seed(leaseInterval=100.0)
+        self.network.peer(1)
+        self.network.run(5)
+        seed.factory.dial = lambda address, purpose: fail(  # type: ignore[method-assign]
+            DialFailed(reasons.LOCAL, "Too many open files")
+        )
+        self.network.host("10.1.0.1").kill()
+        self.network.run(0.5)
+        self.assertEqual(len(seed.factory.checks), 1)
+        stopped = seed.stopService()
+        self.network.run(2.5)
+        self.successResultOf(stopped)
+        self.assertEqual(self.network.host("10.0.0.1").timers, [])
+
     def test_stoppingAmidChecksLeavesNothing(self) -> None:
         """Peers being dialled, asked, waited for: no timer outlives the seed."""
         seed = self.network.seed(probeTimeout=2.0)
@@ -544,7 +714,7 @@ class StoreTests(SynchronousTestCase):
             self.network.host(f"10.1.0.{number}").firewall = True
             self.network.peer(number)
         self.network.run(0.5)
-        self.assertTrue(seed.factory._checking)
+        self.assertTrue(seed.factory.checks.running)
         stopped = seed.stopService()
         self.network.run(2.5)
         self.successResultOf(stopped)
