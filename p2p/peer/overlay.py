@@ -355,7 +355,10 @@ class RandomLinks:
         stranger = self._random.choice(strangers)
         if len(self._neighbours) > 1:
             # Whoever was not heard lately may be dead, and this peer the only one to find that out.
-            given = self._random.choice([neighbour for neighbour in mine if neighbour.heard] or mine)
+            heard = [neighbour for neighbour in mine if neighbour.heard]
+            if not heard:
+                return
+            given = self._random.choice(heard)
             self._known.pause(given.contact, now + LONGEST_PAUSE)
             # Its place is taken before it is free: what its end brings about must not fill it.
             self._dialling[stranger.id] = stranger
