@@ -27,8 +27,9 @@ class _Unreadable(click.ClickException):
 @click.option("--seed", type=int, metavar="N", help="What all chance comes from  [default: the scenario's].")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another value for a key of the file.")
 @click.option(
-    "--out", type=click.Path(file_okay=False), metavar="DIR", help="Write results.json and trace.jsonl there."
-)
+    "--out", type=click.Path(file_okay=False), metavar="DIR",
+    help="Write results.json, trace.jsonl, report.html and plots there.",
+)  # fmt: skip
 @click.option("--json", "asJson", is_flag=True, help="Print the results as JSON.")
 @click.option("--fuzz", is_flag=True, help="Let the seed also cut segments and shift times.")
 def simulate(
@@ -44,14 +45,16 @@ def simulate(
     from p2p.simulation.grid import readSettings, replaced
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.journal import Journal
+    from p2p.simulation.report import writeReport
     from p2p.simulation.run import Run, dropLog
     from p2p.simulation.scenario import readScenario, readTable, scenarioOf
 
     try:
         read = readScenario(scenario)
+        table = readTable(scenario)
         if settings:
             given = [readSettings(setting) for setting in settings]
-            table = replaced(readTable(scenario), {key: _only(key, values) for key, values in given})
+            table = replaced(table, {key: _only(key, values) for key, values in given})
             read = scenarioOf(table, scenario)
     except ScenarioError as error:
         raise _Unreadable(str(error)) from None
@@ -74,6 +77,11 @@ def simulate(
                 with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as file:
                     json.dump(results, file, indent=1)
                     file.write("\n")
+                with open(scenario, encoding="utf-8") as file:
+                    text = "".join([*(f"# --set {setting}\n" for setting in settings), file.read()])
+                problem = writeReport(out, text, table, results, summaryRows(results))
+                if problem is not None:
+                    click.echo(f"p2p: no plots: {problem}", err=True)
         except ScenarioError as error:
             raise click.ClickException(f"{scenario}: {error}") from None
         except OSError as error:
@@ -98,6 +106,11 @@ def _only(key: str, values: list[Any]) -> Any:
 
 def summary(results: dict[str, Any]) -> str:
     """Results as a table for people."""
+    return columns(summaryRows(results))
+
+
+def summaryRows(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """The rows of that table."""
     overlay, broadcasts, deaths = results["overlay"], results["broadcasts"], results["deaths"]
     rows: list[tuple[str, str]] = [
         ("scenario", results["name"]),
@@ -138,7 +151,7 @@ def summary(results: dict[str, Any]) -> str:
             )
         )
     rows.append(("expected", "holds" if results["held"] else "does NOT hold"))
-    return columns(rows)
+    return rows
 
 
 def _ofBroadcasts(broadcasts: list[dict[str, Any]]) -> list[tuple[str, str]]:

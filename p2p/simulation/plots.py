@@ -68,8 +68,9 @@ def svg(figure: Any, name: str) -> str:
         r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1)
     )
     element = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", element)
-    # Ids that matplotlib gives to parts of every figure alike.
-    element = re.sub(r'\bid="([a-z]+_\d+)"', "", element)
+    # Most ids are the same in every figure, and nobody refers to them.
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', element))
+    element = re.sub(r' id="([^"]+)"', lambda found: found.group() if found.group(1) in used else "", element)
     return element.replace(_INK, "currentColor")
 
 

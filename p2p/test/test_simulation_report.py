@@ -1,0 +1,355 @@
+"""
+The report of a run: what is told of a trace, where nodes stand, and that the page is whole and needs nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from html.parser import HTMLParser
+from io import BytesIO
+from math import hypot
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.commands.simulate import summaryRows
+from p2p.simulation import story as storyModule
+from p2p.simulation.journal import Journal
+from p2p.simulation.layout import HEIGHT, WIDTH, layout
+from p2p.simulation.report import TICKS, writeReport
+from p2p.simulation.run import Run
+from p2p.simulation.scenario import parseScenario
+from p2p.simulation.story import Spread, Story, tell
+
+SCENARIO = """
+name = "</script><b>a few & more</b>"
+description = "x < y"
+duration = 14.0
+
+[peers]
+count = 7
+options = { gossipCount = 0 }
+
+[[events]]
+at = 5.0
+publish = { count = 3, every = 0.5 }
+
+[[events]]
+at = 7.0
+crash = { count = 1 }
+
+[[events]]
+at = 9.0
+partition = { groups = [0.5, 0.5], for = 2.0 }
+
+[[events]]
+at = 12.0
+pause = { peers = ["peer-0"], for = 1.0 }
+
+[measure]
+overlay = 2.0
+
+[expect]
+reach = 1.0
+listed = true
+lastDelivery = 0.001
+"""
+
+VOID = {"meta", "input", "br", "link"}
+
+
+def ran(directory: str) -> dict[str, Any]:
+    """Run the scenario, with its trace in a directory; the results."""
+    os.makedirs(directory)
+    with open(os.path.join(directory, "trace.jsonl"), "wb") as file:
+        journal = Journal(file)
+        results = Run.of(parseScenario(SCENARIO), 1, journal=journal).go()
+        journal.flush()
+    return results
+
+
+@cache
+def written() -> tuple[str, dict[str, Any], str | None]:
+    """Run the scenario and write its report: where it is, the results, and why there are no plots."""
+    directory = os.path.abspath("report")
+    results = ran(directory)
+    return directory, results, writeReport(directory, SCENARIO, tomllib.loads(SCENARIO), results, summaryRows(results))
+
+
+class Page(HTMLParser):
+    """
+    Reads a page.
+
+    @ivar problems: tags that do not match.
+    @ivar loads: what a browser would fetch.
+    @ivar scripts: the texts of the scripts.
+    @ivar text: all other text.
+    """
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.problems: list[str] = []
+        self.loads: list[str] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+        self.problems += self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element begins."""
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "data", "action") and not (value or "").startswith("#"):
+                self.loads.append(f"{tag} {name}={value}")
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element without content."""
+
+    def handle_endtag(self, tag: str) -> None:
+        """An element ends."""
+        if not self._open or self._open.pop() != tag:
+            self.problems.append(f"/{tag}")
+
+    def handle_data(self, data: str) -> None:
+        """Text."""
+        if self._open and self._open[-1] == "script":
+            self.scripts.append(data)
+        else:
+            self.text += data
+
+
+class ReportTests(SynchronousTestCase):
+    """The page."""
+
+    def setUp(self) -> None:
+        """One run is enough for all."""
+        self.directory, self.results, self.problem = written()
+        with open(os.path.join(self.directory, "report.html"), encoding="utf-8") as file:
+            self.text = file.read()
+        self.page = Page(self.text)
+
+    def test_pageIsWellFormed(self) -> None:
+        """Every element ends where it should, whatever the scenario is called."""
+        self.assertEqual(self.page.problems, [])
+        self.assertEqual(len(self.page.scripts), 1)
+        self.assertNotIn("{{", self.text)
+
+    def test_pageLoadsNothing(self) -> None:
+        """There is no address in it, and no element that would fetch something."""
+        self.assertEqual(self.page.loads, [])
+        self.assertNotRegex(self.text, r"https?://|//cdn|@import|url\((?!#)|\bfetch\(|XMLHttpRequest|import\(")
+
+    def test_whatAScenarioSaysIsText(self) -> None:
+        """Its markup is shown and does nothing."""
+        self.assertIn("</script><b>a few & more</b>", self.page.text)
+        self.assertIn("x < y", self.page.text)
+        self.assertNotIn("<b>", self.text)
+
+    def test_storyIsToldWhole(self) -> None:
+        """What the script gets is what happened: nodes, links at the end, every delivery, the faults."""
+        found = re.search(r"^const story = (.*);$", self.page.scripts[0], re.MULTILINE)
+        assert found is not None
+        story = json.loads(found.group(1))
+        self.assertEqual(story["names"], ["seed-0", *(f"peer-{number}" for number in range(7))])
+        links = [story["links"][place : place + 5] for place in range(0, len(story["links"]), 5)]
+        lasting = [link for link in links if link[3] == 14 * TICKS and link[4] == 2]
+        self.assertEqual(len(lasting), self.results["overlay"]["links"])
+        (dead,) = (life for life in story["lives"] if life[3] == "crash")
+        for message, broadcast in zip(story["messages"], self.results["broadcasts"], strict=True):
+            have = {message["origin"], *message["arrivals"][1::3]} - {dead[0]}
+            self.assertEqual(len(have), broadcast["reached"])
+            last = max(message["arrivals"][::3]) / TICKS
+            self.assertGreaterEqual(last + 0.0001, broadcast["lastDelivery"])
+        self.assertEqual([fault["what"] for fault in story["faults"]], ["partition", "pause"])
+        self.assertEqual((story["faults"][0]["from"], story["faults"][0]["to"]), (9.0, 11.0))
+        self.assertEqual(dead[2], 7 * TICKS)
+        self.assertEqual(story["names"][dead[0]], self.results["deaths"][0]["peer"])
+
+    def test_eachExpectationHasItsVerdict(self) -> None:
+        """Those that hold and those that do not."""
+        self.assertIn("does not hold", self.page.text)
+        self.assertRegex(self.text, r"<th>reach</th><td>1.0</td><td class=\"held\">")
+        self.assertRegex(self.text, r"<th>listed</th><td>true</td>")
+        self.assertRegex(self.text, r"<th>lastDelivery</th><td>0.001</td><td class=\"broken\">")
+
+    def test_plotsAreInThePageAndBesideIt(self) -> None:
+        """Each with its title and units, all of them in the page's own colour."""
+        self.assertIsNone(self.problem)
+        names = ["degree", "detection", "latency", "overlay", "paths", "reach", "traffic"]
+        self.assertEqual(sorted(os.listdir(os.path.join(self.directory, "plots"))), [f"{name}.png" for name in names])
+        self.assertEqual(self.text.count("<svg"), len(names))
+        for text in ("Reach over time", "seconds after sending", "Time to detect", "Bytes by type", "kB"):
+            self.assertIn(text, self.page.text)
+        self.assertIn("currentColor", self.text)
+        self.assertNotIn("#010203", self.text)
+
+    def test_idsOfPlotsDiffer(self) -> None:
+        """Or one would be cut by the edges of another."""
+        ids = re.findall(r'\bid="([^"]+)"', self.text)
+        self.assertEqual(len(ids), len(set(ids)))
+
+    def test_sameRunIsTheSamePage(self) -> None:
+        """Nothing in it depends on when it was made."""
+        table = tomllib.loads(SCENARIO)
+        writeReport(self.directory, SCENARIO, table, self.results, summaryRows(self.results))
+        with open(os.path.join(self.directory, "report.html"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), self.text)
+
+    def test_withoutMatplotlibThereIsAPageWithoutPlots(self) -> None:
+        """And a sentence that says what to install."""
+        directory = self.mktemp()
+        results = ran(directory)
+        with missing("matplotlib"):
+            problem = writeReport(directory, SCENARIO, tomllib.loads(SCENARIO), results, summaryRows(results))
+        self.assertEqual(problem, "matplotlib is not installed: pip install 'p2p[simulation]'")
+        with open(os.path.join(directory, "report.html"), encoding="utf-8") as file:
+            self.assertEqual(Page(file.read()).problems, [])
+
+
+@contextmanager
+def missing(package: str) -> Iterator[None]:
+    """Let a package seem not to be installed."""
+    kept = {name: module for name, module in sys.modules.items() if name.split(".")[0] == package}
+    sys.modules.update(dict.fromkeys([package, *kept]))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+        sys.modules.update(kept)
+
+
+class StoryTests(SynchronousTestCase):
+    """What is told of a trace."""
+
+    def told(self, *lines: dict[str, Any], broadcasts: int = 0, reached: int = 3) -> Story:
+        """The story of some lines."""
+        results = {"virtualSeconds": 10.0, "broadcasts": [{"reached": reached}] * broadcasts}
+        return tell(
+            [{"time": 0.0, "type": "joined", "node": name} for name in ("seed-0", "peer-0", "peer-10", "peer-2")]
+            + list(lines),
+            results,
+        )
+
+    def link(self, time: float, node: str, peer: str, type: str = "linkUp") -> dict[str, Any]:
+        """One end of a link says something."""
+        return {"time": time, "type": type, "node": node, "peer": peer}
+
+    def test_nodesAreInOrder(self) -> None:
+        """Seeds first, then by number."""
+        self.assertEqual(self.told().names, ["seed-0", "peer-0", "peer-2", "peer-10"])
+
+    def test_linkLastsWhileBothEndsSaySo(self) -> None:
+        """That one end knows of it a little earlier is not told."""
+        story = self.told(
+            self.link(1.0, "peer-0", "peer-2"),
+            self.link(1.1, "peer-2", "peer-0"),
+            self.link(5.0, "peer-2", "peer-0", "linkDown"),
+            self.link(5.1, "peer-0", "peer-2", "linkDown"),
+        )
+        self.assertEqual(story.links, [(1, 2, 1.1, 5.0, 2)])
+
+    def test_endThatHoldsOnIsTold(self) -> None:
+        """When a peer dies, its neighbour holds the link until it notices."""
+        story = self.told(
+            self.link(1.0, "peer-0", "peer-2"),
+            self.link(1.1, "peer-2", "peer-0"),
+            {"time": 5.0, "type": "crashed", "node": "peer-0", "host": True},
+            self.link(9.0, "peer-2", "peer-0", "linkDown"),
+        )
+        self.assertEqual(story.links, [(1, 2, 1.1, 5.0, 2), (2, 1, 5.0, 9.0, 1)])
+        self.assertEqual(story.lives[1].how, "host")
+        self.assertEqual(story.degrees(), [0, 0])
+
+    def test_secondLinkBetweenTwoKeepsThem(self) -> None:
+        """When both dial each other, one of the two is closed."""
+        story = self.told(
+            *(self.link(1.0, *pair) for pair in (("peer-0", "peer-2"), ("peer-2", "peer-0")) * 2),
+            self.link(1.5, "peer-0", "peer-2", "linkDown"),
+            self.link(1.6, "peer-2", "peer-0", "linkDown"),
+        )
+        self.assertEqual(story.links, [(1, 2, 1.0, 10.0, 2)])
+        self.assertEqual(story.degrees(), [1, 1, 0])
+
+    def test_expectedAreThoseWhoLiveThrough(self) -> None:
+        """From the sending to the end of the window, or of the run."""
+        story = self.told({"time": 6.0, "type": "left", "node": "peer-2"})
+        message = Spread(0, 4.0, 1, 64)
+        self.assertEqual(story.expected(message, 1.0), {1, 2, 3})
+        self.assertEqual(story.expected(message, None), {1, 3})
+
+    def test_tooManyMessagesAreThinnedEvenly(self) -> None:
+        """And it is said that they are."""
+        self.patch(storyModule, "MAX_DELIVERIES", 10)
+        lines: list[dict[str, Any]] = []
+        for number in range(8):
+            lines.append({"time": number, "type": "published", "message": number, "origin": "peer-0", "size": 1})
+            lines.append({"time": number, "type": "delivered", "message": number, "peer": "peer-2", "from": "peer-0"})
+        story = self.told(*lines, broadcasts=8)
+        self.assertEqual([message.number for message in story.messages], [0, 3, 6])
+        self.assertEqual(story.messages[1].peers, [2])
+        self.assertEqual(story.omitted, ["3 of 8 messages can be chosen and count for reach."])
+
+    def test_tooManyPeersAreThinned(self) -> None:
+        """With what happens to those that are left."""
+        self.patch(storyModule, "MAX_PEERS", 2)
+        story = self.told(self.link(1.0, "peer-0", "peer-2"), self.link(1.0, "peer-2", "peer-0"))
+        self.assertEqual(story.names, ["seed-0", "peer-0", "peer-2"])
+        self.assertEqual(story.links, [(1, 2, 1.0, 10.0, 2)])
+        self.assertEqual(len(story.omitted), 1)
+
+
+class LayoutTests(SynchronousTestCase):
+    """Where nodes stand."""
+
+    def test_nodesAreApartAndInside(self) -> None:
+        """With springs and without, in one disc and in several."""
+        for peers, groups in ((1, ()), (2, ()), (60, ()), (1000, ()), (60, [range(1, 20), range(20, 61)])):
+            links = [(node, node + 1) for node in range(1, peers)]
+            places, discs = layout(1, peers, links, [list(group) for group in groups])
+            self.assertEqual(len(places), 1 + peers)
+            self.assertEqual(len(discs), max(1, len(groups)))
+            for x, y in places:
+                self.assertTrue(0 <= x <= WIDTH and 0 <= y <= HEIGHT, (peers, x, y))
+            closest = min(hypot(a[0] - b[0], a[1] - b[1]) for number, a in enumerate(places) for b in places[:number])
+            self.assertGreater(closest, 0.2 / peers**0.5, peers)
+
+    def test_groupsHaveDiscsOfTheirOwn(self) -> None:
+        """Each node is in that of its group."""
+        groups = [[1, 2, 3, 4], [5, 6, 7, 8, 9, 10]]
+        places, discs = layout(1, 10, [(1, 5)], groups)
+        for group, (x, y, radius) in zip(groups, discs, strict=True):
+            for node in group:
+                self.assertLess(hypot(places[node][0] - x, places[node][1] - y), radius)
+        self.assertGreater(discs[1][0] - discs[0][0], discs[0][2] + discs[1][2])
+
+
+class TraceTests(SynchronousTestCase):
+    """What a journal writes is what a story reads."""
+
+    def test_linesAreReadAsTheyWereWritten(self) -> None:
+        """Those put together by hand too."""
+        file = BytesIO()
+        journal = Journal(file)
+        journal.note(1.0, "joined", node="peer-0", address="10.1.0.0:6000")
+        journal.delivered(2.5, 3, "peer-0", "peer-1", 4)
+        journal.flush()
+        path = self.mktemp()
+        with open(path, "wb") as out:
+            out.write(file.getvalue())
+        self.assertEqual(
+            list(storyModule.readTrace(path)),
+            [
+                {"time": 1.0, "type": "joined", "node": "peer-0", "address": "10.1.0.0:6000"},
+                {"time": 2.5, "type": "delivered", "message": 3, "peer": "peer-0", "from": "peer-1", "hops": 4},
+            ],
+        )
