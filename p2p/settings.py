@@ -72,6 +72,9 @@ class LinkSettings:
         8 * 2**20, "unsent data at which a slow reader is cut off; at least 4 times maxPayload is wise",
         "bytes", 2**10, 2**31,
     )
+    slowTimeout: float = setting(
+        10.0, "how long others may hold up publishing by not reading, before they are cut off", "seconds", 0.01, 3600
+    )
     maxPerHost: int = setting(
         512, "connections taken from one IP address at a time", "connections", 1, 10**6
     )

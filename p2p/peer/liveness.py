@@ -5,8 +5,8 @@ Every C{livenessInterval} a peer pings each neighbour; I{any} sign of life
 counts as an answer.  After C{livenessMisses} intervals of silence the
 neighbour is I{suspected} and dialled afresh; only if that is not answered
 either, or is refused, is it I{dead}.  A connection that breaks off without a
-word, or a dial that is refused, is evidence at once: the probe follows
-immediately, so a killed process is found out in a moment and a frozen one
+word or is cut off because the other does not read, or a dial that is refused,
+is evidence at once: the probe follows immediately, so a killed process is found out in a moment and a frozen one
 within C{(livenessMisses + 1) * livenessInterval + probeTimeout}.
 
 A tick that comes late means that this very process slept, or had no time; what
@@ -71,9 +71,9 @@ class Heartbeat:
         neighbour.heard = True
 
     def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
-        """A connection that broke off without a word is evidence."""
+        """A connection that broke off without a word is evidence, and so is one on which nothing was read."""
         self._watched.pop(neighbour, None)
-        if reason in (reasons.LOST, reasons.TIMEOUT):
+        if reason in (reasons.LOST, reasons.TIMEOUT, reasons.SLOW):
             self._probe(neighbour.contact)
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:

@@ -188,6 +188,7 @@ class PeerService(Service):
         self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
         self._port: IListeningPort | None = None
         self._gossiped = 0
+        self._watched = 0.0
         self._saveFailed = False
         self._started = 0.0
         self.factory: PeerFactory
@@ -229,7 +230,7 @@ class PeerService(Service):
         for seed in self._seeds:
             seed.start()
         settings, start = self.settings, self._timers.start
-        start("liveness", settings.livenessInterval, lambda: self._tick(self.detector.tick))
+        start("liveness", settings.livenessInterval, lambda: self._tick(self._watch))
         start("overlay", TICK, lambda: self._tick(self.overlay.tick))
         start("broadcast", TICK, lambda: self._tick(self.broadcast.tick))
         start("seeds", settings.seedInterval, self._askSeeds)
@@ -281,7 +282,7 @@ class PeerService(Service):
         data = payload.encode() if isinstance(payload, str) else payload
         if len(data) > self.settings.maxPayload:
             raise PayloadTooLarge(f"{len(data)} bytes, {self.settings.maxPayload} are allowed")
-        if any(link.backlog > self.settings.maxBacklog // 2 for link in self._neighbours.values()):
+        if any(map(self._holdsUp, self._neighbours.values())):
             raise Busy("a neighbour does not read as fast as this peer publishes")
         self.factory.counters["published"] += 1
         with self.factory.turn:
@@ -608,6 +609,22 @@ class PeerService(Service):
     def _tick(self, tick: Callable[[float], object]) -> None:
         with self.factory.turn:
             tick(self._reactor.seconds())
+
+    def _watch(self, now: float) -> None:
+        """Who reads, and who is alive."""
+        # What others took while this process slept, it has not been told yet.
+        slept = now - self._watched > 1.5 * self.settings.livenessInterval
+        self._watched = now
+        for link in self.neighbours:
+            paused = link.pausedSince
+            if paused is not None and now - paused > self.settings.slowTimeout and self._holdsUp(link) and not slept:
+                self._log.warn("{link} reads too slowly: cut off with {bytes} unsent", link=link, bytes=link.backlog)
+                link.abort(reasons.SLOW, f"publishing waited for it, {link.backlog} bytes unread")
+        self.detector.tick(now)
+
+    def _holdsUp(self, link: PeerProtocol) -> bool:
+        """Nothing is published until that neighbour has read."""
+        return link.backlog > self.settings.maxBacklog // 2
 
     def _askSeeds(self) -> None:
         for seed in self._seeds:

@@ -155,6 +155,14 @@ class HeartbeatTests(SynchronousTestCase):
         self.assertEqual(self.outlet.take("dead"), [(contact(1), "refused")])
         self.nothingLeft()
 
+    def test_whoDoesNotReadMayBeFrozen(self) -> None:
+        """A link that is cut off as slow is evidence at once too: nobody watches that neighbour any more."""
+        self.detector.neighbourDown(self.neighbour, reasons.SLOW, 0.5)
+        self.assertEqual(self.outlet.take("probe"), [contact(1)])
+        self.detector.probed(contact(1), SILENT, 2.5)
+        self.assertEqual(self.outlet.take("dead"), [(contact(1), "silent")])
+        self.nothingLeft()
+
     def test_aRefusedDialIsEvidenceOtherFailuresAreNot(self) -> None:
         """Somebody else found that nobody listens there."""
         for reason in (reasons.TIMEOUT, reasons.FULL, reasons.LOCAL, reasons.DUPLICATE, reasons.LOST):

@@ -554,6 +554,44 @@ class GossipTests(PeerTestCase):
         self.assertEqual(first.neighbours, [])
         self.assertEqual(link.reason, reasons.SLOW)
 
+    def test_whoPingsAndNeverReadsDoesNotSilenceAPeerForEver(self) -> None:
+        """Who holds up publishing for C{slowTimeout} is cut off, however little is published meanwhile."""
+        first, _ = self.pair(maxBacklog=4000, maxPayload=1000, slowTimeout=3.0, livenessMisses=100)
+        (link,) = first.neighbours
+        link.pauseProducing()
+        with self.assertRaises(Busy):
+            for _ in range(10):
+                first.publish(b"x" * 500)
+        self.network.run(2.5)
+        self.assertEqual(first.neighbours, [link])
+        self.network.run(2.0)
+        self.assertEqual(link.reason, reasons.SLOW)
+        first.publish("heard again")
+
+    def test_whoReadsSlowlyButHoldsUpNobodyIsKept(self) -> None:
+        """A full transport alone, of a link that is just being sent the history, is no reason."""
+        first, _ = self.pair(maxBacklog=4000, maxPayload=1000, slowTimeout=3.0, livenessMisses=100)
+        (link,) = first.neighbours
+        link.pauseProducing()
+        first.publish(b"x" * 500)
+        self.network.run(10.0)
+        self.assertEqual(first.neighbours, [link])
+
+    def test_timeInWhichThisPeerSleptIsNotSlownessOfOthers(self) -> None:
+        """What they took meanwhile it learns only after the first tick."""
+        first, _ = self.pair(maxBacklog=4000, maxPayload=1000, slowTimeout=3.0, livenessMisses=100)
+        (link,) = first.neighbours
+        link.pauseProducing()
+        with self.assertRaises(Busy):
+            for _ in range(10):
+                first.publish(b"x" * 500)
+        self.network.host("10.1.0.1").frozen = True
+        self.network.run(3.7)
+        self.network.host("10.1.0.1").thaw()
+        link.resumeProducing()
+        self.network.run(5.0)
+        self.assertEqual(first.neighbours, [link])
+
     def test_lyingNeighboursEndOnlyTheirOwnLink(self) -> None:
         """Each of these is misbehaviour, with a reason; everybody else goes on."""
         first, second = self.pair()

@@ -764,6 +764,18 @@ class SlowReaderTests(LinkTestCase):
         self.assertEqual(_Counted.measured, 1000)
         self.assertEqual(link.backlog, 1000 * len(counted))
 
+    def test_itRemembersSinceWhenItIsFull(self) -> None:
+        """Whoever cuts off slow readers can tell; it forgets when there is room."""
+        link, wire = self.opened()
+        self.assertIsNone(link.pausedSince)
+        then = self.node.memory.seconds()
+        wire.block()
+        self.node.memory.advance(1.0)
+        link.pauseProducing()
+        self.assertEqual(link.pausedSince, then)
+        wire.unblock()
+        self.assertIsNone(link.pausedSince)
+
     def test_aMessageIsNotPackedAgainForTheSlow(self) -> None:
         """The frame that is kept is the very object that was sent."""
         link, wire = self.opened()

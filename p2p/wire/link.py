@@ -125,6 +125,7 @@ class Link(Protocol):
     @ivar detail: more of it, for the log.
     @ivar byOther: the other side ended it.
     @ivar others: whom the other side named when it closed the connection.
+    @ivar pausedSince: since when the transport is full, the other side not reading; C{None} while it takes more.
     """
 
     _log = Logger()
@@ -139,10 +140,10 @@ class Link(Protocol):
     detail = ""
     byOther = False
     others: tuple[Contact, ...] = ()
+    pausedSince: float | None = None
     state = State.SHAKING
     where = "?"
     _deaf = False
-    _paused = False
     _timer: IDelayedCall | None = None
 
     def __init__(self, factory: LinkFactory, purpose: str = "") -> None:
@@ -216,11 +217,12 @@ class Link(Protocol):
 
     def pauseProducing(self) -> None:
         """Keep what is sent from now on."""
-        self._paused = True
+        if self.pausedSince is None:
+            self.pausedSince = self.factory.seconds()
 
     def resumeProducing(self) -> None:
         """Write what was kept."""
-        self._paused = False
+        self.pausedSince = None
         self._writeNow = _direct(self.transport)
         kept, self._kept, self.backlog = self._kept, [], 0
         if kept:
@@ -252,7 +254,7 @@ class Link(Protocol):
         self._pending = []
         if self.state is State.CLOSING or self.state is State.CLOSED:
             return
-        if not self._paused:
+        if self.pausedSince is None:
             self._write(pending[0] if len(pending) == 1 else b"".join(pending))
             return
         self._kept += pending
