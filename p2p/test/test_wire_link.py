@@ -4,6 +4,7 @@ Tests for L{p2p.wire.link}: the life of one connection, and what hostile and slo
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 from hypothesis import given
@@ -740,7 +741,7 @@ class SlowReaderTests(LinkTestCase):
         self.say(other, Ping(1))
         self.assertEqual(self.got, [Ping(1)])
         wire.drop()
-        self.assertEqual(link._kept, [])
+        self.assertEqual((link.backlog, self.node.backlog), (0, 0))
 
     def test_aReaderThatCatchesUpIsNotCutOff(self) -> None:
         """Only what waits counts, not what was ever sent."""
@@ -776,15 +777,53 @@ class SlowReaderTests(LinkTestCase):
         wire.unblock()
         self.assertIsNone(link.pausedSince)
 
-    def test_aMessageIsNotPackedAgainForTheSlow(self) -> None:
-        """The frame that is kept is the very object that was sent."""
+    def test_whatIsKeptTakesTheMemoryItCounts(self) -> None:
+        """However small the pieces are that it came in."""
+        self.node = Node(1, maxBacklog=2**30)
         link, wire = self.opened()
         wire.block()
-        frame = encode(message(1))
-        link.sendFrame(frame)
-        link.sendFrame(frame)
-        self.assertTrue(all(kept is frame for kept in link._kept))
-        self.assertEqual(len(link._kept), 2)
+        frame = encode(Ping(1))
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(50_000):
+            link.sendFrame(bytes(bytearray(frame)))
+        taken = tracemalloc.get_traced_memory()[0] - before
+        self.assertEqual(link.backlog, 50_000 * len(frame))
+        self.assertLess(taken, 1.5 * link.backlog)
+
+    def test_allLinksTogetherAreBounded(self) -> None:
+        """None of them has too much; who gets more when all have is cut off, and what it kept is gone."""
+        self.node = Node(1, maxBacklog=10_000)
+        links = [self.opened(f"10.0.0.{number}") for number in range(2, 22)]
+        frame = encode(message(1, 4000))
+        for _, wire in links:
+            wire.block()
+        with capturedLogs() as logs:
+            for link, _ in links:
+                link.sendFrame(frame)
+                self.assertLessEqual(self.node.backlog, 8 * 10_000)
+        aborted = [wire.aborted for _, wire in links]
+        self.assertEqual(aborted, [False] * 19 + [True])
+        self.assertEqual(len(logs), 1)
+        for (link, wire), cut in zip(links, aborted, strict=True):
+            wire.drop() if cut else wire.unblock()
+            self.assertEqual(link.backlog, 0)
+        self.assertEqual(self.node.backlog, 0)
+
+    def test_whatIsNotKeptAnyMoreDoesNotCount(self) -> None:
+        """However the link that kept it ends."""
+        for end in (
+            lambda link, wire: wire.drop(),
+            lambda link, wire: link.abort(reasons.SILENT),
+            lambda link, wire: self.say(wire, Close(reasons.DONE, "", [])),
+        ):
+            link, wire = self.opened()
+            wire.block()
+            link.send(Ping(1))
+            self.assertGreater(self.node.backlog, 0)
+            end(link, wire)
+            self.assertEqual(self.node.backlog, 0)
 
     def test_closingASlowLinkKeepsItsBound(self) -> None:
         """The Close waits behind what is kept, and is written with it."""

@@ -76,10 +76,20 @@ class ProbeTests(SynchronousTestCase):
             self.setUp()
             self.say(self.node.connected(), Close(word, "", []))
             self.assertVerdict(Verdict.REPLACED)
-        for data in (b"HTTP/1.1 400 Bad Request\r\n", encode(Ping(1))):
+        self.setUp()
+        self.node.connected().protocol.dataReceived(b"HTTP/1.1 400 Bad Request\r\n")
+        self.assertVerdict(Verdict.REPLACED)
+
+    def test_anAnswerInWhichSomethingIsWrongShowsNothing(self) -> None:
+        """It may have been put there by a third one, who is not to get an honest peer removed."""
+        wrong = Contact(identity(7), "10.0.0.7:06001")
+        for answer in (Welcome(contact(2, 5), [wrong]), Welcome(Contact(identity(2, 5), "nowhere"), []), Ping(1)):
             self.setUp()
-            self.node.connected().protocol.dataReceived(data)
-            self.assertVerdict(Verdict.REPLACED)
+            self.say(self.node.connected(), answer)
+            self.assertVerdict(Verdict.UNSURE)
+        self.setUp()
+        self.say(self.node.connected(), Close(reasons.MALFORMED, "you are", []))
+        self.assertVerdict(Verdict.REPLACED)
 
     def test_refusedIsEvidenceAtOnce(self) -> None:
         """Its system says that nobody listens there: no waiting, no second try."""

@@ -28,6 +28,11 @@ from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.link import Handlers, Link, State, Turn
 from p2p.wire.messages import VERSION, Contact, Hello, Welcome
 
+MAX_BACKLOGS = 8
+"""
+How many times C{maxBacklog} may wait on all links together; beyond it, the link that gets more is cut off.
+"""
+
 TOLD = 64
 """
 Callers beyond a limit who are waited for, at a time, after they were told that there is no room.
@@ -51,13 +56,17 @@ class DialFailed(Exception):
 
     @ivar reason: a word of L{p2p.wire.reasons}.
     @ivar others: whom the other side named instead.
+    @ivar byOther: the reason is the other side's, who said so.
     """
 
-    def __init__(self, reason: str, detail: str = "", others: tuple[Contact, ...] = ()) -> None:
+    def __init__(
+        self, reason: str, detail: str = "", others: tuple[Contact, ...] = (), byOther: bool = False
+    ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
         self.others = others
+        self.byOther = byOther
 
 
 def checkedContacts(contacts: list[Contact]) -> list[Contact]:
@@ -106,6 +115,8 @@ class LinkFactory(Factory[Link]):
     @ivar identity: the node's 16 bytes; changes when its incarnation grows.
     @ivar turn: what is being handled now; see L{Turn}.
     @ivar counters: what happened how often since the start, by name.
+    @ivar backlog: bytes that wait on all links together, because others do not read.
+    @ivar maxBacklog: how many they may be.
     """
 
     _log = Logger()
@@ -130,6 +141,8 @@ class LinkFactory(Factory[Link]):
         self.turn = Turn()
         self.counters: Counter[str] = Counter()
         self.accepting = True
+        self.backlog = 0
+        self.maxBacklog = MAX_BACKLOGS * settings.maxBacklog
         self._maxLinks = maxLinks
         self._links: dict[Link, None] = {}
         self._inbound: Counter[str] = Counter()
@@ -150,7 +163,7 @@ class LinkFactory(Factory[Link]):
         """A link, whatever became of it, is of no more use; C{link.reason} says why."""
         answered = self._dials.pop(link, None)
         if answered is not None:
-            answered.errback(DialFailed(link.reason, link.detail, link.others))
+            answered.errback(DialFailed(link.reason, link.detail, link.others, link.byOther))
 
     def others(self, exclude: bytes) -> list[Contact]:
         """A few contacts to name to the peer of that id."""

@@ -19,8 +19,11 @@ messages in one piece writes once to each neighbour, not two hundred times.
 The end of a turn writes to the socket itself where that is possible, and leaves
 to the transport only what the socket does not take (C{Link._write}).
 
-Back-pressure: a link whose transport is full keeps its frames; one that keeps
-more than C{maxBacklog} bytes is cut off as L{SLOW<p2p.wire.reasons.SLOW>}.
+Back-pressure: a link whose transport is full keeps its frames, one behind the
+other in one buffer, so that what counts as kept is what it takes in memory.
+One that keeps more than C{maxBacklog} bytes is cut off as
+L{SLOW<p2p.wire.reasons.SLOW>}; so is one that gets more to keep when all links
+of the node together keep too much.
 """
 
 from __future__ import annotations
@@ -158,9 +161,8 @@ class Link(Protocol):
         self._handlers: Handlers = factory.shaking
         self._decoder = Decoder()
         self._pending: list[bytes] = []
-        self._kept: list[bytes] = []
+        self._kept = bytearray()
         self._writeNow: WriteNow | None = None
-        self.backlog = 0
 
     # What Twisted calls.
 
@@ -204,7 +206,7 @@ class Link(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell the factory."""
         self._setTimer(None)
-        self._kept = []
+        self._takeKept()
         self._pending = []
         with self._turn:
             try:
@@ -224,14 +226,18 @@ class Link(Protocol):
         """Write what was kept."""
         self.pausedSince = None
         self._writeNow = _direct(self.transport)
-        kept, self._kept, self.backlog = self._kept, [], 0
-        if kept:
-            self._write(b"".join(kept))
+        if self._kept:
+            self._write(self._takeKept())
 
     def stopProducing(self) -> None:
         """The connection is lost; C{connectionLost} says so too."""
 
     # What the rest of this program calls.
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait here, because the other side does not read."""
+        return len(self._kept)
 
     def send(self, message: AnyMessage) -> None:
         """Send a message; on a link that has ended, nothing happens."""
@@ -254,14 +260,11 @@ class Link(Protocol):
         self._pending = []
         if self.state is State.CLOSING or self.state is State.CLOSED:
             return
+        data = pending[0] if len(pending) == 1 else b"".join(pending)
         if self.pausedSince is None:
-            self._write(pending[0] if len(pending) == 1 else b"".join(pending))
-            return
-        self._kept += pending
-        self.backlog += sum(map(len, pending))
-        if self.backlog > self.factory.settings.maxBacklog:
-            self._log.warn("{link} does not read: cut off with {bytes} bytes unsent", link=self, bytes=self.backlog)
-            self.abort(reasons.SLOW, f"{self.backlog} bytes unread")
+            self._write(data)
+        else:
+            self._keep(data)
 
     def opened(self, handlers: Handlers, limit: int) -> None:
         """
@@ -320,6 +323,7 @@ class Link(Protocol):
             return
         self.state = State.CLOSING
         self._deafen()
+        self._takeKept()
         self.transport.abortConnection()
         self._end(reason, detail)
 
@@ -359,12 +363,31 @@ class Link(Protocol):
         self._deafen()
         # Whoever does not take it before C{goodbyeTimeout} is cut off.
         self.transport.unregisterProducer()
-        kept, self._kept, self.backlog = self._kept, [], 0
-        if kept:
+        if self._kept:
             # Behind what the transport still has.
-            self.transport.write(b"".join(kept))
+            self.transport.write(self._takeKept())
         self.transport.loseConnection()
         self._end(message.reason, message.detail)
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what the transport does not take; cut the link off if that is too much."""
+        self._kept += data
+        factory = self.factory
+        factory.backlog += len(data)
+        kept = len(self._kept)
+        if kept > factory.settings.maxBacklog or factory.backlog > factory.maxBacklog:
+            self._log.warn(
+                "{link} does not read: cut off with {bytes} bytes unsent, of {all} on all links",
+                link=self, bytes=kept, all=factory.backlog,
+            )  # fmt: skip
+            self.abort(reasons.SLOW, f"{kept} bytes unread")
+
+    def _takeKept(self) -> bytes:
+        """Keep nothing any more."""
+        kept = bytes(self._kept)
+        self._kept = bytearray()
+        self.factory.backlog -= len(kept)
+        return kept
 
     def _misbehaved(self, error: RemoteProtocolError) -> None:
         """The other side broke the protocol: one line in the log, the reason to the other side, the end."""

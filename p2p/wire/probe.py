@@ -105,12 +105,15 @@ class _Probe:
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value
-        reason = error.reason if isinstance(error, DialFailed) else reasons.TIMEOUT
+        if not isinstance(error, DialFailed):
+            error = DialFailed(reasons.TIMEOUT)
+        reason = error.reason
         if reason == reasons.REFUSED:
             self._finish(Outcome(Verdict.REFUSED, None, "connection refused"))
         elif reason in (reasons.FULL, reasons.RATE):
             self._finish(Outcome(Verdict.ALIVE, None, str(error)))
-        elif reason == reasons.LOCAL:
+        elif reason == reasons.LOCAL or (reason == reasons.MALFORMED and not error.byOther):
+            # What is wrong with an answer may be a third one's doing: it proves nobody's death.
             self._finish(Outcome(Verdict.UNSURE, None, str(error)))
         elif reason in (reasons.LOST, reasons.TIMEOUT) and self._timer.active():
             self._retry = self._factory.reactor.callLater(self._pause, self._ask)
