@@ -26,6 +26,9 @@ COMMANDS = {
 }
 """Where each subcommand is: a module, which has it under its own name.  It is imported when it is used."""
 
+EXTRAS = {"networkx": "simulation", "matplotlib": "simulation", "tomli_w": "simulation", "distributed": "cluster"}
+"""Which extra of this package installs a module that some command needs."""
+
 
 class Commands(click.Group):
     """Subcommands that are imported when they are used, in the order in which a newcomer meets them."""
@@ -69,6 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         hint = " (see p2p --help)" if isinstance(error, click.UsageError) and len(line) < 60 else ""
         print(f"p2p: {line}{hint}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f"p2p: this needs {error.name}: pip install 'p2p[{extra}]', or '.[{extra}]' in a checkout", file=sys.stderr)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)

@@ -146,18 +146,16 @@ class DemoTests(CommandCase):
             self.assertEqual(os.listdir(self.temporary), [])
 
     def test_itIsKeptIfAsked(self) -> None:
-        """And can be talked to as it says."""
-        summary = json.loads(self.p2p("demo", "--peers", "3", "--json", "--keep"))
-        directory = summary["directory"]
+        """And can be talked to, and ended, as it says."""
+        output = self.p2p("demo", "--peers", "3", "--keep")
+        commands = [line.strip() for line in output.splitlines() if line.startswith("  ") and "p2p-demo" in line]
+        watch, _, _, ending = commands
+        directory, port = watch.split()[3], watch.split()[5]
         try:
-            port = summary["peers"][0]["address"].rpartition(":")[2]
             status = json.loads(self.p2p("status", "--json", "--log-dir", directory, "--port", port))
             self.assertEqual(status["role"], "peer")
         finally:
-            for pid in Path(directory).glob("*.pid"):
-                with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-                    os.kill(int(pid.read_text()), signal.SIGTERM)
-            until(lambda: not self.processes(), "all have ended")
-            for path in Path(directory).iterdir():
-                path.unlink()
-            os.rmdir(directory)
+            ended = subprocess.run(ending, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual((0, ""), (ended.returncode, ended.stdout))
+        until(lambda: not self.processes(), "all have ended")
+        self.assertFalse(os.path.exists(directory))

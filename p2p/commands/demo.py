@@ -264,6 +264,13 @@ class Demo:
             else self.paint("failed", fg="red", bold=True)
         )
 
+    def forgetTheKilled(self) -> None:
+        """Who was killed could not take its pid file away."""
+        for node in self.peers:
+            if not node.alive:
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self.directory, f"peer-{node.port}.pid"))
+
     def end(self) -> None:
         """End everything that was started."""
         for node in self.nodes:
@@ -480,6 +487,7 @@ def demo(count: int, keep: bool, asJson: bool) -> int:
                 shutil.rmtree(directory, ignore_errors=True)
         if kept:
             summary["directory"] = directory
+            demonstration.forgetTheKilled()
         if asJson:
             click.echo(json.dumps(summary))
         elif kept:
@@ -490,7 +498,7 @@ def demo(count: int, keep: bool, asJson: bool) -> int:
                 f"  p2p publish --log-dir {directory} --port {port} \"hello\"\n"
                 f"  p2p peers --log-dir {directory} --port {demonstration.nodes[0].port}\n\n"
                 f"The log files are in {directory}. To end it:\n\n"
-                f"  cat {directory}/*.pid | xargs -n 1 kill; rm -r {directory}"
+                f"  for pid in {directory}/*.pid; do kill $(cat $pid); done; sleep 1; rm -r {directory}"
             )
     return 0 if summary["ok"] else 1
 

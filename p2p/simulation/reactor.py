@@ -33,7 +33,6 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import ClientFactory, DatagramProtocol
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from p2p.simulation.clock import Timer
@@ -289,6 +288,8 @@ class SimulatedReactor:
         """
         See L{IReactorSSL.listenSSL<twisted.internet.interfaces.IReactorSSL.listenSSL>}.
         """
+        from twisted.protocols.tls import TLSMemoryBIOFactory
+
         secured = TLSMemoryBIOFactory(contextFactory, False, factory, self)
         return self.listenTCP(port, secured, backlog, interface)
 
@@ -304,6 +305,8 @@ class SimulatedReactor:
         """
         See L{IReactorSSL.connectSSL<twisted.internet.interfaces.IReactorSSL.connectSSL>}.
         """
+        from twisted.protocols.tls import TLSMemoryBIOFactory
+
         secured = TLSMemoryBIOFactory(contextFactory, True, factory, self)
         return self.connectTCP(host, port, secured, timeout, bindAddress)
 

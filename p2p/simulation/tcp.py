@@ -34,7 +34,6 @@ from twisted.internet.interfaces import (
     ITCPTransport,
     ITLSTransport,
 )
-from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -269,7 +268,7 @@ class Connection:
         """
         Whether what this end sends are ciphers, which no seed determines.
         """
-        return isinstance(self._protocolsReader(), TLSMemoryBIOProtocol)
+        return tls.isTls(self._protocolsReader())
 
     def _returnPath(self) -> Any:
         return self.reactor.network.faults.path(self.peer.local[0], self.local[0])

@@ -1,6 +1,8 @@
 """
 TLS on a simulated connection. Twisted's TLS runs over any transport, so there is little to do: to put it on top of a
 connection that exists, and to give it the clock of its host.
+
+It needs pyOpenSSL, which not every installation has: it is loaded by whoever uses it, not by the simulation.
 """
 
 from __future__ import annotations
@@ -10,11 +12,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorTime, ISSLTransport
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import directlyProvides
 
 if TYPE_CHECKING:
     from p2p.simulation.tcp import Connection
+
+
+def isTls(protocol: object) -> bool:
+    """
+    Is that a TLS protocol? Nothing is while nobody has loaded TLS.
+    """
+    loaded = sys.modules.get("twisted.protocols.tls")
+    return loaded is not None and isinstance(protocol, loaded.TLSMemoryBIOProtocol)
 
 
 def start(connection: Connection, contextFactory: Any, normal: bool) -> None:
@@ -23,6 +32,8 @@ def start(connection: Connection, contextFactory: Any, normal: bool) -> None:
 
     @param normal: Whether the side that has connected is the client of TLS, too.
     """
+    from twisted.protocols.tls import TLSMemoryBIOFactory
+
     producer, streaming = connection.producer, connection.streamingProducer
     if producer is not None:
         connection.unregisterProducer()
@@ -43,7 +54,7 @@ def lendClock(protocol: Any, clock: IReactorTime) -> None:
 
     @param protocol: What may be a TLS protocol, or any other.
     """
-    if isinstance(protocol, TLSMemoryBIOProtocol):
+    if isTls(protocol):
         for holder in (protocol.factory, getattr(protocol, "_aggregator", None)):
             taken = getattr(holder, "_clock", None)
             if taken is not None and taken is sys.modules.get("twisted.internet.reactor"):
