@@ -67,6 +67,9 @@ that: by then the seed has looked for itself, and the network may be whole again
 DRAWN = 8
 """Of so many, drawn at random, the least worth one is forgotten when there is no room."""
 
+HEARSAY = float("-inf")
+"""When a contact was shown that never was."""
+
 _ELSEWHERE = frozenset({reasons.STALE, reasons.NETWORK, reasons.VERSION, reasons.ROLE})
 """Reasons that a dial fails with which say that this is not the peer's address."""
 
@@ -89,7 +92,7 @@ class _Known:
     failures: int = 0
     notBefore: float = 0.0
     met: bool = False
-    shown: float = float("-inf")
+    shown: float = HEARSAY
 
     @property
     def worth(self) -> tuple[bool, int]:
@@ -121,16 +124,18 @@ class Known:
     def __iter__(self) -> Any:
         return iter(self._entries.values())
 
-    def add(self, contact: Contact, shown: float = float("-inf")) -> None:
+    def add(self, contact: Contact, shown: float = HEARSAY) -> None:
         """
         Remember a contact.
 
         A later incarnation replaces an earlier one, and any other one replaces
-        one that fails, for what failed may have been invented.
+        one that fails, for what failed may have been invented.  But hearsay
+        takes the place of nobody that was met and does not fail.
 
         @param shown: when a seed or a link showed it; else it is hearsay.
         """
         id = contact.id
+        hearsay = shown == HEARSAY
         if not contact.address:
             return
         died = self._dead.get(contact.identity)
@@ -142,7 +147,8 @@ class Known:
         if entry is not None and entry.contact == contact:
             entry.shown = max(entry.shown, shown)
             return
-        if entry is not None and not entry.failures and entry.contact.identity > contact.identity:
+        kept = entry if entry is not None and not entry.failures else None
+        if kept is not None and (kept.contact.identity > contact.identity or (hearsay and kept.met)):
             return
         other = self._entries.get(self._at.get(contact.address, b""))
         if other is not None and other is not entry:
@@ -152,8 +158,11 @@ class Known:
         if entry is not None:
             self.forget(id)
         elif len(self._entries) >= self._limit:
-            drawn = [self._order[self._random.randrange(len(self._order))] for _ in range(DRAWN)]
-            self.forget(min(drawn, key=lambda id: self._entries[id].worth))
+            drawn = [self._entries[self._order[self._random.randrange(len(self._order))]] for _ in range(DRAWN)]
+            least = min(drawn, key=lambda entry: entry.worth)
+            if hearsay and least.met and not least.failures:
+                return
+            self.forget(least.contact.id)
         # Whoever is at an address that is to be left alone, it is left alone.
         notBefore = other.notBefore if other is not None and other is not entry else 0.0
         self._entries[id] = _Known(contact, shown=shown, notBefore=notBefore)
@@ -267,7 +276,12 @@ class RandomLinks:
         """See L{IOverlay}."""
         self._now = now
         for contact in contacts:
-            self._known.add(contact)
+            neighbour = self._neighbours.get(contact.id)
+            if neighbour is None:
+                self._known.add(contact)
+            elif neighbour.contact == contact:
+                # The link itself shows it, under a later incarnation perhaps.
+                self._known.met(contact, now)
         self._fill(now)
 
     def accept(self, contact: Contact, now: float) -> str | None:
@@ -320,13 +334,15 @@ class RandomLinks:
         """There are none."""
 
     def known(self, count: int, exclude: Container[bytes] = ()) -> list[Contact]:
-        """See L{IOverlay}: those that were shown lately and do not fail."""
+        """See L{IOverlay}: neighbours, as their links show them, and those that were shown lately and do not fail."""
         since = self._now - WORTH
         worth = [
             entry.contact for entry in self._known
-            if not entry.failures
-            and (entry.shown >= since or entry.contact.id in self._neighbours)
-            and entry.contact.id not in exclude
+            if not entry.failures and entry.shown >= since
+            and entry.contact.id not in self._neighbours and entry.contact.id not in exclude
+        ] + [
+            neighbour.contact for id, neighbour in self._neighbours.items()
+            if neighbour.contact.address and id not in exclude
         ]  # fmt: skip
         return worth if len(worth) <= count else self._random.sample(worth, count)
 

@@ -58,6 +58,31 @@ class KnownTests(SynchronousTestCase):
             self.known.add(contact(number), 0.0)
         self.assertLessEqual(met, self.contacts())
 
+    def test_hearsayMovesNobodyWhoWasMet(self) -> None:
+        """A later incarnation elsewhere may be invented: it counts where a seed shows it, or the old address fails."""
+        met = {contact(number) for number in range(60)}
+        for known in met:
+            self.known.met(known, 0.0)
+        for number in range(60):
+            self.known.add(contact(number, 2**62, f"10.66.0.{number}:6"))
+        self.assertEqual(self.contacts(), met)
+        self.known.add(contact(1, 2, "10.66.0.1:6"), 1.0)
+        self.assertIn(contact(1, 2, "10.66.0.1:6"), self.contacts())
+        self.known.failed(contact(2), 1.0)
+        self.known.add(contact(2, 2, "10.66.0.2:6"))
+        self.assertIn(contact(2, 2, "10.66.0.2:6"), self.contacts())
+
+    def test_hearsayDrivesOutNobodyWhoWasMet(self) -> None:
+        """Also where all that is remembered was met, and however much of it comes."""
+        met = {contact(number) for number in range(64)}
+        for known in met:
+            self.known.met(known, 0.0)
+        for number in range(100, 1100):
+            self.known.add(contact(number))
+        self.assertEqual(self.contacts(), met)
+        self.known.add(contact(100), 1.0)
+        self.assertIn(contact(100), self.contacts())
+
     def test_whatFailsIsForgottenBeforeWhatIsUntried(self) -> None:
         """When there is no room."""
         for number in range(64):
@@ -478,6 +503,19 @@ class RandomLinksTests(SynchronousTestCase):
         self.assertEqual(len(overlay.known(1)), 1)
         overlay.tick(WORTH + 1)
         self.assertEqual(overlay.known(10), [contact(3)])
+
+    def test_whatIsSaidOfANeighbourIsNotNamed(self) -> None:
+        """The link shows who it is and where it listens; its own word of a later incarnation counts."""
+        overlay = self.overlay()
+        link = self.up(overlay, contact(1))
+        overlay.learned([contact(1, 9, "10.66.6.6:6")], 1.0)
+        self.assertEqual(overlay.known(10), [contact(1)])
+        link.contact = contact(1, 2)
+        overlay.learned([contact(1, 2)], 1.0)
+        self.assertEqual(overlay.known(10), [contact(1, 2)])
+        self.links.pop(contact(1).id)
+        overlay.neighbourDown(link, reasons.LOST, 2.0)
+        self.assertEqual(overlay.known(10), [contact(1, 2)])
 
     def test_whatFailsIsNotNamed(self) -> None:
         """Nobody is sent where nobody answers."""
