@@ -23,6 +23,8 @@ COMMANDS = {
     "watch": "p2p.commands.talk",
     "simulate": "p2p.commands.simulate",
     "sweep": "p2p.commands.sweep",
+    "shrink": "p2p.commands.shrink",
+    "diff": "p2p.commands.diff",
 }
 """Where each subcommand is: a module, which has it under its own name.  It is imported when it is used."""
 
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        print(f"p2p: this needs {error.name}: pip install 'p2p[{extra}]', or '.[{extra}]' in a checkout", file=sys.stderr)
+        print(f"p2p: this needs {error.name}; install the extra {extra!r}: pip install '.[{extra}]'", file=sys.stderr)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

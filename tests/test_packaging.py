@@ -114,3 +114,32 @@ class SystemdTests(TestCase):
             except FileNotFoundError:
                 self.skipTest("there is no systemd-analyze on this machine")
             self.assertEqual((0, ""), (verified.returncode, verified.stdout))
+
+
+class WithoutExtrasTests(TestCase):
+    """What a plain installation can do without the libraries that extras bring."""
+
+    timeout = 120
+
+    def run_(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """C{p2p} in a Python in which those libraries cannot be imported."""
+        program = (
+            "import sys;"
+            "sys.modules.update(dict.fromkeys(['OpenSSL', 'networkx', 'matplotlib', 'tomli_w', 'distributed']));"
+            "from p2p.cli import main; main()"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", program, *arguments], cwd=PROJECT, capture_output=True, text=True
+        )
+
+    def test_simulate(self) -> None:
+        """Scenarios run, and their results are printed."""
+        run = self.run_("simulate", "scenarios/first-start.toml", "--set", "peers.count=20", "--json")
+        self.assertEqual((0, ""), (run.returncode, run.stderr))
+        self.assertIn('"digest"', run.stdout)
+
+    def test_report(self) -> None:
+        """What needs an extra says which, in one line."""
+        run = self.run_("simulate", "scenarios/first-start.toml", "--set", "peers.count=20", "--out", self.mktemp())
+        self.assertEqual(1, len(run.stderr.splitlines()), run.stderr)
+        self.assertIn("simulation", run.stderr)

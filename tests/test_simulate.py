@@ -91,7 +91,8 @@ class SimulateTests(NetworkTestCase):
         """Exit status 1, and a line that names scenario, seed and time."""
         run = self.simulate(self.scenario(SMALL.replace("components = 1", "components = 0")), "--seed", "6")
         self.assertEqual(run.returncode, 1)
-        expected = "p2p: small.toml: does not hold with seed 6, seen at 20.000 s: components: the overlay is in 1 parts\n"
+        what = "components: the overlay is in 1 parts"
+        expected = f"p2p: small.toml: does not hold with seed 6, seen at 20.000 s: {what}\n"
         self.assertEqual(run.stderr, expected)
         self.assertIn("does NOT hold", run.stdout)
 
