@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.address import Address, AddressError
+from p2p.address import Address
 from p2p.events import Events
 from p2p.identity import ID_SIZE, identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import (
@@ -45,7 +45,7 @@ from p2p.timers import Timers
 from p2p.wire import reasons
 from p2p.wire.codec import OVERHEAD, encode
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory
+from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory, checkedAddress
 from p2p.wire.link import Handlers, Link, Turn
 from p2p.wire.messages import Alive, AnyMessage, Contact, Hello, Message, Registered
 from p2p.wire.probe import Outcome, probe
@@ -671,12 +671,12 @@ class PeerService(Service):
 
 
 def _plausible(contacts: Iterable[Contact]) -> list[Contact]:
-    """Those whose address is one; what a refusal names is not worth an error."""
+    """Those whose address may be passed on; what a refusal names is not worth an error."""
     found = []
     for contact in contacts:
         try:
-            Address.fromText(contact.address)
-        except AddressError:
+            checkedAddress(contact)
+        except RemoteProtocolError:
             continue
         found.append(contact)
     return found

@@ -279,6 +279,21 @@ class DialTests(PeerTestCase):
         self.assertEqual(events, [])
         self.assertEqual(self.network.host("10.1.0.1").dialled, ["10.0.0.1:5000"])
 
+    def test_addressesNamedByARefusalAreWrittenInTheOneWay(self) -> None:
+        """Else a liar has this peer name what all others end the connection for."""
+        peer, friend = self.network.peer(1, seeds=()), self.network.peer(2, seeds=())
+        self.know(peer, me(friend))
+        self.network.run(1)
+        lies = [Contact(identity(70), "10.1.0.70:06000"), contact(71), Contact(identity(72), "nowhere")]
+        scripts = impostor(self.network, contact(77), welcome=False)
+        peer.connect(contact(77))
+        self.network.run(0.1)
+        scripts[0].send(Close(reasons.FULL, "", lies))
+        self.network.run(0.1)
+        self.assertLessEqual({entry.contact.address for entry in peer.overlay._known},
+                             {str(friend.address), contact(71).address, contact(77).address})  # fmt: skip
+        self.assertIn(contact(71), [entry.contact for entry in peer.overlay._known])
+
     def test_aHandshakeThatStallsIsGivenUp(self) -> None:
         """Somebody who accepts and says nothing holds no place for ever."""
         peer = self.network.peer(1, seeds=())
