@@ -123,6 +123,7 @@ class Flood:
         """
         self.duplicates = 0
         self._outlet = outlet
+        self._maxPayload = settings.maxPayload
         self._maxGap = settings.maxGap
         self._maxOrigins = settings.maxOrigins
         self._maxMessages = settings.historyMessages
@@ -174,6 +175,8 @@ class Flood:
         if isinstance(message, Have):
             self._had(message, neighbour, now)
             return
+        if len(message.payload) > self._maxPayload:
+            raise RemoteProtocolError(reasons.TOO_LARGE, f"a payload of {len(message.payload)} bytes")
         number = message.sequence
         origin = self._origins.get(message.origin)
         if origin is None:

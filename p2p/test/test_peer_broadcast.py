@@ -15,6 +15,7 @@ from p2p.interfaces import IBroadcast, IBroadcastOutlet
 from p2p.peer.broadcast import SAID, Flood, Origin
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, identity
+from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import MAX_GAPS, MAX_HELD, MAX_HOPS, Have, Held, Message
@@ -341,6 +342,16 @@ class FloodTests(SynchronousTestCase):
         self.assertEqual(self.outlet.take("lost"), [(OTHER, 1001, 1089)])
 
     # Who lies.
+
+    def test_aPayloadLargerThanTheNetworkTakesIsMisbehaviour(self) -> None:
+        """It is not marked as seen, delivered or relayed: else all neighbours would cut off whoever relays it."""
+        flood = self.flood(maxPayload=100)
+        with self.assertRaises(RemoteProtocolError) as caught:
+            flood.received(message(1, payload=b"x" * 101), self.a, 1.0)
+        self.assertEqual(caught.exception.reason, reasons.TOO_LARGE)
+        self.nothingLeft()
+        flood.received(message(1, payload=b"x" * 100), self.b, 1.0)
+        self.assertEqual(len(self.outlet.take("deliver")), 1)
 
     def test_aSecondHaveIsMisbehaviour(self) -> None:
         """Nobody has the history sent again and again."""
