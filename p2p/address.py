@@ -8,9 +8,14 @@ addresses: a list that is handed from peer to peer must mean the same to each.
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import attrs
+
+WILDCARDS = ("0.0.0.0", "::")
+"""Addresses to listen on that stand for all of the machine's."""
+
+BROADCAST = ip_address("255.255.255.255")
 
 
 class AddressError(ValueError):
@@ -52,13 +57,19 @@ class Address:
         """One end of a connection as a socket names it: an IPv4 address inside an IPv6 one becomes itself again."""
         return cls(host[7:] if host.startswith("::ffff:") and "." in host else host.partition("%")[0], port)
 
+    @property
+    def dialable(self) -> bool:
+        """Can a connection be made to it?  Not to all addresses of a machine, nor to many machines at once."""
+        ip = ip_address(self.host)
+        return not (ip.is_unspecified or ip.is_multicast or ip == BROADCAST)
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def readHost(text: str, bracketed: bool = False) -> str:
     """
-    The canonical form of an IP address.
+    The canonical form of an IP address; an IPv4 one inside an IPv6 one is itself.
 
     @param bracketed: IPv6 must stand in brackets, as it does in front of a port.
     @raise AddressError: the text is not an IP address.
@@ -76,7 +87,36 @@ def readHost(text: str, bracketed: bool = False) -> str:
         raise AddressError(f"{text!r} is not an IP address") from None
     if getattr(address, "scope_id", None) is not None:
         raise AddressError(f"{text!r} names an interface, which means nothing on another machine")
-    return str(address)
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+@lru_cache(maxsize=4096)
+def holder(host: str) -> str:
+    """
+    What of an IP address, as a socket names it, its holder did not choose: whoever has an IPv6 one has its whole /64.
+
+    @return: the same for all addresses of one holder, to count by.
+    """
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped is not None or address.version == 4:
+        return str(mapped or address)
+    return str(ip_network((int(address) >> 64 << 64, 64)))
+
+
+def dialableAddress(text: str) -> Address:
+    """
+    Read an address at which others are to dial.
+
+    @raise AddressError: it is none, or one that nobody can dial.
+    """
+    address = Address.fromText(text)
+    if not address.dialable:
+        raise AddressError(f"{text!r} cannot be dialled")
+    return address
 
 
 def readPort(text: str, lowest: int = 1) -> int:

@@ -76,7 +76,7 @@ class LinkSettings:
         10.0, "how long others may hold up publishing by not reading, before they are cut off", "seconds", 0.01, 3600
     )
     maxPerHost: int = setting(
-        512, "connections taken from one IP address at a time", "connections", 1, 10**6
+        512, "connections taken from one IP address (IPv6: /64) at a time", "connections", 1, 10**6
     )
     goodbyeTimeout: float = setting(
         2.0, "how long saying goodbye may take, to one other or to all when the daemon ends", "seconds", 0.01, 60
@@ -100,7 +100,7 @@ class SeedSettings(LinkSettings):
         120_000, "connections at a time, from everyone together", "connections", 1, 10**7
     )
     registrationRate: float = setting(
-        200.0, "registrations a second taken from one IP address, with bursts of five times as many",
+        200.0, "registrations a second taken from one IP address (IPv6: /64), with bursts of five times as many",
         "per second", 0.01, 10**6,
     )
     falseReports: int = setting(

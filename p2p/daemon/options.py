@@ -25,7 +25,7 @@ import attrs
 from twisted.python import usage
 
 from p2p import __version__
-from p2p.address import Address, AddressError, readConfig, readHost, readPort
+from p2p.address import WILDCARDS, Address, AddressError, dialableAddress, readConfig, readHost, readPort
 from p2p.daemon.claim import Claim, Taken, socketIsLive
 from p2p.daemon.lean import importReactorWithoutTls
 from p2p.daemon.where import BadEndpoint, Where
@@ -290,7 +290,7 @@ class SeedOptions(DaemonOptions):
         ["host", None, None, "IP address to listen on; 0.0.0.0 or :: for all [default: that of the entry]",
          _coercer("host", readHost)],
         ["advertise", None, None, "IP:PORT under which peers reach this seed [default: its entry in the list]",
-         _coercer("advertise", Address.fromText)],
+         _coercer("advertise", dialableAddress)],
         *settingParameters(SeedSettings),
     ]  # fmt: skip
 
@@ -314,7 +314,7 @@ class SeedOptions(DaemonOptions):
             raise usage.UsageError(f"--port {port}: {config} lists no seed with that port")
         else:
             exact = [entry for entry in entries if entry.host == host] or entries
-            if len(exact) > 1 and (port is not None or host not in (None, *ANY)):
+            if len(exact) > 1 and (port is not None or host not in (None, *WILDCARDS)):
                 raise usage.UsageError(
                     f"{config} lists {' and '.join(map(str, exact))}: say with --host or --advertise which one this is"
                 )
@@ -332,7 +332,7 @@ class PeerOptions(DaemonOptions):
         ["port", None, 0, "port to listen on; 0 for any free one", _coercer("port", _port)],
         ["host", None, "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for all", _coercer("host", readHost)],
         ["advertise", None, None, "IP:PORT under which others reach this peer"
-         " [default: the address from which it reaches them]", _coercer("advertise", Address.fromText)],
+         " [default: the address from which it reaches them]", _coercer("advertise", dialableAddress)],
         *settingParameters(PeerSettings),
     ]  # fmt: skip
 
@@ -343,9 +343,6 @@ class PeerOptions(DaemonOptions):
             raise usage.UsageError(f"--port {listen.port}: {listen} is a seed's address in {self['config']}")
         return listen
 
-
-ANY = ("0.0.0.0", "::")
-"""Addresses to listen on that stand for all of the machine's."""
 
 WITHOUT_TLS = ("None", "none", "unix", "tcp", "tcp6", "systemd")
 """The kinds of endpoint that never need OpenSSL."""

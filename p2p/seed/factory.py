@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.address import Address
+from p2p.address import Address, holder
 from p2p.events import Events
 from p2p.identity import identityText
 from p2p.rate import RateLimit
@@ -91,6 +91,7 @@ class SeedFactory(LinkFactory):
         self._timers: dict[Check, IDelayedCall] = {}
         self._pings = 0
         self._starting = False
+        self._expired = float("-inf")
         self._handlers: Handlers = {
             Register: self._register,
             Dead: self._dead,
@@ -118,7 +119,7 @@ class SeedFactory(LinkFactory):
         checkedAddress(contact)
         if contact.id != link.contact.id:
             raise RemoteProtocolError(reasons.MALFORMED, "registers another id than its own")
-        if not self._rate.allow(link.transport.getPeer().host, now):
+        if not self._rate.allow(holder(link.transport.getPeer().host), now):
             self.counters["registrationsRefused"] += 1
             link.close(reasons.RATE, "too many registrations")
             return
@@ -426,8 +427,15 @@ class SeedFactory(LinkFactory):
             link.send(Removed(entry.contact.identity, reason))
 
     def expire(self) -> None:
-        """Remove those whose lease ran out."""
+        """Remove those whose lease ran out, and cut off those who have not read for too long."""
         now = self.seconds()
+        slowTimeout = self.settings.slowTimeout
+        # What others took while this process slept, it has not been told yet.
+        slept, self._expired = now - self._expired > max(2.0, slowTimeout), now
+        for link in [] if slept else self.links:
+            if link.pausedSince is not None and now - link.pausedSince > slowTimeout:
+                self._log.warn("{link} does not read: cut off with {bytes} bytes unsent", link=link, bytes=link.backlog)
+                link.abort(reasons.SLOW, "does not read")
         for entry in self.registry.expire(now):
             self._removed(entry, reasons.EXPIRED, f"not renewed since {now - entry.lastSeen:.1f} s")
         self.reports.forget(now)

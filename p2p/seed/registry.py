@@ -9,7 +9,8 @@ one.  Tombstones are forgotten after as long as a lease lasts.
 
 A seed that was itself asleep must not take that for its peers' silence: time
 that passes between two calls of L{Registry.expire} beyond an interval is
-added to every lease.
+added to every lease.  And a clock that is set back does not make leases longer:
+what would have been seen in the future was seen now.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Registry:
         self._changed: set[bytes] = set()
         self._removed: set[bytes] = set()
         self._expired: float | None = None
+        # The latest time that stands anywhere in here.
+        self._latest = float("-inf")
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -125,6 +128,7 @@ class Registry:
             return Answer.STALE
         self._entries.move_to_end(id)
         entry.lastSeen = now
+        self._latest = max(self._latest, now)
         if contact == entry.contact:
             return Answer.RENEWED
         self._withdraw(entry)
@@ -146,6 +150,7 @@ class Registry:
             self._removed.discard(entry.id)
             entry.given = True
         self._entries[entry.id] = entry
+        self._latest = max(self._latest, entry.lastSeen)
         self._offer(entry)
         self._changed.add(entry.id)
 
@@ -167,6 +172,7 @@ class Registry:
                 # Else nobody knows of it, and where nothing is kept this must not grow.
                 self._removed.add(id)
             self._tombstones[id] = (entry.contact.identity, now)
+            self._latest = max(self._latest, now)
             self._tombstones.move_to_end(id)
             while len(self._tombstones) > self._maxPeers:
                 self._tombstones.popitem(last=False)
@@ -180,6 +186,8 @@ class Registry:
         seed's own sleep, and every lease is extended by it.
         """
         lasting = LEASES * self._lease
+        if self._latest > now:
+            self._setBack(now)
         if self._expired is not None:
             slept = now - self._expired - self._lease
             if slept > 0:
@@ -227,7 +235,17 @@ class Registry:
         self._changed |= {entry.id for entry in changed if entry.id in self._entries}
         self._removed |= {id for id in removed if id not in self._entries}
 
-    # Private: the two indexes that follow an entry.
+    # Private.
+
+    def _setBack(self, now: float) -> None:
+        """The clock was set back: nothing was in the future."""
+        self._latest = now
+        for entry in self._entries.values():
+            entry.lastSeen = min(now, entry.lastSeen)
+        for id, (identity, buried) in self._tombstones.items():
+            self._tombstones[id] = (identity, min(now, buried))
+
+    # The two indexes that follow an entry.
 
     def _offer(self, entry: Entry) -> None:
         self._byAddress[entry.contact.address] = entry.id

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.address import Address, AddressError, parseConfig, readConfig, readHost, readPort
+from p2p.address import (
+    Address,
+    AddressError,
+    dialableAddress,
+    holder,
+    parseConfig,
+    readConfig,
+    readHost,
+    readPort,
+)
 
 hosts = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
 ports = st.integers(1, 65535)
@@ -72,6 +81,29 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(Address.of("fe80::1%eth0", 80), Address("fe80::1", 80))
         self.assertEqual(Address.of("::ffff:0:1", 80), Address("::ffff:0:1", 80))
 
+    def test_theFourthVersionInTheSixthIsTheFourth(self) -> None:
+        """One machine has one address, however it is written."""
+        self.assertEqual(Address.fromText("[::ffff:10.0.0.1]:80"), Address("10.0.0.1", 80))
+        self.assertEqual(readHost("::ffff:a00:1"), "10.0.0.1")
+
+    def test_someAddressesCannotBeDialled(self) -> None:
+        """Those of a whole machine, and of many machines."""
+        for text in ("0.0.0.0:80", "[::]:80", "[::ffff:0.0.0.0]:80", "224.0.0.1:80", "[ff02::1]:80",
+                     "255.255.255.255:80"):
+            self.assertFalse(Address.fromText(text).dialable, text)
+            self.assertRaises(AddressError, dialableAddress, text)
+        for text in ("127.0.0.1:80", "[::1]:80", "10.0.0.255:80", "[fe80::1]:80"):
+            self.assertTrue(dialableAddress(text).dialable, text)
+
+    def test_whoHasOneAddressOfTheSixthVersionHasAll(self) -> None:
+        """Of its /64; they are counted as one."""
+        self.assertEqual(holder("2001:db8::1"), holder("2001:db8:0:0:ffff::2"))
+        self.assertNotEqual(holder("2001:db8::1"), holder("2001:db8:0:1::1"))
+        self.assertEqual(holder("fe80::1%eth0"), holder("fe80::2"))
+        self.assertEqual(holder("::ffff:10.0.0.1"), holder("10.0.0.1"))
+        self.assertNotEqual(holder("10.0.0.1"), holder("10.0.0.2"))
+        self.assertEqual(holder("a name"), "a name")
+
     def test_addressesHaveAnOrder(self) -> None:
         """They can be sorted, and put into sets."""
         self.assertEqual(
@@ -129,6 +161,12 @@ class ConfigTests(SynchronousTestCase):
     def test_aDuplicateIsNamed(self) -> None:
         """Both lines, however the address is spelt."""
         self.assertRefused("[::1]:5000\n127.0.0.1:1\n[0::1]:5000\n", "line 3", "line 1", "[::1]:5000")
+
+    def test_aDuplicateInAnotherSpellingIsNamed(self) -> None:
+        """It is the same seed."""
+        with self.assertRaises(AddressError) as caught:
+            parseConfig("10.0.0.1:5000\n[::ffff:10.0.0.1]:5000\n")
+        self.assertIn("line 2", str(caught.exception))
 
     def test_anEmptyListIsRefused(self) -> None:
         """A network without any seed is a mistake."""

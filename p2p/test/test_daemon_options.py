@@ -267,6 +267,13 @@ class SeedAddressTests(OptionsCase):
         self.assertEqual(options.address, Address("127.0.0.1", 5000))
         self.assertEqual(options.listen, Address("0.0.0.0", 5000))
 
+    def test_whatNobodyCanDialIsNotAdvertised(self) -> None:
+        """All of a machine's addresses, or many machines' at once."""
+        for text in ("0.0.0.0:6001", "[::]:6001", "224.0.0.1:6001"):
+            for options in (SeedOptions, PeerOptions):
+                self.claim.released = 0
+                self.assertIn("cannot be dialled", self.refused(options(self.claim), "--advertise", text))
+
     def test_advertiseSaysItOutright(self) -> None:
         """Also where the list says nothing of it."""
         options = self.seed("--advertise", "192.0.2.1:5009", "--host", "0.0.0.0")

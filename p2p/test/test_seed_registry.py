@@ -145,10 +145,22 @@ class RegistryTests(SynchronousTestCase):
         known.register(contact(1), 0.0)
         known.register(contact(2), 0.0)
         known.register(contact(2), 5.0)
-        for now in range(0, 31, 5):
+        for now in range(5, 31, 5):
             self.assertEqual(known.expire(float(now)), [])
         self.assertEqual([entry.contact for entry in known.expire(31.0)], [contact(1)])
         self.assertEqual([entry.contact for entry in known.expire(36.0)], [contact(2)])
+
+    def test_aClockThatIsSetBackHoldsUpNoExpiry(self) -> None:
+        """What was seen in the future was seen now: nobody's lease is longer for that, and no tombstone lasts."""
+        known = registry()
+        for number in (1, 2, 3):
+            known.register(contact(number), 5000.0)
+        known.expire(5000.0)
+        known.remove(contact(3).id, 5000.0)
+        known.register(contact(2), 1001.0)
+        gone = [entry.contact for now in range(1001, 1041) for entry in known.expire(float(now))]
+        self.assertEqual(gone, [contact(1), contact(2)])
+        self.assertIs(known.register(contact(3), 1041.0), Answer.NEW)
 
     def test_theSeedsOwnSleepIsNotThePeersSilence(self) -> None:
         """After a pause much longer than a lease nobody is gone, and leases run on from there."""

@@ -611,6 +611,17 @@ class BoundsTests(SeedTestCase):
         self.network.run(0.1)
         self.assertEqual(script.take(Pong), [Pong(7)])
 
+    def test_whoDoesNotReadForTooLongIsCutOff(self) -> None:
+        """However little waits for it; others are not touched."""
+        slow, other = self.register(contact(1)), self.register(contact(2))
+        link = self.seed.factory._registered[contact(1).id]
+        link.pauseProducing()
+        self.network.run(8)
+        self.assertFalse(slow.ended)
+        self.network.run(4)
+        self.assertTrue(slow.ended)
+        self.assertEqual((link.reason, other.ended), (reasons.SLOW, False))
+
     def test_registrationsPerSecondAreBounded(self) -> None:
         """Of one IP address; others are not disturbed."""
         script = self.register(contact(1))
@@ -620,6 +631,14 @@ class BoundsTests(SeedTestCase):
         self.assertEqual(script.take(Close)[0].reason, reasons.RATE)
         self.assertLessEqual(len(script.take(Registered)), 10)
         self.assertEqual(len(self.register(contact(2)).take(Registered)), 1)
+
+    def test_thoseOfOneNetworkOfTheSixthVersionAreCountedTogether(self) -> None:
+        """Whoever has one such address has 2^64 of them."""
+        refused = 0
+        for number in range(1, 21):
+            script = self.register(contact(1, 1, f"[2001:db8::{number}]:6000"), listening=False)
+            refused += any(close.reason == reasons.RATE for close in script.take(Close))
+        self.assertGreaterEqual(refused, 9)
 
 
 class StoreTests(SynchronousTestCase):

@@ -195,6 +195,14 @@ class RoomTests(SynchronousTestCase):
         wire.drop()
         self.assertEqual(node.accept("10.0.1.1")[1].take(), b"")
 
+    def test_perNetworkOfTheSixthVersion(self) -> None:
+        """Whoever has one such address has 2^64 of them."""
+        node = Node(1, maxPerHost=2)
+        for number in (1, 2):
+            node.accept(f"2001:db8::{number}")
+        self.assertTurnedAway(*node.accept("2001:db8::3"))
+        self.assertEqual(node.accept("2001:db8:0:1::1")[1].take(), b"")
+
     def test_whatOneSaysMeanwhileIsPassedOver(self) -> None:
         """A Hello crosses the refusal; it is no misbehaviour, and no second refusal follows."""
         node = Node(1, maxLinks=0)
@@ -461,7 +469,7 @@ class ContactsTests(SynchronousTestCase):
         """One that does not spoils the list."""
         fine = [contact(1), Contact(identity(2), "[::1]:80")]
         self.assertEqual(checkedContacts(fine), fine)
-        for address in ("", "x", "[::1]", "10.0.0.1:080", "[0::1]:80"):
+        for address in ("", "x", "[::1]", "10.0.0.1:080", "[0::1]:80", "0.0.0.0:1", "[::]:1", "[::ffff:10.0.0.1]:1"):
             with self.assertRaises(RemoteProtocolError) as caught:
                 checkedContacts([*fine, Contact(identity(3), address)])
             self.assertEqual(caught.exception.reason, reasons.MALFORMED)

@@ -20,7 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.address import Address, AddressError
+from p2p.address import WILDCARDS, Address, AddressError, dialableAddress, holder
 from p2p.settings import LinkSettings
 from p2p.wire import reasons
 from p2p.wire.codec import STRANGER_LIMIT
@@ -41,9 +41,6 @@ Those beyond them are told too, but the connection is closed in the same
 breath: what they were sending may make their system discard what they were
 told.
 """
-
-WILDCARDS = ("0.0.0.0", "::")
-"""Addresses that mean all of a machine's: nobody can dial them."""
 
 NEIGHBOUR = "neighbour"
 REGISTER = "register"
@@ -84,11 +81,11 @@ def checkedAddress(contact: Contact) -> Address:
     """
     The address of a contact that came from outside.
 
-    @raise RemoteProtocolError: it is none, or is not written in the one way
-        that lets addresses be compared as texts.
+    @raise RemoteProtocolError: it is none, or none that can be dialled, or is
+        not written in the one way that lets addresses be compared as texts.
     """
     try:
-        address = Address.fromText(contact.address)
+        address = dialableAddress(contact.address)
     except AddressError as error:
         raise RemoteProtocolError(reasons.MALFORMED, str(error)) from None
     if str(address) != contact.address:
@@ -257,7 +254,7 @@ class LinkFactory(Factory[Link]):
         self._links[link] = None
         self.counters["connections"] += 1
         if not link.outgoing:
-            host = link.transport.getPeer().host
+            host = holder(link.transport.getPeer().host)
             self._inbound[host] += 1
             excess = max(len(self._links) - self._maxLinks, self._inbound[host] - self.settings.maxPerHost)
             if excess > 0:
@@ -271,7 +268,7 @@ class LinkFactory(Factory[Link]):
     def linkGone(self, link: Link) -> None:
         """A connection is gone for good."""
         if self._links.pop(link, link) is None and not link.outgoing:
-            host = link.transport.getPeer().host
+            host = holder(link.transport.getPeer().host)
             self._inbound[host] -= 1
             if self._inbound[host] <= 0:
                 del self._inbound[host]
@@ -287,6 +284,11 @@ class LinkFactory(Factory[Link]):
         host = self.listening.getHost()
         assert isinstance(host, (IPv4Address, IPv6Address))
         return host.port
+
+    @property
+    def links(self) -> list[Link]:
+        """The connections that stand now."""
+        return list(self._links)
 
     @property
     def connections(self) -> int:
