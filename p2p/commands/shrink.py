@@ -1,0 +1,144 @@
+"""
+C{p2p shrink}: make a failing scenario small.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+from p2p.commands.text import columns
+
+
+class _Wrong(click.ClickException):
+    """It was asked for in the wrong way."""
+
+    exit_code = 2
+
+
+@click.command()
+@click.argument("scenario", type=click.Path(dir_okay=False))
+@click.option("--seed", type=int, metavar="N", help="With which it fails  [default: the scenario's].")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another value for a key of the file.")
+@click.option("--expectation", metavar="NAME", help="Which failure to keep  [default: the first].")
+@click.option("--runs", type=click.IntRange(min=1), default=500, show_default=True, help="Make at most so many runs.")
+@click.option(
+    "--tries", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Seeds to try before something smaller counts as not failing; more for what fails rarely.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="[default: NAME-seedN.toml, here]")
+@click.option("--json", "asJson", is_flag=True, help="Print what was done as JSON.")
+@click.option("--fuzz", is_flag=True, help="Let the seed also cut segments and shift times.")
+def shrink(
+    scenario: str,
+    seed: int | None,
+    settings: tuple[str, ...],
+    expectation: str | None,
+    runs: int,
+    tries: int,
+    out: str | None,
+    asJson: bool,
+    fuzz: bool,
+) -> int:
+    """
+    Reduce SCENARIO, which fails, to a small one that fails in the same way.
+
+    Leaves out events, peers, time and settings as long as the same expectation does not hold, and writes what is left
+    as a scenario. Ctrl-C ends it early, with what was reached. The exit status is 1 if the scenario does not fail.
+    """
+    from p2p.simulation.grid import grid, replaced
+    from p2p.simulation.incidents import ScenarioError
+    from p2p.simulation.job import Job, run
+    from p2p.simulation.scenario import readScenario, readTable, scenarioOf
+    from p2p.simulation.shrink import Shrinking, SpentError, failures
+
+    try:
+        import tomli_w
+    except ImportError:
+        raise click.ClickException("shrink needs tomli-w: pip install 'p2p[simulation]'") from None
+    try:
+        read = readScenario(scenario)
+        points = grid(settings)
+        if len(points) > 1:
+            raise _Wrong("--set takes one value here; p2p sweep takes several")
+        table = replaced(readTable(scenario), points[0])
+        scenarioOf(table, scenario)
+    except ScenarioError as error:
+        raise _Wrong(str(error)) from None
+    seed = read.seed if seed is None else seed
+    out = out or f"{os.path.splitext(os.path.basename(scenario))[0]}-seed{seed}.toml"
+    if os.path.exists(out):
+        raise _Wrong(f"{out} exists: name another file with --out")
+    found = failures(run(Job(table, seed, fuzz=fuzz)))
+    if not found:
+        raise click.ClickException(f"{scenario}: everything that is expected holds with seed {seed}")
+    expectation = expectation or next(iter(found))
+    if expectation not in found:
+        raise click.ClickException(f"{scenario}: {expectation} holds with seed {seed}; not so {', '.join(found)}")
+
+    def told(step: str) -> None:
+        click.echo(f"{shrinking.runs:4} runs: {step}", err=True)
+
+    shrinking = Shrinking(
+        table, seed, expectation, found[expectation], fuzz=fuzz, most=runs, tries=tries,
+        told=told if sys.stderr.isatty() else lambda step: None,
+    )  # fmt: skip
+    try:
+        shrinking.go()
+        end = "nothing more can be left out"
+    except SpentError:
+        end = "more might be left out: --runs"
+    except KeyboardInterrupt:
+        end = "interrupted"
+    small = {
+        "name": shrinking.table["name"],
+        "seed": shrinking.seed,
+        **shrinking.table,
+    }
+    small["seed"] = shrinking.seed
+    command = f"p2p simulate {out}{' --fuzz' if fuzz else ''}"
+    head = f"# From {os.path.basename(scenario)} with seed {seed}: {expectation}: {shrinking.problem}\n\n"
+    try:
+        with open(out, "w", encoding="utf-8") as file:
+            file.write(head + tomli_w.dumps(small))
+    except OSError as error:
+        raise click.ClickException(f"{out}: {error.strerror or error}") from None
+    report = {
+        "scenario": scenario,
+        "seed": shrinking.seed,
+        "expectation": expectation,
+        "problem": shrinking.problem,
+        "out": out,
+        "runs": shrinking.runs,
+        "end": end,
+        "steps": shrinking.steps,
+        "before": _size(table),
+        "after": _size(small),
+        "replay": command,
+    }
+    click.echo(json.dumps(report, indent=1) if asJson else _text(report))
+    return 0
+
+
+def _size(table: dict[str, Any]) -> dict[str, Any]:
+    return {"peers": table["peers"]["count"], "events": len(table.get("events", [])), "duration": table["duration"]}
+
+
+def _text(report: dict[str, Any]) -> str:
+    sizes = [
+        f"{size['peers']} peers, {size['events']} events, {size['duration']:g} s"
+        for size in (report["before"], report["after"])
+    ]
+    rows = [
+        ("fails", f"{report['expectation']}: {report['problem']}"),
+        ("was", sizes[0]),
+        ("is", sizes[1]),
+        ("by", f"{len(report['steps'])} steps in {report['runs']} runs; {report['end']}"),
+        *((("steps" if not number else ""), step) for number, step in enumerate(report["steps"])),
+        ("see", report["replay"]),
+    ]
+    return columns(rows)
