@@ -145,10 +145,10 @@ def _at(table: Table, way: Sequence[str | int]) -> Any:
 
 
 def _leaves(place: Any, way: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """All values that are no tables, and where they stand."""
+    """All values that are neither tables nor lists of tables or lists, and where they stand."""
     parts = place.items() if isinstance(place, dict) else enumerate(place) if isinstance(place, list) else ()
     for part, value in list(parts):
-        if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
+        if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict | list)):
             yield from _leaves(value, (*way, part))
         else:
             yield (*way, part), value
