@@ -8,9 +8,9 @@ doubles up to L{LONGEST_PAUSE}, for as long as the peer runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,7 +20,7 @@ from p2p.identity import idOf
 from p2p.wire import reasons
 from p2p.wire.codec import OVERHEAD
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.factory import REGISTER, DialFailed, checkedContacts
+from p2p.wire.factory import REGISTER, checkedContacts
 from p2p.wire.link import Handlers, Link
 from p2p.wire.messages import (
     MAX_CONTACTS,
@@ -88,6 +88,7 @@ class SeedLink:
     def stop(self) -> None:
         """Dial no more; what stands is closed with all the peer's other links."""
         self._setTimer(None)
+        self._failures = 0
         if self._dialling is not None:
             self._dialling.cancel()
 
@@ -138,18 +139,23 @@ class SeedLink:
 
     def _failed(self, failure: Failure) -> None:
         self._dialling = None
+        if failure.check(CancelledError):
+            # The peer is going away.
+            return
         if not self._failures:
-            error = failure.value
-            reason = error.reason if isinstance(error, DialFailed) else "given up"
-            self._log.info("seed {seed} does not answer ({reason}); trying on", seed=str(self.address), reason=reason)
+            why: Any = failure.value
+            self._log.info(
+                "seed {seed} does not answer ({reason}); trying on", seed=str(self.address), reason=why.reason
+            )
         self._again()
 
     def _again(self) -> None:
-        """Dial after a pause."""
+        """Dial after a pause, unless the peer is going away."""
+        if not self._peer.running:
+            return
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
         self._failures += 1
-        if self._peer.running:
-            self._setTimer(pause * self._peer.random.uniform(0.5, 1.0), self.start)
+        self._setTimer(pause * self._peer.random.uniform(0.5, 1.0), self.start)
 
     def _registered(self, message: Registered, link: Link, now: float) -> None:
         """On the list; renew in time."""

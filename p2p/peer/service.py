@@ -16,7 +16,7 @@ from random import Random, SystemRandom
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -35,7 +35,7 @@ from p2p.interfaces import (
 )
 from p2p.listening import listen
 from p2p.peer.delivery import Delivery
-from p2p.peer.errors import Busy, PayloadTooLarge
+from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.seedlink import SeedLink
 from p2p.peer.strategies import strategy
@@ -163,19 +163,11 @@ class PeerService(Service):
         self.settings = settings
         self.random = random or SystemRandom()
         self.events = Events(reactor.seconds)
-        self.overlay = strategy("overlay", settings.overlay)(self, settings, self.random)
-        self.broadcast = strategy("broadcast", settings.broadcast)(self, settings)
-        self.detector = strategy("detector", settings.detector)(self, settings)
+        self._makeStrategies()
         self.limit = settings.maxPayload + OVERHEAD
-        self.handlers: Handlers = {
-            Alive: self._alive,
-            **{type: self.overlay.received for type in self.overlay.messages},
-            **{type: self.broadcast.received for type in self.broadcast.messages},
-            **{type: self.detector.received for type in self.detector.messages},
-        }
         self._reactor = reactor
         self._host = host
-        self._wanted = port
+        self._wanted = self._bound = port
         self._advertise = advertise
         self._store = store
         self._timers = Timers(reactor, self.random)
@@ -187,6 +179,8 @@ class PeerService(Service):
         self._remembered: list[Contact] = []
         self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
         self._port: IListeningPort | None = None
+        # How often it was started; each time is a later life.
+        self._lives = 0
         self._gossiped = 0
         self._watched = 0.0
         self._saveFailed = False
@@ -202,7 +196,13 @@ class PeerService(Service):
         @raise CannotListenError: the port is taken, or the address is not this machine's.
         """
         now = self._reactor.seconds()
-        memory: PeerMemory | None = self._store.load() if self._store is not None else None
+        memory: PeerMemory | None
+        if self._lives:
+            memory = self._memory()
+            # Nothing that was under way in the last life is in this one.
+            self._makeStrategies()
+        else:
+            memory = self._store.load() if self._store is not None else None
         if memory is not None:
             self._remembered = memory.known
             if memory.incarnation >= MAX_INCARNATION:
@@ -215,6 +215,9 @@ class PeerService(Service):
         )
         self.factory.peer = self
         self._port = self.factory.listening = listen(self._reactor, self._host, self._wanted, self.factory)
+        self._bound = self.factory.port
+        self._lives += 1
+        self._gossiped = 0
         self._started = now
         self._log.info("peer {peer} listens on {address}", peer=identityText(self.identity), address=str(self.address))
 
@@ -250,20 +253,26 @@ class PeerService(Service):
         for seed in self._seeds:
             seed.stop()
         self._save()
-        port.stopListening()
-        return self.factory.closeAll(reasons.LEAVING)
+        closed: list[Deferred[Any]] = [maybeDeferred(port.stopListening), self.factory.closeAll(reasons.LEAVING)]
+        return gatherResults(closed).addCallback(lambda _: None)
 
     # What an embedding program uses.
 
     @property
     def identity(self) -> bytes:
-        """This peer's 16 bytes."""
+        """
+        This peer's 16 bytes, other ones in each of its lives.
+
+        @raise NotRunning: it was never started.
+        """
+        if not self._lives:
+            raise NotRunning("this peer was not started")
         return self.factory.identity
 
     @property
     def address(self) -> Address:
         """Where this peer can be dialled, as far as it knows."""
-        return self._advertise or Address(self._host, self.factory.port)
+        return self._advertise or Address(self._host, self._bound)
 
     @property
     def neighbours(self) -> list[PeerProtocol]:
@@ -276,9 +285,12 @@ class PeerService(Service):
 
         @param payload: at most C{maxPayload} bytes; text goes as UTF-8.
         @return: the message's id.
+        @raise NotRunning: this peer was not started, or has been stopped.
         @raise PayloadTooLarge: it is larger than that.
         @raise Busy: a neighbour has half of C{maxBacklog} still to read.
         """
+        if not self.running:
+            raise NotRunning("this peer does not run")
         data = payload.encode() if isinstance(payload, str) else payload
         if len(data) > self.settings.maxPayload:
             raise PayloadTooLarge(f"{len(data)} bytes, {self.settings.maxPayload} are allowed")
@@ -311,7 +323,13 @@ class PeerService(Service):
         return unsubscribe
 
     def batch(self) -> Turn:
-        """A context: what is published within is written once per neighbour at its end."""
+        """
+        A context: what is published within is written once per neighbour at its end.
+
+        @raise NotRunning: this peer was never started.
+        """
+        if not self._lives:
+            raise NotRunning("this peer was not started")
         return self.factory.turn
 
     def recent(self) -> list[Delivery]:
@@ -319,7 +337,11 @@ class PeerService(Service):
         return [Delivery(message, time) for time, message in self.broadcast.recent()]
 
     def status(self) -> dict[str, Any]:
-        """See L{INode}."""
+        """
+        See L{INode}.
+
+        @raise NotRunning: this peer was never started.
+        """
         neighbours = self._neighbours.values()
         return {
             "role": self.role,
@@ -583,6 +605,19 @@ class PeerService(Service):
 
     # Private.
 
+    def _makeStrategies(self) -> None:
+        """Begin with strategies that know nothing yet."""
+        settings = self.settings
+        self.overlay = strategy("overlay", settings.overlay)(self, settings, self.random)
+        self.broadcast = strategy("broadcast", settings.broadcast)(self, settings)
+        self.detector = strategy("detector", settings.detector)(self, settings)
+        self.handlers: Handlers = {
+            Alive: self._alive,
+            **{type: self.overlay.received for type in self.overlay.messages},
+            **{type: self.broadcast.received for type in self.broadcast.messages},
+            **{type: self.detector.received for type in self.detector.messages},
+        }
+
     def _alive(self, message: Alive, link: PeerProtocol, now: float) -> None:
         """A neighbour has taken a higher incarnation."""
         if message.identity[:ID_SIZE] != link.contact.id:
@@ -654,14 +689,17 @@ class PeerService(Service):
             fields["payloadBase64"] = b64encode(delivery.payload).decode()
         self.events.emit("delivered", **fields)
 
+    def _memory(self) -> PeerMemory:
+        """What the next life is to know of this one."""
+        return PeerMemory(idOf(self.identity), incarnationOf(self.identity), self._remembered)
+
     def _save(self) -> None:
-        if self._store is None:
-            return
         # If nobody answers any more, those that did once are worth keeping.
         self._remembered = self.overlay.known(self.settings.maxKnown) or self._remembered
-        memory = PeerMemory(idOf(self.identity), incarnationOf(self.identity), self._remembered)
+        if self._store is None:
+            return
         try:
-            self._store.save(memory)
+            self._store.save(self._memory())
         except OSError as error:
             if not self._saveFailed:
                 self._log.error("the state cannot be kept: {error}; trying on", error=str(error))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.peer.service import REFUTATION_BURST
@@ -288,6 +289,17 @@ class SeedLinkTests(SynchronousTestCase):
             self.network.run(0.01)
             self.successResultOf(stopped)
             self.assertEqual(self.network.host("10.1.0.1").timers, [], state)
+
+    def test_aDialThatStoppingEndsIsNoSeedThatDoesNotAnswer(self) -> None:
+        """The log does not say so, and the next life begins without a pause."""
+        self.play(welcome=False)
+        peer = self.peer()
+        with capturedLogs() as logs:
+            stopped = peer.stopService()
+            self.network.run(3.0)
+            self.successResultOf(stopped)
+        self.assertEqual([entry["log_format"] for entry in logs if "does not answer" in entry["log_format"]], [])
+        self.assertEqual(peer._seeds[0]._failures, 0)
 
     def test_reportsGoToEverySeedThatAnswers(self) -> None:
         """And the caller is told whether this one does."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -21,7 +22,7 @@ from p2p.interfaces import (
     IPeerStore,
 )
 from p2p.peer.delivery import Delivery
-from p2p.peer.errors import Busy, PayloadTooLarge
+from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.service import MAX_INCARNATION, NAMED, PeerService
 from p2p.settings import SettingError
@@ -801,6 +802,71 @@ class LeavingTests(PeerTestCase):
             self.successResultOf(stopped)
             host = self.network.host("10.1.0.1")
             self.assertEqual((host.timers, host.ends), ([], {}), hundredths)
+
+
+    def test_itHasStoppedWhenItsPortIsFree(self) -> None:
+        """Who waits for the end may start another on the same port."""
+        peer = self.network.peer(1, seeds=())
+        closed: Deferred[None] = Deferred()
+        port: Any = peer._port
+        port.stopListening = lambda: closed
+        stopped = peer.stopService()
+        self.network.run(1)
+        self.assertNoResult(stopped)
+        closed.callback(None)
+        self.assertIsNone(self.successResultOf(stopped))
+
+    def test_aStoppedPeerCanBeStartedAgain(self) -> None:
+        """As a later life of itself: it knows whom it knew, finds them, is watched and watches, and gossips."""
+        peer = self.network.peer(1, seeds=(7,), gossipCount=1, gossipInterval=0.5)
+        other = self.network.peer(2, seeds=())
+        self.know(peer, me(other))
+        for _ in range(3):
+            self.network.run(3)
+            self.assertTrue(linked(peer, other, peer))
+            self.assertEqual([len(known) for known in (peer.overlay._neighbours, peer.detector._watched)], [1, 1])
+            before, got = peer.identity, self.got(other)
+            peer.publish("x")
+            self.network.run(0.1)
+            self.assertEqual([(one.payload, one.sequence) for one in got], [(b"x", 2)])
+            stopped = peer.stopService()
+            self.network.run(3)
+            self.successResultOf(stopped)
+            self.assertEqual((self.network.host("10.1.0.1").timers, other.neighbours), ([], []))
+            peer.startService()
+            self.assertGreater(peer.identity, before)
+        self.network.run(3)
+        self.assertTrue(linked(peer, other))
+
+    def test_aPeerThatProbedWhileItStoppedProbesAgainInItsNextLife(self) -> None:
+        """What was under way at the end does not count as under way for ever."""
+        peer = self.network.peer(1, seeds=())
+        self.network.host("10.1.0.3").firewall = True
+        peer.detector.dialFailed(contact(2), reasons.REFUSED, 0.0)
+        peer.stopService()
+        self.network.run(5)
+        peer.startService()
+        dialled = len(self.network.host("10.1.0.1").dialled)
+        peer.detector.dialFailed(contact(2), reasons.REFUSED, 0.0)
+        self.assertEqual(len(self.network.host("10.1.0.1").dialled), dialled + 1)
+
+    def test_whatDoesNotRunPublishesNothing(self) -> None:
+        """Neither before the start nor after the end: what was taken would be lost in silence."""
+        peer = self.network.peer(1, seeds=(), start=False)
+        for ask in (lambda: peer.publish("lost"), peer.status, peer.batch, lambda: peer.identity):
+            self.assertRaises(NotRunning, ask)
+        self.assertEqual((peer.recent(), peer.neighbours), ([], []))
+        peer.privilegedStartService()
+        self.assertEqual(peer.status()["counters"]["duplicates"], 0)
+        self.assertRaises(NotRunning, peer.publish, "lost")
+        peer.startService()
+        peer.publish("taken")
+        port: Any = peer._port
+        peer.stopService()
+        port.getHost = lambda: self.fail("a port that is closed has no address")
+        self.assertRaises(NotRunning, peer.publish, "lost")
+        self.assertEqual(peer.status()["address"], "10.1.0.1:6000")
+        self.assertEqual([one.payload for one in peer.recent()], [b"taken"])
 
 
 class RobustnessTests(PeerTestCase):
