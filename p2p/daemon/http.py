@@ -100,18 +100,18 @@ class Resources:
     # Each a row of the table.
 
     def _publish(self, request: WebRequest) -> None:
-        from p2p.peer.errors import Busy, PayloadTooLarge
+        from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 
         try:
             id = self._node.publish(request.body)
         except PayloadTooLarge as error:
             raise HttpError(413, str(error)) from None
-        except Busy as error:
+        except (Busy, NotRunning) as error:
             raise HttpError(503, str(error), {b"Retry-After": b"1"}) from None
         request.answer({"id": id}, 201)
 
     def _publishBatch(self, request: WebRequest) -> None:
-        from p2p.peer.errors import Busy
+        from p2p.peer.errors import Busy, NotRunning
 
         try:
             payloads = [text.encode() for text in _lines.decode_lines(request.body)]
@@ -126,7 +126,7 @@ class Resources:
             with self._node.batch():
                 for payload in payloads:
                     ids.append(self._node.publish(payload))
-        except Busy as error:
+        except (Busy, NotRunning) as error:
             raise HttpError(503, str(error), {b"Retry-After": b"1"}, {"ids": ids}) from None
         request.answer({"ids": ids}, 201)
 

@@ -21,6 +21,7 @@ from p2p.daemon.http import HttpService, NotLocal, Resources
 from p2p.daemon.metrics import metricName
 from p2p.daemon.web import Access, Site
 from p2p.daemon.where import Where
+from p2p.peer.errors import NotRunning
 from p2p.test.daemonfakes import Answer, Caller, FakeNode, delivery
 
 
@@ -124,6 +125,16 @@ class PublishTests(HttpCase):
         answer = self.request("POST", "/messages", b"x")
         self.assertEqual((answer.status, answer.json), (503, {"error": "a neighbour does not read"}))
         self.assertEqual(answer.headers["retry-after"], "1")
+
+    def test_whatWouldBeLostIsNotTaken(self) -> None:
+        """A node that is going away does not say 201, be it one message or a batch."""
+        def publish(payload: bytes | str) -> str:
+            raise NotRunning("this peer does not run")
+
+        self.node.publish = publish  # type: ignore[method-assign]
+        for path, body in (("/messages", b"x"), ("/messages/batch", b'"x"')):
+            answer = self.request("POST", path, body)
+            self.assertEqual((answer.status, answer.json["error"]), (503, "this peer does not run"))
 
 
 class BatchTests(HttpCase):
