@@ -144,6 +144,7 @@ class _Teller:
         self._faults: list[dict[str, Any]] = []
         self._verdicts: list[tuple[float, int, str, str]] = []
         self._listed: list[tuple[float, str, int]] = []
+        self._onList: set[tuple[str, str]] = set()
         self._messages: dict[int, tuple[dict[str, Any], list[float], list[str], list[str]]] = {}
 
     # What a trace says.
@@ -167,10 +168,15 @@ class _Teller:
         self._change(now, line["node"], line["peer"], -1)
 
     def registered(self, now: float, line: dict[str, Any]) -> None:
-        self._listed.append((now, line["seed"], 1))
+        # A peer that registers again, over a new link, is on the list already.
+        if (line["seed"], line["node"]) not in self._onList:
+            self._onList.add((line["seed"], line["node"]))
+            self._listed.append((now, line["seed"], 1))
 
     def removed(self, now: float, line: dict[str, Any]) -> None:
-        self._listed.append((now, line["node"], -1))
+        if (line["node"], line["peer"]) in self._onList:
+            self._onList.remove((line["node"], line["peer"]))
+            self._listed.append((now, line["node"], -1))
         self._verdict(now, line)
 
     def _verdict(self, now: float, line: dict[str, Any]) -> None:

@@ -280,6 +280,18 @@ class StoryTests(SynchronousTestCase):
         self.assertEqual(story.links, [(1, 2, 1.0, 10.0, 2)])
         self.assertEqual(story.degrees(), [1, 1, 0])
 
+    def test_listHasEachPeerOnce(self) -> None:
+        """However often it registers."""
+        registered = {"type": "registered", "node": "peer-0", "seed": "seed-0"}
+        removed = {"type": "removed", "node": "seed-0", "peer": "peer-0", "reason": "dead"}
+        story = self.told(
+            *(
+                {**line, "time": time}
+                for time, line in enumerate((registered, registered, removed, removed, registered))
+            )
+        )
+        self.assertEqual(story.listed, [(0, 0, 1), (2, 0, -1), (4, 0, 1)])
+
     def test_expectedAreThoseWhoLiveThrough(self) -> None:
         """From the sending to the end of the window, or of the run."""
         story = self.told({"time": 6.0, "type": "left", "node": "peer-2"})

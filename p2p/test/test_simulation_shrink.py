@@ -91,7 +91,7 @@ class ShrinkingTests(SynchronousTestCase):
         self.assertEqual(table["expect"], {"components": 1})
         self.assertNotIn("network", table)
         self.assertLess(table["duration"], 2.0)
-        self.assertEqual(table["events"][0]["partition"]["groups"], [["peer-1"], ["peer-3"]])
+        self.assertEqual(table["events"][0]["partition"]["groups"], [["peer-2"], ["peer-3"]])
         self.assertIn("peers 40 -> 20", shrinking.steps)
 
     def test_eventsThatAreNeededTogetherStay(self) -> None:
