@@ -127,6 +127,10 @@ class PeerSettings(LinkSettings):
     maxInbound: int = setting(
         16, "links it takes from those that dial it", "links", 0, 10**5
     )
+    maxInboundPerHost: int = setting(
+        8, "of those, links from one IP address; from this machine itself as many as there is room for", "links",
+        1, 10**5,
+    )
     overlay: str = setting("random", "how it chooses whom to be linked to", "characters", 1, 64)
     broadcast: str = setting("flood", "how messages spread", "characters", 1, 64)
     detector: str = setting("heartbeat", "how it tells who is alive", "characters", 1, 64)
@@ -165,8 +169,9 @@ class PeerSettings(LinkSettings):
         "origins", 1, 10**7,
     )
     maxGap: int = setting(
-        10**6, "how far back in one origin's sequence a missing message is still taken; costs no memory, and"
-        " less than what may be under way in an overloaded network loses messages", "messages", 1, 10**7,
+        10**6, "of the messages of one origin that one which came early has overtaken, how many are still taken, the"
+        " latest; costs no memory, and less than what may be under way in an overloaded network loses messages",
+        "messages", 1, 10**7,
     )
     maxLinks: int = setting(
         1024, "connections at a time, probes and newcomers included", "connections", 2, 10**6

@@ -20,6 +20,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -63,8 +64,8 @@ class Origin:
         """
         Mark a number as seen.
 
-        @param maxGap: how far behind C{top} a gap may begin; what is further
-            back counts as seen.
+        @param maxGap: how many of the numbers that are leapt over may still
+            come; those further back count as seen.
         @return: it was new.
         """
         if number > self.top:
@@ -101,12 +102,12 @@ class _Hearing:
     """
     A new neighbour that tells what it has.
 
-    @ivar since: when the link came up.
+    @ivar since: how many messages had been kept when the link came up.
     @ivar held: what it has said so far.
     @ivar left: how many more L{Have} and numbers in them it may say.
     """
 
-    since: float
+    since: int
     left: int
     held: dict[bytes, Held] = attrs.field(factory=dict)
 
@@ -137,6 +138,7 @@ class Flood:
         self._history: deque[Message] = deque()
         self._times: deque[float] = deque()
         self._historyBytes = 0
+        self._dropped = 0
         # What a new neighbour has said so far of what it has; gone once it has said all.
         self._hearing: dict[Any, _Hearing] = {}
         self._identity = b""
@@ -159,7 +161,7 @@ class Flood:
     def neighbourUp(self, neighbour: Any, now: float) -> None:
         """Tell it what is here, so that it sends what is not."""
         self._neighbours[neighbour] = None
-        self._hearing[neighbour] = _Hearing(now, SAID + 2 * self._maxOrigins)
+        self._hearing[neighbour] = _Hearing(self._dropped + len(self._history), SAID + 2 * self._maxOrigins)
         held = list(self._held(now))
         chunks = [held[start : start + MAX_HELD] for start in range(0, len(held), MAX_HELD)] or [[]]
         for number, chunk in enumerate(chunks, 1):
@@ -235,6 +237,7 @@ class Flood:
             self._drop()
 
     def _drop(self) -> None:
+        self._dropped += 1
         self._times.popleft()
         self._historyBytes -= len(self._history.popleft().payload)
 
@@ -262,10 +265,8 @@ class Flood:
             return
         del self._hearing[neighbour]
         origins = {identity: _believed(held) for identity, held in hearing.held.items()}
-        for then, kept in zip(self._times, self._history, strict=True):
-            if then > hearing.since:
-                # From here on it was sent everything as it came.
-                break
+        # What came later it was sent as it came.
+        for kept in islice(self._history, max(0, hearing.since - self._dropped)):
             origin = origins.get(kept.origin)
             if kept.hops < MAX_HOPS and (origin is None or origin.lacks(kept.sequence)):
                 self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
 from random import Random, SystemRandom
 from typing import Any
 
@@ -89,6 +90,11 @@ class PeerProtocol(Link):
     since = 0.0
     mine = b""
 
+    @property
+    def host(self) -> str:
+        """The other side's IP address on this connection."""
+        return Address.fromText(self.where).host
+
 
 class PeerFactory(LinkFactory):
     """Lets neighbours in and tells the service of all links."""
@@ -103,7 +109,7 @@ class PeerFactory(LinkFactory):
         if hello.purpose != NEIGHBOUR:
             link.close(reasons.ROLE, "this is a peer: be a neighbour, or probe")
             return
-        reason = self.peer.admit(hello.contact, now)
+        reason = self.peer.admit(link, hello.contact, now)
         if reason is not None:
             link.close(reason, "", self.others(hello.contact.id) if reason == reasons.FULL else None)
             return
@@ -502,8 +508,8 @@ class PeerService(Service):
 
     # What links and seeds tell.
 
-    def admit(self, contact: Contact, now: float) -> str | None:
-        """May this caller become a neighbour?  C{None} for yes, else the reason."""
+    def admit(self, link: PeerProtocol, contact: Contact, now: float) -> str | None:
+        """May this caller become a neighbour, on that link?  C{None} for yes, else the reason."""
         if not self.running:
             return reasons.LEAVING
         linked = self._neighbours.get(contact.id)
@@ -517,18 +523,16 @@ class PeerService(Service):
         # Both dialled at once: the link that the lower id dialled stays.
         if dialling is not None and self.identity < contact.identity:
             return reasons.DUPLICATE
-        reason: str | None = self.overlay.accept(contact, now)
+        reason: str | None = reasons.FULL if self._crowded(link.host) else self.overlay.accept(contact, now)
         if reason is None and dialling is not None:
             dialling.cancel()
         return reason
 
     def neighbourUp(self, link: PeerProtocol, now: float) -> None:
-        """A link is open: tell everyone."""
+        """A link is open: tell everyone, for as long as nobody has ended it."""
         link.since = now
         link.mine = self.identity
         self._neighbours[link.contact.id] = link
-        for listener in (self.overlay, self.broadcast, self.detector):
-            self._tell(listener.neighbourUp, link, now)
         self.factory.counters["neighboursUp"] += 1
         self._log.info(
             "linked {direction} {peer} at {address}, {count} neighbours",
@@ -539,6 +543,9 @@ class PeerService(Service):
             "neighbourUp", peer=identityText(link.contact.identity), address=link.contact.address,
             direction="out" if link.outgoing else "in",
         )  # fmt: skip
+        for listener in (self.overlay, self.broadcast, self.detector):
+            if not link.reason:
+                self._tell(listener.neighbourUp, link, now)
 
     def linkEnded(self, link: Link, now: float) -> None:
         """Some link is of no more use: if it was a neighbour's, tell everyone."""
@@ -660,6 +667,13 @@ class PeerService(Service):
     def _holdsUp(self, link: PeerProtocol) -> bool:
         """Nothing is published until that neighbour has read."""
         return link.backlog > self.settings.maxBacklog // 2
+
+    def _crowded(self, host: str) -> bool:
+        """As many neighbours as may be have dialled from that address."""
+        if ip_address(host).is_loopback:
+            return False
+        inbound = sum(link.host == host for link in self._neighbours.values() if not link.outgoing)
+        return inbound >= self.settings.maxInboundPerHost
 
     def _askSeeds(self) -> None:
         for seed in self._seeds:

@@ -245,6 +245,37 @@ class FloodTests(SynchronousTestCase):
         sent = [what.sequence for near, what in self.outlet.take("send") if near is new and isinstance(what, Message)]
         self.assertEqual(sent, [2, 1])
 
+    def test_aClockThatStepsBackHidesNothing(self) -> None:
+        """What is missed is what was kept before the link came up, whatever time it was."""
+        flood = self.flood()
+        for number in range(1, 6):
+            flood.received(message(number), self.a, 100.0 + number)
+        new = FakeNeighbour(20)
+        flood.neighbourUp(new, 50.0)
+        flood.received(message(6), self.a, 51.0)
+        self.outlet.asked.clear()
+        flood.received(Have([], True), new, 52.0)
+        self.assertEqual([what.sequence for _, what in self.outlet.take("send")], [1, 2, 3, 4, 5])
+
+    def test_whatIsForgottenMeanwhileChangesNothing(self) -> None:
+        """Of what was kept when the link came up, what is still kept is sent; nothing that came after."""
+        flood = self.flood(historyMessages=5)
+        for number in range(1, 6):
+            flood.received(message(number), self.a, 1.0)
+        first, second = FakeNeighbour(20), FakeNeighbour(21)
+        flood.neighbourUp(first, 2.0)
+        flood.neighbourUp(second, 2.0)
+        for number in range(6, 9):
+            flood.received(message(number), self.a, 2.0)
+        self.outlet.asked.clear()
+        flood.received(Have([], True), first, 3.0)
+        self.assertEqual([what.sequence for _, what in self.outlet.take("send")], [4, 5])
+        for number in range(9, 20):
+            flood.received(message(number), self.a, 2.0)
+        self.outlet.asked.clear()
+        flood.received(Have([], True), second, 3.0)
+        self.nothingLeft()
+
     def test_manyOriginsAreToldInPieces(self) -> None:
         """Each no longer than it may be, only the last says that it is; and it waits for all of the other's."""
         flood = self.flood()

@@ -921,6 +921,34 @@ class RobustnessTests(PeerTestCase):
         self.assertEqual([bool(script.take(Welcome)) for script in scripts], [True] * 3 + [False] * 2)
         self.assertEqual(scripts[3].take(Close)[0].reason, reasons.FULL)
 
+    def test_oneHostDoesNotTakeAllPlacesForNeighbours(self) -> None:
+        """However many names it has; on one's own machine there may be many peers."""
+        for host, places in (("10.9.9.9", 3), ("127.0.0.1", 16)):
+            self.network = Network()
+            self.network.peer(1, seeds=(), maxInboundPerHost=3)
+            crowd = [dial(self.network, "10.1.0.1:6000", contact(50 + number, 1, f"{host}:{7000 + number}"))
+                     for number in range(20)]  # fmt: skip
+            self.assertEqual(sum(bool(script.take(Welcome)) for script in crowd), places)
+            self.assertEqual({script.take(Close)[0].reason for script in crowd[places:]}, {reasons.FULL})
+            crowd[0].send(Close(reasons.LEAVING, "", []))
+            self.network.run(0.1)
+            who = contact(99, 1, f"{host}:9999")
+            self.assertTrue(dial(self.network, "10.1.0.1:6000", who).take(Welcome))
+        self.assertTrue(dial(self.network, str(self.network.peer(2, seeds=()).address), contact(3)).take(Welcome))
+
+    def test_aLinkThatAStrategyEndsAtOnceIsNotToldOfToTheRest(self) -> None:
+        """Nobody hears of its end before its beginning; nor do those who listen to events."""
+        peer = self.network.peer(1, seeds=())
+        events = self.told(peer)
+        told: list[Any] = []
+        peer.broadcast.neighbourUp = lambda link, now: told.append(link)
+        peer.overlay.neighbourUp = lambda link, now: peer.disconnect(link, reasons.FULL)
+        script = dial(self.network, str(peer.address), contact(3))
+        self.assertEqual(script.take(Close)[0].reason, reasons.FULL)
+        self.assertEqual(told, [])
+        self.assertEqual([event["type"] for event in events], ["neighbourUp", "neighbourDown"])
+        self.assertEqual((peer.neighbours, peer.detector._watched, peer.broadcast._neighbours), ([], {}, {}))
+
     def test_itIsDiallableWhereItSaysItIs(self) -> None:
         """Advertised is what was told to be, else the address of its side of each connection."""
         seed = self.network.seed()
