@@ -4,7 +4,9 @@ The seams: what a strategy is told and what it may do, and what a node offers to
 An overlay, a broadcast and a detector are pure: they are told what happened
 and what time it is, and they act through the outlet they were given.  They
 never read a clock, never open a connection, and draw their randomness from
-the generator they were given.
+the generator they were given.  Each C{neighbourUp} is followed by one
+C{neighbourDown}; the latter may come alone, for a link that another strategy
+ended as soon as it was told of it.
 """
 
 from __future__ import annotations
@@ -36,13 +38,18 @@ class INeighbour(Interface):
 
 
 class IOverlayOutlet(Interface):
-    """What an overlay may do."""
+    """
+    What an overlay may do.
+
+    What follows may follow before the call returns: whoever calls has its own
+    books in order by then, and walks over a copy of what such a call changes.
+    """
 
     def connect(contact: Contact) -> None:
-        """Dial that L{Contact}; C{neighbourUp} or C{dialFailed} follows."""
+        """Dial that L{Contact}; C{neighbourUp} or C{dialFailed} follows, perhaps at once."""
 
     def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
-        """End a link politely with a reason; C{neighbourDown} follows."""
+        """End a link politely with a reason; C{neighbourDown} follows at once, if the link had not ended."""
 
     def send(neighbours: Iterable[Any], message: Any) -> None:
         """Send one message to each of those neighbours; it is packed once."""
@@ -150,7 +157,7 @@ class IDetectorOutlet(Interface):
         """That neighbour's C{suspected} changed."""
 
     def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
-        """End a link; C{neighbourDown} follows."""
+        """End a link; C{neighbourDown} follows at once, if the link had not ended."""
 
     def dead(contact: Contact, evidence: str) -> None:
         """The verdict: that peer is dead."""

@@ -332,6 +332,9 @@ class PeerService(Service):
         """
         A context: what is published within is written once per neighbour at its end.
 
+        It holds back everything that this node writes, answers to pings
+        too: never hold it across an C{await} or until a Deferred fires.
+
         @raise NotRunning: this peer was never started.
         """
         if not self._lives:
