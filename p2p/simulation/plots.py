@@ -99,7 +99,7 @@ def bars(axes: Any, names: Sequence[str], values: Iterable[float], colour: str) 
     axes.tick_params(axis="y", length=0)
 
 
-def _style() -> dict[str, Any]:
+def _style() -> Any:
     return {
         "text.color": _INK,
         "axes.labelcolor": _INK,
