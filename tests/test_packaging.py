@@ -140,6 +140,7 @@ class WithoutExtrasTests(TestCase):
 
     def test_report(self) -> None:
         """What needs an extra says which, in one line."""
-        run = self.run_("simulate", "scenarios/first-start.toml", "--set", "peers.count=20", "--out", os.path.abspath(self.mktemp()))
+        out = os.path.abspath(self.mktemp())
+        run = self.run_("simulate", "scenarios/first-start.toml", "--set", "peers.count=20", "--out", out)
         self.assertEqual(1, len(run.stderr.splitlines()), run.stderr)
         self.assertIn("simulation", run.stderr)
