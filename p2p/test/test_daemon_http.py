@@ -17,12 +17,14 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.daemon import streams
-from p2p.daemon.http import HttpService, NotLocal, Resources
+from p2p.daemon.http import BATCH_LINES, HttpService, NotLocal, Resources
 from p2p.daemon.metrics import metricName
 from p2p.daemon.web import Access, Site
 from p2p.daemon.where import Where
 from p2p.peer.errors import NotRunning
 from p2p.test.daemonfakes import Answer, Caller, FakeNode, delivery
+from p2p.test.fakes import Network
+from p2p.wire.messages import Contact
 
 
 class HttpCase(SynchronousTestCase):
@@ -126,6 +128,7 @@ class PublishTests(HttpCase):
         self.assertEqual((answer.status, answer.json), (503, {"error": "a neighbour does not read"}))
         self.assertEqual(answer.headers["retry-after"], "1")
 
+
     def test_whatWouldBeLostIsNotTaken(self) -> None:
         """A node that is going away does not say 201, be it one message or a batch."""
         def publish(payload: bytes | str) -> str:
@@ -160,6 +163,31 @@ class BatchTests(HttpCase):
         self.assertEqual(answer.status, 413)
         self.assertIn("message 2", answer.json["error"])
         self.assertEqual(self.node.published, [])
+
+    def test_aBatchOfTooManyLinesIsRefused(self) -> None:
+        """Each holds the node up, however short it is; nothing is published."""
+        answer = self.request("POST", "/messages/batch", b'""\n' * BATCH_LINES + b'""')
+        self.assertEqual(answer.status, 413)
+        self.assertEqual(self.node.published, [])
+        answer = self.request("POST", "/messages/batch", b'""\n' * BATCH_LINES)
+        self.assertEqual((answer.status, len(self.node.published)), (201, BATCH_LINES))
+
+    def test_aRealNodeBecomesBusyAmidABatch(self) -> None:
+        """What was published is written now and then, so that a neighbour that does not read is noticed."""
+        network = Network()
+        first = network.peer(1, seeds=(), maxBacklog=2**20)
+        second = network.peer(2, seeds=())
+        with first.factory.turn:
+            first.connect(Contact(second.identity, str(second.address)))
+        network.run(1)
+        (neighbour,) = first.neighbours
+        neighbour.pauseProducing()
+        resources = Resources(network.host("10.1.0.1"), first)
+        self.site = Site(self.clock, resources.answer, resources.limit, Access())
+        answer = self.request("POST", "/messages/batch", b"\n".join([b'"' + b"x" * 10_000 + b'"'] * 200))
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(len(answer.json["ids"]), 54)
+        self.assertEqual(neighbour.reason, "")
 
     def test_ifTheNodeBecomesBusyTheAnswerTellsWhatWasPublished(self) -> None:
         """So that the rest can be tried again."""
