@@ -7,6 +7,7 @@ What goes wrong is one line on stderr: exit status 1 if it could not be done,
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -57,6 +58,11 @@ def cli() -> None:
     """
 
 
+def dropOutput() -> None:
+    """Let what is still in Python's buffer go nowhere: at the end it would be tried again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """
     Run C{p2p}.
@@ -82,4 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+    except OSError as error:
+        # Most likely of standard output, which is a full disk or a reader that has gone.  Where it is the reader,
+        # nobody wants to know.
+        if not isinstance(error, BrokenPipeError):
+            print(f"p2p: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
+        dropOutput()
+        sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

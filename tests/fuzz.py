@@ -198,9 +198,9 @@ def fuzzCodec(inputs: int, seconds: float, seed: int) -> dict[str, Any]:
                     outcomes[type(message).__name__] += 1
                     if done % 8 == 0 and list(Decoder(2**30).feed(encode(message))) != [message]:
                         raise Finding(f"{message} does not come back as it is")
-                if decoder.buffered > decoder.limit + HEADER + len(piece):
+                if len(decoder._kept) > decoder.limit + HEADER + len(piece):
                     raise Finding("more is kept than the limit allows")
-            outcomes["incomplete"] += decoder.buffered > 0
+            outcomes["incomplete"] += len(decoder._kept) > 0
         except RemoteProtocolError as error:
             outcomes[error.reason] += 1
             if len(error.detail) > 256 or "\n" in error.detail:

@@ -119,8 +119,6 @@ class Daemon:
                 raise Failed(f"{self.name}: nobody listens there; has the daemon ended?") from None
             except TimeoutError:
                 raise Failed(f"{self.name}: no answer within {TIMEOUT:.0f} seconds") from None
-            except BrokenPipeError:
-                raise
             except (OSError, HTTPException) as error:
                 raise Failed(f"{self.name}: {str(error) or type(error).__name__}") from None
 
@@ -163,6 +161,10 @@ def findDaemon(port: int | None, directory: str, http: str | None, token: str | 
     return Daemon(names[0].removesuffix(".sock"), path=os.path.join(directory, names[0]), token=token)
 
 
+HERE = {"tcp": "127.0.0.1", "tcp6": "::1"}
+"""Where a daemon is whose endpoint string does not say."""
+
+
 def _daemonAt(text: str, token: str | None) -> Daemon:
     """
     The daemon at C{http://HOST:PORT}, C{unix:PATH}, or a TCP endpoint string of server or client.
@@ -175,14 +177,12 @@ def _daemonAt(text: str, token: str | None) -> Daemon:
             host, port = None, 0
         if host:
             return Daemon(text, host=host, port=port, token=token)
-    kind, *rest = splitEndpoint(text)
-    named = dict(part.split("=", 1) for part in rest if "=" in part)
-    plain = [part for part in rest if part and "=" not in part]
+    kind, plain, named = splitEndpoint(text)
     if kind == "unix" and (named.get("address") or plain):
         return Daemon(text, path=named.get("address") or plain[0], token=token)
-    if kind in ("tcp", "tcp6"):
+    if kind in HERE:
         port_ = named.get("port") or (plain[-1] if plain else "")
-        host = named.get("host") or named.get("interface") or (plain[0] if len(plain) > 1 else "127.0.0.1")
+        host = named.get("host") or named.get("interface") or (plain[0] if len(plain) > 1 else HERE[kind])
         if port_.isascii() and port_.isdigit() and 0 < int(port_) < 65536:
             return Daemon(text, host=host, port=int(port_), token=token)
     raise click.UsageError(f"--http: {text!r} is none of http://HOST:PORT, unix:PATH, tcp:HOST:PORT")

@@ -13,7 +13,8 @@ from typing import IO, Any
 import click
 
 from p2p.commands.client import Daemon, Failed, ofDaemon
-from p2p.commands.text import clock, columns, duration, harmless
+from p2p.commands.text import clock, columns, duration
+from p2p.text import harmless
 
 asJson = click.option("--json", "asJson", is_flag=True, help="Print JSON, for programs.")
 

@@ -1,5 +1,5 @@
 """
-Text for people: columns, and what came from the network made harmless for a terminal.
+Text for people: columns, spans of time.
 """
 
 from __future__ import annotations
@@ -8,13 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-
-def harmless(text: str, width: int = 0) -> str:
-    """
-    A text on one line without control characters, cut at C{width} if that is given.
-    """
-    plain = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
-    return plain if not width or len(plain) <= width else plain[: width - 1] + "…"
+from p2p.text import harmless as harmless
 
 
 def columns(rows: Sequence[Sequence[Any]], indent: str = "", right: Sequence[int] = ()) -> str:

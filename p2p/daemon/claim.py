@@ -17,7 +17,6 @@ import errno
 import fcntl
 import os
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 
 
@@ -86,7 +85,8 @@ class Claim:
         self.listening()
         while self._locks:
             descriptor, path = self._locks.pop()
-            _quietly(lambda path=path: os.unlink(path))  # type: ignore[misc]
+            with suppress(OSError):
+                os.unlink(path)
             os.close(descriptor)
 
 
@@ -108,11 +108,6 @@ def _sameFile(descriptor: int, path: str) -> bool:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
         return False
-
-
-def _quietly(act: Callable[[], object]) -> None:
-    with suppress(OSError):
-        act()
 
 
 def _why(error: OSError) -> str:

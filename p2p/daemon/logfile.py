@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from twisted.application.service import Service
@@ -24,6 +24,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.logfile import LogFile as RotatedFile
 from zope.interface import implementer
+
+from p2p.text import harmless
+
+if TYPE_CHECKING:
+    from p2p.peer.delivery import Delivery
 
 ROTATE_AT = 10 * 2**20
 """Bytes at which a log file is put aside and a new one begun."""
@@ -33,30 +38,6 @@ KEPT = 5
 
 RETRY = 5.0
 """Seconds after a failure until the file is tried again."""
-
-
-class Delivered(Protocol):
-    """What the log needs to know of a message; L{p2p.peer.delivery.Delivery} is one."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-    @property
-    def payload(self) -> bytes:
-        """What it says."""
-
-    @property
-    def hops(self) -> int:
-        """Links it has crossed."""
-
-    @property
-    def time(self) -> float:
-        """When it was first seen here."""
-
-    @property
-    def sender(self) -> Any:
-        """The contact that brought it; C{None} for this node itself."""
 
 
 class Stamp:
@@ -182,14 +163,14 @@ class TextLines:
         Others' words may be in it: they cannot forge a line, nor do something to the terminal that shows it.
         """
         level: Any = event.get("log_level")
-        said = "\n    ".join(_harmless(line) for line in formatEvent(event).split("\n"))
+        said = "\n    ".join(harmless(line) for line in formatEvent(event).split("\n"))
         text = f"{self._stamp(event['log_time'])} {level.name if level else 'info'}: {said}\n"
         failure: Any = event.get("log_failure")
         if failure is not None:
-            text += "".join(f"    {_harmless(line)}\n" for line in failure.getTraceback().splitlines())
+            text += "".join(f"    {harmless(line)}\n" for line in failure.getTraceback().splitlines())
         return text.encode("utf-8", "backslashreplace")
 
-    def message(self, message: Delivered) -> bytes:
+    def message(self, message: Delivery) -> bytes:
         """A message that was first seen."""
         sender = message.sender
         return (
@@ -230,7 +211,7 @@ class JsonLines:
                 line[key] = value if value is None or isinstance(value, (str, int, float)) else str(value)
         return self._line(line)
 
-    def message(self, message: Delivered) -> bytes:
+    def message(self, message: Delivery) -> bytes:
         """A message that was first seen."""
         sender = message.sender
         return self._line(
@@ -253,18 +234,21 @@ class JsonLines:
         return self._line({"time": self._stamp(time), "level": "warn", "missingLines": lines})
 
     def _line(self, line: Mapping[str, Any]) -> bytes:
-        return msgspec.json.encode(line) + b"\n"
+        try:
+            return msgspec.json.encode(line) + b"\n"
+        except UnicodeEncodeError:
+            # Half a surrogate pair, of a file's name that is no text, say.
+            plain = {key: _encodable(value) if isinstance(value, str) else value for key, value in line.items()}
+            return msgspec.json.encode(plain) + b"\n"
+
+
+def _encodable(text: str) -> str:
+    """A text in which what UTF-8 cannot have is spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 LEGACY = frozenset(["isError", "format", "message", "system", "time", "failure", "why"])
 """What observers of Twisted's old logger add to an event."""
-
-
-def _harmless(line: str) -> str:
-    """A line without control characters."""
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in line)
 
 
 LINES: Mapping[str, type[TextLines | JsonLines]] = {"text": TextLines, "json": JsonLines}
@@ -292,7 +276,7 @@ class MessageLines:
         self._more = self._size = 0
         self._timer: IDelayedCall | None = None
 
-    def __call__(self, message: Delivered) -> None:
+    def __call__(self, message: Delivery) -> None:
         """A message was first seen."""
         second = int(message.time)
         if second != self._second:

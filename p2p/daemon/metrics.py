@@ -46,8 +46,6 @@ class StatusCollector(Collector):
                 yield GaugeMetricFamily(metricName(name), f"{name} now.", value)
 
 
-
-
 def metrics(node: Any) -> bytes:
     """All metrics of a node and of its process."""
     registry = CollectorRegistry(auto_describe=False)

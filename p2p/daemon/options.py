@@ -29,7 +29,7 @@ from p2p.address import WILDCARDS, Address, AddressError, dialableAddress, readC
 from p2p.daemon.claim import Claim, Taken, socketIsLive
 from p2p.daemon.lean import importReactorWithoutTls
 from p2p.daemon.where import BadEndpoint, Where
-from p2p.settings import LinkSettings, PeerSettings, SeedSettings, SettingError
+from p2p.settings import KINDS, LinkSettings, PeerSettings, SeedSettings, SettingError
 
 S = TypeVar("S", bound=LinkSettings)
 
@@ -65,8 +65,7 @@ def _settingReader(field: attrs.Attribute[Any]) -> Callable[[str], Any]:
             try:
                 value = kind(text)
             except ValueError:
-                word = "a whole number" if kind is int else "a number"
-                raise ValueError(f"{text!r} is not {word}") from None
+                raise ValueError(f"{text!r} is not {KINDS[kind]}") from None
         assert field.validator is not None
         try:
             field.validator(None, field, value)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from twisted.logger import Logger
@@ -205,17 +205,23 @@ class SeedDatabase:
     def _open(self) -> None:
         import sqlite3
 
-        self._database = database = sqlite3.connect(self._path, timeout=0, isolation_level=None)
-        # Alone with it: no memory is shared with other processes, so there is no third file.
-        database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA cache_size = -1024")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0 and not database.execute("SELECT 1 FROM sqlite_master").fetchone():
-            database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-        elif version != 1:
-            raise ValueError(f"of a version that is unknown here ({version})")
+        database = sqlite3.connect(self._path, timeout=0, isolation_level=None)
+        try:
+            # Alone with it: no memory is shared with other processes, so there is no third file.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA cache_size = -1024")
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version == 0 and not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+                database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+            elif version != 1:
+                raise ValueError(f"of a version that is unknown here ({version})")
+        except BaseException:
+            database.close()
+            raise
+        # Not before it is as it should be: half of it must not be taken for all.
+        self._database = database
 
     def _read(self) -> tuple[bytes | None, list[Entry]]:
         from p2p.seed.registry import Entry
@@ -247,6 +253,11 @@ class SeedDatabase:
         return None, []
 
 
-def _isDamage(error: Any) -> bool:
+def _isDamage(error: Exception) -> bool:
     """Does this operational error speak of what is in the file, and not of the way to it?"""
-    return "no such table" in str(error) or "no such column" in str(error) or "malformed" in str(error)
+    import sqlite3
+
+    # The first is that of a statement which does not fit the tables that are there.
+    return getattr(error, "sqlite_errorcode", None) in (
+        sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB
+    )  # fmt: skip

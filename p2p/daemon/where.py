@@ -67,9 +67,7 @@ class Where:
 
         @raise BadEndpoint: it is none.
         """
-        kind, *rest = splitEndpoint(text)
-        named = dict(part.split("=", 1) for part in rest if "=" in part)
-        plain = [part for part in rest if part and "=" not in part]
+        kind, plain, named = splitEndpoint(text)
         try:
             if kind == "unix":
                 return cls.unix(named.get("address") or plain[0], int(named.get("mode", "600"), 8))
@@ -109,9 +107,15 @@ class Where:
         return endpoint
 
 
-def splitEndpoint(text: str) -> list[str]:
-    """An endpoint string's parts; a backslash takes the next character literally."""
-    return [re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"(?:^|(?<=:))((?:\\.|[^:\\])*)(?:$|:)", text)]
+def splitEndpoint(text: str) -> tuple[str, list[str], dict[str, str]]:
+    """
+    An endpoint string's kind, its plain arguments, and those with a name; a backslash takes the next character
+    literally.
+    """
+    parts = re.findall(r"(?:^|(?<=:))((?:\\.|[^:\\])*)(?:$|:)", text)
+    kind, *rest = [re.sub(r"\\(.)", r"\1", part) for part in parts] or [""]
+    named = dict(part.split("=", 1) for part in rest if "=" in part)
+    return kind, [part for part in rest if part and "=" not in part], named
 
 
 def _parse(text: str) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,8 @@ from p2p import cli
 from p2p.commands import client, demo
 from p2p.commands.client import Failed, findDaemon
 from p2p.commands.talk import eventLine
-from p2p.commands.text import columns, duration, harmless
+from p2p.commands.text import columns, duration
+from p2p.text import harmless
 
 
 class FakeDaemon:
@@ -82,6 +84,25 @@ class CommandCase(SynchronousTestCase):
         exit = self.assertRaises(SystemExit, cli.main, list(arguments))
         assert isinstance(exit.code, int)
         return exit.code, out.getvalue(), err.getvalue()
+
+
+class OutputTests(SynchronousTestCase):
+    """Standard output that cannot be written to."""
+
+    def test_aFullDiskIsOneLine(self) -> None:
+        """And exit status 1; nothing is tried again at the end."""
+        with open("/dev/full", "w") as full:
+            run = subprocess.run([sys.executable, "-m", "p2p", "--help"], stdout=full, stderr=subprocess.PIPE)
+        self.assertEqual(run.stderr, b"p2p: writing: No space left on device\n")
+        self.assertEqual(run.returncode, 1)
+
+    def test_aReaderThatHasGoneIsNoTrouble(self) -> None:
+        """Nobody is told."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        run = subprocess.run([sys.executable, "-m", "p2p", "--help"], stdout=writing, stderr=subprocess.PIPE)
+        os.close(writing)
+        self.assertEqual((run.stderr, run.returncode), (b"", 1))
 
 
 class UsageTests(CommandCase):
@@ -318,6 +339,7 @@ class FindTests(SynchronousTestCase):
             ("tcp:host=10.0.0.1:port=8001", ("", "10.0.0.1", 8001)),
             ("unix:/some/peer.sock", ("/some/peer.sock", "", 0)),
             (r"tcp6:8001:interface=\:\:1", ("", "::1", 8001)),
+            ("tcp6:8001", ("", "::1", 8001)),
         ):
             daemon = findDaemon(None, ".", text, None)
             self.assertEqual((daemon._path, daemon._host, daemon._port), where, text)

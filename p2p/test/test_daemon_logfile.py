@@ -141,6 +141,12 @@ class LogFileTests(LogCase):
         )
         self.assertIn(f"message: {delivery(6).id} from this peer", lines[1])
 
+    def test_asJsonNoTextIsTooOdd(self) -> None:
+        """Half a surrogate pair, of a file's name that is no text, is spelt out; the line is not lost."""
+        event = {"log_time": 1.0, "log_format": "{path} is bad", "path": "/tmp/\udcff", "good": "é"}
+        line = json.loads(JsonLines().event(event))
+        self.assertEqual((line["path"], line["text"], line["good"]), ("/tmp/\\udcff", "/tmp/\\udcff is bad", "é"))
+
     def test_asJsonEachLineIsAnObject(self) -> None:
         """With the fields of what was said, for programs."""
         self.start("json")

@@ -290,6 +290,22 @@ class SeedDatabaseTests(StoreCase):
             self.assertEqual(fields(again.load()[1]), fields([entry(1)]), what)
             again.close()
 
+    def test_aDatabaseThatCouldNotBeOpenedIsNotTakenForOne(self) -> None:
+        """Saving opens it again, from the beginning, and makes its tables if need be."""
+        store = self.open("seed-5000.db")
+        other = sqlite3.connect(self.path("seed-5000.db"), isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        self.assertRaises(OSError, store.load)
+        self.assertRaises(OSError, store.save, self.identity, [entry(1)], [])
+        self.assertIsNone(store._database)
+        other.execute("ROLLBACK")
+        other.close()
+        store.save(self.identity, [entry(1)], [])
+        store.close()
+        again = self.open("seed-5000.db")
+        self.assertEqual(fields(again.load()[1]), fields([entry(1)]))
+        again.close()
+
     def test_aDatabaseOfSomethingElseIsPutAside(self) -> None:
         """Its tables are not the seed's, or a later version's."""
         for statement in ("CREATE TABLE other (a)", "PRAGMA user_version = 99"):

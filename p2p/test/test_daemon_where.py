@@ -63,7 +63,7 @@ class WhereTests(SynchronousTestCase):
 
     def test_splittingHeedsBackslashes(self) -> None:
         """As Twisted does."""
-        self.assertEqual(splitEndpoint(r"tcp6:1:interface=\:\:1"), ["tcp6", "1", "interface=::1"])
+        self.assertEqual(splitEndpoint(r"tcp6:1:interface=\:\:1"), ("tcp6", ["1"], {"interface": "::1"}))
 
     def test_whatCannotBeToldIsNotLoopback(self) -> None:
         """Better a token too many."""

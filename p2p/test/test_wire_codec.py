@@ -86,7 +86,7 @@ class RoundTripTests(SynchronousTestCase):
         decoder = Decoder(LIMIT)
         stream = b"".join(map(encode, sent))
         self.assertEqual([m for piece in cut(stream, places) for m in decoder.feed(piece)], sent)
-        self.assertEqual(decoder.buffered, 0)
+        self.assertEqual(len(decoder._kept), 0)
 
     def test_byteByByte(self) -> None:
         """Each message comes with its last byte, not sooner and not later."""
@@ -104,7 +104,7 @@ class RoundTripTests(SynchronousTestCase):
         for size in range(len(second)):
             decoder = Decoder()
             self.assertEqual(list(decoder.feed(first + second[:size])), [Ping(1)])
-            self.assertEqual(decoder.buffered, size)
+            self.assertEqual(len(decoder._kept), size)
             self.assertEqual(list(decoder.feed(second[size:] + first)), [message, Ping(1)])
 
     def test_nothingGivesNothing(self) -> None:

@@ -248,9 +248,9 @@ class MisbehaviourTests(LinkTestCase):
         link, wire = self.opened()
         self.say(wire, HELLO)
         link.heard = False
-        before = link._decoder.buffered
+        before = len(link._decoder._kept)
         wire.protocol.dataReceived(b"\x00\x01\x00\x00" + bytes(1000))
-        self.assertEqual((link._decoder.buffered, link.heard), (before, False))
+        self.assertEqual((len(link._decoder._kept), link.heard), (before, False))
 
     def test_aFrameTooLargeForAnyone(self) -> None:
         """The limit that came with the welcome."""

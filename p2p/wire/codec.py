@@ -68,11 +68,6 @@ class Decoder:
         self._kept = bytearray()
         self._need = HEADER
 
-    @property
-    def buffered(self) -> int:
-        """Bytes of an incomplete message that wait for the rest; at most C{limit} plus one piece."""
-        return len(self._kept)
-
     def feed(self, data: bytes) -> Iterator[AnyMessage]:
         """
         The messages that are complete with these bytes.

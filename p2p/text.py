@@ -1,0 +1,14 @@
+"""
+Others' words made harmless for a terminal or a log.
+"""
+
+from __future__ import annotations
+
+
+def harmless(text: str, width: int = 0) -> str:
+    """
+    A text on one line without control characters, cut at C{width} if that is given.
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if not width or len(text) <= width else text[: width - 1] + "…"
