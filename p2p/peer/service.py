@@ -36,6 +36,7 @@ from p2p.interfaces import (
 )
 from p2p.listening import listen
 from p2p.peer.delivery import Delivery
+from p2p.peer.dialling import oursStays, settle
 from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.seedlink import SeedLink
@@ -420,41 +421,6 @@ class PeerService(Service):
             self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, self._reactor.seconds())
             return
 
-        def welcomed(link: Link) -> None:
-            assert isinstance(link, PeerProtocol)
-            now = self._reactor.seconds()
-            found = link.contact
-            if found.id != contact.id:
-                self._tell(self.overlay.dialFailed, contact, reasons.STALE, now)
-            if found.id == idOf(self.identity):
-                link.close(reasons.SELF, "you say that you are me")
-                return
-            linked = self._neighbours.get(found.id)
-            if linked is not None:
-                later = linked.contact.identity < found.identity
-                # Both dialled at once: the link that the lower id dialled stays.
-                if not later and (linked.outgoing or self.identity > found.identity):
-                    link.close(reasons.DUPLICATE)
-                    self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, now)
-                    return
-                linked.close(reasons.STALE if later else reasons.DUPLICATE)
-            self.factory.enter(link, self.handlers, self.limit)
-            self.neighbourUp(link, now)
-            self._learned(link.others, now)
-
-        def failed(failure: Failure) -> None:
-            error = failure.value
-            now = self._reactor.seconds()
-            if not isinstance(error, DialFailed):
-                # Given up, because that peer dialled this one.
-                self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, now)
-                return
-            self._log.debug("{address} not linked: {why}", address=contact.address, why=str(error))
-            self._tell(self.overlay.dialFailed, contact, error.reason, now)
-            if self.running:
-                self._tell(self.detector.dialFailed, contact, error.reason, now)
-                self._learned(_plausible(error.others), now)
-
         def over(result: Any) -> Any:
             if self._dials.get(contact.address, (b"", None))[1] is dialling:
                 del self._dials[contact.address]
@@ -462,7 +428,9 @@ class PeerService(Service):
 
         dialling = self.factory.dial(Address.fromText(contact.address), NEIGHBOUR)
         self._dials[contact.address] = (contact.id, dialling)
-        dialling.addBoth(over).addCallbacks(welcomed, failed)
+        dialling.addBoth(over).addCallbacks(
+            self._welcomed, self._notLinked, callbackArgs=(contact,), errbackArgs=(contact,)
+        )
         dialling.addErrback(lambda failure: self._log.failure("dialling failed", failure))
 
     def disconnect(self, neighbour: PeerProtocol, reason: str, others: Iterable[Contact] = ()) -> None:
@@ -515,19 +483,15 @@ class PeerService(Service):
         """May this caller become a neighbour, on that link?  C{None} for yes, else the reason."""
         if not self.running:
             return reasons.LEAVING
-        linked = self._neighbours.get(contact.id)
-        if linked is not None:
-            if linked.contact.identity >= contact.identity:
-                return reasons.DUPLICATE
-            linked.close(reasons.STALE, "its later incarnation came")
+        reason: str | None = self._settle(contact, outgoing=False)
+        if reason:
+            return reason
         id, dialling = self._dials.get(contact.address, (b"", None))
-        if id != contact.id:
-            dialling = None
-        # Both dialled at once: the link that the lower id dialled stays.
-        if dialling is not None and self.identity < contact.identity:
+        atOnce = dialling is not None and id == contact.id
+        if atOnce and oursStays(self.identity, contact.identity):
             return reasons.DUPLICATE
-        reason: str | None = reasons.FULL if self._crowded(link.host) else self.overlay.accept(contact, now)
-        if reason is None and dialling is not None:
+        reason = reasons.FULL if self._crowded(link.host) else self.overlay.accept(contact, now)
+        if reason is None and dialling is not None and atOnce:
             dialling.cancel()
         return reason
 
@@ -614,6 +578,49 @@ class PeerService(Service):
                 seed.register()
 
     # Private.
+
+    def _welcomed(self, link: Link, contact: Contact) -> None:
+        """Somebody has let this peer in where it expected C{contact}."""
+        assert isinstance(link, PeerProtocol)
+        now = self._reactor.seconds()
+        found = link.contact
+        if found.id != contact.id:
+            self._tell(self.overlay.dialFailed, contact, reasons.STALE, now)
+        if found.id == idOf(self.identity):
+            link.close(reasons.SELF, "you say that you are me")
+            return
+        reason = self._settle(found, outgoing=True)
+        if reason:
+            link.close(reason)
+            self._tell(self.overlay.dialFailed, contact, reason, now)
+            return
+        self.factory.enter(link, self.handlers, self.limit)
+        self.neighbourUp(link, now)
+        self._learned(link.others, now)
+
+    def _notLinked(self, failure: Failure, contact: Contact) -> None:
+        """Nothing came of dialling that contact."""
+        error = failure.value
+        now = self._reactor.seconds()
+        if not isinstance(error, DialFailed):
+            # Given up, because that peer dialled this one.
+            self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, now)
+            return
+        self._log.debug("{address} not linked: {why}", address=contact.address, why=str(error))
+        self._tell(self.overlay.dialFailed, contact, error.reason, now)
+        if self.running:
+            self._tell(self.detector.dialFailed, contact, error.reason, now)
+            self._learned(_plausible(error.others), now)
+
+    def _settle(self, contact: Contact, outgoing: bool) -> str:
+        """A new link to a peer: end the old one, if there is one, or tell the reason to end the new one with."""
+        linked = self._neighbours.get(contact.id)
+        if linked is None:
+            return ""
+        reason, ended = settle(self.identity, contact.identity, outgoing, linked)
+        if ended:
+            linked.close(ended, "there is a later link")
+        return reason
 
     def _makeStrategies(self) -> None:
         """Begin with strategies that know nothing yet."""
