@@ -5,19 +5,22 @@ Tests for L{p2p.wire.link}: the life of one connection, and what hostile and slo
 from __future__ import annotations
 
 import tracemalloc
+from socket import socketpair
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
+from twisted.internet.tcp import Connection
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.address import Address
-from p2p.test.wires import Node, Wire, contact, identity, join
+from p2p.test.wires import HERE, THERE, Node, Wire, contact, identity, join
 from p2p.wire import reasons
 from p2p.wire.codec import STRANGER_LIMIT, encode
 from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
@@ -591,7 +594,11 @@ class SocketWire(Wire):
     @ivar room: bytes that it takes at once.
     @ivar atOnce: what it took so.
     @ivar broken: the socket has found out that the connection is lost; its owner has not yet.
+    @ivar dataBuffer: what was written to the transport and not yet to the socket.
     """
+
+    dataBuffer = b""
+    _tempDataLen = 0
 
     room = 10**9
     atOnce = 0
@@ -602,10 +609,21 @@ class SocketWire(Wire):
         self.room = room
         self.atOnce = 0
 
+    def write(self, data: bytes) -> None:
+        """Keep it until the socket takes it."""
+        self.dataBuffer += data
+        super().write(data)
+
+    def unblock(self) -> None:
+        """All is written."""
+        self.dataBuffer = b""
+        super().unblock()
+
     def writeSomeData(self, data: bytes) -> int | Exception:
         """Take what there is room for."""
         if self.broken:
             return ConnectionLost()
+        assert not self.dataBuffer
         taken = data[: self.room]
         self._unsent.append(taken)
         self.room -= len(taken)
@@ -701,6 +719,76 @@ class DirectWriteTests(LinkTestCase):
             self.assertEqual(len(wire.writes), 1)
             self.assertIsInstance(wire.messages()[0], Welcome)
         self.assertEqual((secure.atOnce, wrapping.inner.atOnce), (0, 0))
+
+
+class TwistedTransport(Connection):
+    """Twisted's own TCP transport, on one end of a pair of sockets."""
+
+    connected = 1
+
+    def getPeer(self) -> IPv4Address:
+        """The other end."""
+        return THERE
+
+    def getHost(self) -> IPv4Address:
+        """This end."""
+        return HERE
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """That is no TCP socket."""
+
+
+class TwistedTransportTests(LinkTestCase):
+    """What the link takes for granted of Twisted's TCP transport."""
+
+    def setUp(self) -> None:
+        """A link over it; the test is the reactor."""
+        super().setUp()
+        self.node = Node(1, maxBacklog=2**24)
+        ours, self.theirs = socketpair()
+        self.addCleanup(self.theirs.close)
+        self.addCleanup(ours.close)
+        ours.setblocking(False)
+        self.theirs.setblocking(False)
+        self.link = Link(self.node)
+        self.transport = TwistedTransport(ours, self.link, self.node.memory)
+        self.link.makeConnection(self.transport)
+        self.link.opened({}, 2**20)
+
+    def read(self) -> bytes:
+        """What arrives until nothing is under way any more."""
+        came = b""
+        while True:
+            try:
+                came += self.theirs.recv(2**16)
+            except BlockingIOError:
+                if self.transport not in self.node.memory.writers:
+                    return came
+                self.transport.doWrite()
+
+    def test_whatTheSocketTakesIsThereAtOnce(self) -> None:
+        """Without a round of the reactor."""
+        self.link.send(Ping(1))
+        self.assertEqual(self.theirs.recv(100), encode(Ping(1)))
+        self.assertNotIn(self.transport, self.node.memory.writers)
+
+    def test_whatItDoesNotTakeKeepsItsPlaceAndAfterThatItIsWrittenAtOnceAgain(self) -> None:
+        """Whether the transport was full or not, everything arrives in order."""
+        for size in (2**10, 2**19):
+            frames = [encode(message(number, size)) for number in range(1, 2**20 // size + 2)]
+            sent = b""
+            for _ in range(10**4):
+                if self.transport not in self.node.memory.writers:
+                    self.link.sendFrame(frames[0])
+                    sent += frames[0]
+            for frame in frames:
+                self.link.sendFrame(frame)
+                sent += frame
+            self.assertTrue(self.transport.dataBuffer or self.transport._tempDataLen)
+            self.assertEqual(self.read(), sent)
+            self.assertEqual((self.link.backlog, self.link.pausedSince), (0, None))
+            self.link.send(Ping(1))
+            self.assertEqual(self.theirs.recv(100), encode(Ping(1)))
 
 
 class SlowReaderTests(LinkTestCase):
