@@ -32,8 +32,14 @@ from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.run import Errors, dropLog
 from p2p.simulation.swarm import Node, Swarm
 
-SETTLING = 20.0
+JOINING = 10.0
+"""Virtual seconds within which all peers join."""
+
+SETTLING = 10.0
 """Virtual seconds after the last peer has joined."""
+
+TAIL = 1.2
+"""Virtual seconds after the last message, in which it arrives everywhere."""
 
 
 class Nobody:
@@ -59,25 +65,27 @@ def arrived(swarm: Swarm) -> int:
 
 
 def measure(
-    peers: int, links: int, messages: int, every: float, size: int, idle: float, seed: int = 1
+    peers: int, links: int, messages: int, every: float, size: int, idle: float, known: int = 256, seed: int = 1
 ) -> dict[str, Any]:
     """
     Build a network, flood it, and say how that went.
 
     @param idle: virtual seconds to run it after that without messages; 0 for none.
+    @param known: addresses that each peer remembers.
     """
     network = SimulatedNetwork(seed, uniform(0.010, 0.100))
-    settings = PeerSettings(gossipCount=0, maxConnections=links // 2, maxInbound=4 * links, seedInterval=3600.0)
+    settings = PeerSettings(
+        gossipCount=0, maxConnections=links // 2, maxInbound=4 * links, seedInterval=3600.0, maxKnown=known
+    )
     swarm = Swarm(network, Nobody(), SeedSettings(leaseInterval=600.0, maxLinks=peers + 1000), settings)
     before = residentBytes(os.getpid())
     errors = Errors(lambda: network.now)
     started = time.perf_counter()
     with errors:
         swarm.begin(1)
-        joining = max(10.0, peers / 100)
         for number in range(peers):
-            network.callAt(joining * number / peers, swarm.join)
-        network.run(until=joining + SETTLING)
+            network.callAt(JOINING * number / peers, swarm.join)
+        network.run(until=JOINING + SETTLING)
         network.freeze()
         built = time.perf_counter() - started
         ends = sum(len(peer.service.neighbours) for peer in swarm.peers.values())
@@ -93,7 +101,7 @@ def measure(
             network.callAt(start + number * every, publish)
         counted, happened = arrived(swarm), network.events
         started, startedCpu = time.perf_counter(), time.process_time()
-        network.run(until=start + messages * every + 2.0)
+        network.run(until=start + messages * every + TAIL)
         seconds, cpu = time.perf_counter() - started, time.process_time() - startedCpu
         counted, happened = arrived(swarm) - counted, network.events - happened
         reached = sum(peer.service.factory.counters["delivered"] for peer in running)
@@ -131,10 +139,12 @@ def measure(
 @click.option("--every", default=0.02, show_default=True, help="Virtual seconds between two messages.")
 @click.option("--size", default=64, type=click.IntRange(0), show_default=True, help="Bytes of a payload.")
 @click.option("--idle", default=0.0, show_default=True, help="Then run so many virtual seconds without messages.")
+@click.option("--known", default=256, show_default=True, help="Addresses that each peer remembers (maxKnown).")
 @click.option("--repeat", default=1, type=click.IntRange(1), show_default=True, help="Repetitions.")
 @click.option("--json", "asJson", is_flag=True, help="Print one JSON object instead of a table.")
 def command(
-    peers: str, links: int, frames: int, messages: int, every: float, size: int, idle: float, repeat: int, asJson: bool
+    peers: str, links: int, frames: int, messages: int, every: float, size: int, idle: float, known: int, repeat: int,
+    asJson: bool,
 ) -> None:
     """How fast the simulated network runs real peers: deliveries per second, and memory."""
     about = machine(sys.executable)
@@ -142,7 +152,7 @@ def command(
     for count in [int(number) for number in peers.split(",")]:
         wanted = messages or max(5, round(frames / (count * (links - 1))))
         for _ in range(repeat):
-            arguments = [count, links, wanted, every, size, idle]
+            arguments = [count, links, wanted, every, size, idle, known]
             output = subprocess.run(
                 [sys.executable, "-m", "bench.simulate", json.dumps(arguments)], check=True, stdout=subprocess.PIPE
             ).stdout

@@ -30,6 +30,7 @@ from p2p.simulation.clock import Clock, Event, SimulationError
 from p2p.simulation.faults import Faults
 from p2p.simulation.guard import Guard
 from p2p.simulation.host import LOOPBACK, Host
+from p2p.simulation.hugepages import useHugePages
 from p2p.simulation.latency import Latency, uniform
 from p2p.simulation.reactor import SimulatedReactor
 from p2p.simulation.stream import SEGMENT_SIZE
@@ -44,6 +45,10 @@ _GARBAGE_THRESHOLDS = (50_000, 20, 100)
 How seldom Python looks for cyclic garbage during a run: what waits on the wheel looks like garbage to be searched, and
 is not.
 """
+
+
+_LARGE = 500
+"""Of so many hosts the memory is put into large pages, which takes a moment."""
 
 
 class _Stopped(SimulationError):
@@ -267,11 +272,14 @@ class SimulatedNetwork:
 
     def freeze(self) -> None:
         """
-        Tell Python's garbage collector that all there is will stay. To be called once a large network is built: it
-        makes the run markedly faster, and gives back none of this memory until the process ends.
+        Tell Python's garbage collector, and of a large network the kernel, that all there is will stay. To be called
+        once a network is built: it makes the run markedly faster, and gives back none of this memory until the process
+        ends, or calls C{gc.unfreeze}.
         """
         gc.collect()
         gc.freeze()
+        if len(self.hosts) >= _LARGE:
+            useHugePages()
 
     # What is known about it.
 
