@@ -132,7 +132,8 @@ class Heartbeat:
             if not watch.number:
                 watch.number = self._number
                 watch.sent = now
-            self._outlet.send([neighbour], Ping(self._number))
+        if self._watched:
+            self._outlet.send(list(self._watched), Ping(self._number))
 
     # Private.
 
