@@ -88,11 +88,16 @@ class ReadmeTests(NetworkTestCase):
         listed, linked, publish, status, watch = commands
         until(lambda: "6001" in self.tryTyping(listed) and "6002" in self.tryTyping(listed), "both are active")
         until(lambda: "6002" in self.tryTyping(linked), "they are linked")
-        watching = self.open(watch)
+        watching = self.open(f"{watch} > watched")
+        until(lambda: Path(self.directory, "watched").exists(), "the watcher has started")
         self.assertRegex(self.type(publish), r"^[0-9a-f]{16}-\d+-\d+$")
         self.assertIn("delivered", self.type(status))
-        assert watching.stdout is not None
-        self.assertTrue(any("hello" in line for line in iter(watching.stdout.readline, "")))
+
+        def seen() -> bool:
+            self.type(publish)
+            return "hello" in Path(self.directory, "watched").read_text()
+
+        until(seen, "the watcher sees what is published once it watches")
         watching.send_signal(signal.SIGINT)
         self.assertEqual(0, watching.wait(PATIENCE))
         second.send_signal(signal.SIGINT)
