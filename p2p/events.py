@@ -42,17 +42,13 @@ class Events:
             message, C{delivered}.
         @return: call this to end it; a second call does nothing.
         """
-        entry: list[Listener] = [listener]
-        self.listeners = (*self.listeners, listener)
+        ends = [enlist(self, "listeners", listener)]
         if messages:
-            self.messageListeners = (*self.messageListeners, listener)
+            ends.append(enlist(self, "messageListeners", listener))
 
         def unsubscribe() -> None:
-            while entry:
-                gone = entry.pop()
-                self.listeners = _without(self.listeners, gone)
-                if messages:
-                    self.messageListeners = _without(self.messageListeners, gone)
+            for end in ends:
+                end()
 
         return unsubscribe
 
@@ -69,8 +65,22 @@ class Events:
                 self._log.failure("a listener failed on {type}", type=type)
 
 
-def _without(listeners: tuple[Listener, ...], gone: Listener) -> tuple[Listener, ...]:
-    """Those listeners, but for one place of that one."""
-    rest = list(listeners)
-    rest.remove(gone)
-    return tuple(rest)
+def enlist(owner: object, name: str, listener: object) -> Callable[[], None]:
+    """
+    Put a listener on the list that an attribute of C{owner} holds.
+
+    The list is a tuple that is replaced, never changed: whoever walks it may
+    be called back by those on it.
+
+    @return: call this to take it off again; a second call does nothing.
+    """
+    setattr(owner, name, (*getattr(owner, name), listener))
+    entry = [listener]
+
+    def end() -> None:
+        while entry:
+            rest = list(getattr(owner, name))
+            rest.remove(entry.pop())
+            setattr(owner, name, tuple(rest))
+
+    return end

@@ -11,7 +11,7 @@ which calls L{PeerService.send} and L{PeerService.deliver}.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from random import Random, SystemRandom
 from typing import Any
@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.address import Address
-from p2p.events import Events
+from p2p.events import Events, enlist
 from p2p.identity import ID_SIZE, identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import (
     IBroadcastOutlet,
@@ -75,6 +75,9 @@ REFUTATION_RATE = 0.1
 
 REFUTATION_BURST = 5
 """How often it may do so at once after a rest."""
+
+
+_NOTHING: Mapping[str, object] = {}
 
 
 @implementer(INeighbour)
@@ -316,18 +319,7 @@ class PeerService(Service):
 
         @return: call this to end it.
         """
-        self._subscribers = (*self._subscribers, subscriber)
-        ended = False
-
-        def unsubscribe() -> None:
-            nonlocal ended
-            if not ended:
-                ended = True
-                rest = list(self._subscribers)
-                rest.remove(subscriber)
-                self._subscribers = tuple(rest)
-
-        return unsubscribe
+        return enlist(self, "_subscribers", subscriber)
 
     def batch(self) -> Turn:
         """
@@ -355,7 +347,7 @@ class PeerService(Service):
         neighbours = self._neighbours.values()
         return {
             "role": self.role,
-            "id": self.identity[:ID_SIZE].hex(),
+            "id": idOf(self.identity).hex(),
             "incarnation": incarnationOf(self.identity),
             "address": str(self.address),
             "network": self.settings.network,
@@ -453,29 +445,23 @@ class PeerService(Service):
     def suspected(self, neighbour: PeerProtocol) -> None:
         """A neighbour is suspected, or no longer."""
         type = "suspected" if neighbour.suspected else "trusted"
-        self._log.info(
-            "{peer} at {address} {type}",
-            peer=identityText(neighbour.contact.identity), address=neighbour.contact.address, type=type,
-        )  # fmt: skip
-        self.events.emit(
-            type, peer=identityText(neighbour.contact.identity), address=neighbour.contact.address
-        )
+        self._happened(type, neighbour.contact, "{peer} at {address} {type}")
 
     def dead(self, contact: Contact, evidence: str) -> None:
         """A peer is dead: drop it, tell the seeds."""
         now = self._reactor.seconds()
-        peer = identityText(contact.identity)
         self.factory.counters["deaths"] += 1
-        self._log.info("{peer} at {address} is dead: {evidence}", peer=peer, address=contact.address, evidence=evidence)
-        self.events.emit("dead", peer=peer, address=contact.address, evidence=evidence)
+        self._happened("dead", contact, "{peer} at {address} is dead: {evidence}", evidence=evidence)
         link = self._neighbours.get(contact.id)
         if link is not None and link.contact.identity <= contact.identity:
             link.close(reasons.DEAD, evidence)
         self._tell(self.overlay.dead, contact, now)
         told = [str(seed.address) for seed in self._seeds if seed.report(contact, evidence)]
-        self._log.info("reported {peer} dead to {seeds}", peer=peer, seeds=", ".join(told) or "no seed: none answers")
         if told:
-            self.events.emit("reportedDead", peer=peer, address=contact.address, seeds=told)
+            where = ", ".join(told)
+            self._happened("reportedDead", contact, "reported {peer} dead to {where}", {"where": where}, seeds=told)
+        else:
+            self._log.info("reported {peer} dead to no seed: none answers", peer=identityText(contact.identity))
 
     # What links and seeds tell.
 
@@ -501,15 +487,11 @@ class PeerService(Service):
         link.mine = self.identity
         self._neighbours[link.contact.id] = link
         self.factory.counters["neighboursUp"] += 1
-        self._log.info(
-            "linked {direction} {peer} at {address}, {count} neighbours",
-            direction="to" if link.outgoing else "from", peer=identityText(link.contact.identity),
-            address=link.contact.address, count=len(self._neighbours),
+        direction, line = (
+            ("out", "linked to {peer} at {address}, {count} neighbours") if link.outgoing
+            else ("in", "linked from {peer} at {address}, {count} neighbours")
         )  # fmt: skip
-        self.events.emit(
-            "neighbourUp", peer=identityText(link.contact.identity), address=link.contact.address,
-            direction="out" if link.outgoing else "in",
-        )  # fmt: skip
+        self._happened("neighbourUp", link.contact, line, {"count": len(self._neighbours)}, direction=direction)
         for listener in (self.overlay, self.broadcast, self.detector):
             if not link.reason:
                 self._tell(listener.neighbourUp, link, now)
@@ -525,14 +507,10 @@ class PeerService(Service):
             return
         del self._neighbours[contact.id]
         self.factory.counters["neighboursDown"] += 1
-        self._log.info(
-            "link to {peer} at {address} ended: {reason} {detail}; {count} neighbours",
-            peer=identityText(contact.identity), address=contact.address, reason=link.reason,
-            detail=link.detail, count=len(self._neighbours),
+        self._happened(
+            "neighbourDown", contact, "link to {peer} at {address} ended: {reason} {detail}; {count} neighbours",
+            {"detail": link.detail, "count": len(self._neighbours)}, reason=link.reason,
         )  # fmt: skip
-        self.events.emit(
-            "neighbourDown", peer=identityText(contact.identity), address=contact.address, reason=link.reason
-        )
         self._tell(self.broadcast.neighbourDown, link, link.reason, now)
         if self.running:
             self._tell(self.detector.neighbourDown, link, link.reason, now)
@@ -556,7 +534,7 @@ class PeerService(Service):
         """
         Somebody says that this peer is dead, under that identity: take a higher incarnation and say so.
         """
-        if identity[:ID_SIZE] != self.identity[:ID_SIZE] or identity < self.identity or not self.running:
+        if idOf(identity) != idOf(self.identity) or identity < self.identity or not self.running:
             return
         incarnation = incarnationOf(identity) + 1
         if incarnation > min(MAX_INCARNATION, incarnationOf(self.identity) + MAX_LEAP):
@@ -565,7 +543,7 @@ class PeerService(Service):
         if not self._refutations.allow("", self._reactor.seconds()):
             self._log.warn("called dead by {by} once too often; not refuted now", by=by)
             return
-        self.factory.identity = makeIdentity(identity[:ID_SIZE], incarnation)
+        self.factory.identity = makeIdentity(idOf(identity), incarnation)
         self.factory.counters["refutations"] += 1
         self._log.warn("called dead by {by}; alive as {peer}", by=by, peer=identityText(self.identity))
         self.events.emit("refuted", by=by, peer=identityText(self.identity))
@@ -637,7 +615,7 @@ class PeerService(Service):
 
     def _alive(self, message: Alive, link: PeerProtocol, now: float) -> None:
         """A neighbour has taken a higher incarnation."""
-        if message.identity[:ID_SIZE] != link.contact.id:
+        if idOf(message.identity) != link.contact.id:
             raise RemoteProtocolError(reasons.MALFORMED, "Alive of somebody else")
         if message.identity > link.contact.identity:
             link.contact = Contact(message.identity, link.contact.address)
@@ -649,6 +627,19 @@ class PeerService(Service):
             event(*what)
         except Exception:
             self._log.failure("a strategy failed on {event}", event=getattr(event, "__qualname__", event))
+
+    def _happened(
+        self, type: str, contact: Contact, line: str, logged: Mapping[str, object] = _NOTHING, **fields: object
+    ) -> None:
+        """
+        Something became of another peer: a line in the log, and an event of that type.
+
+        @param logged: what stands in the line only.
+        @param fields: what stands in both, besides C{peer} and C{address}.
+        """
+        fields.update(peer=identityText(contact.identity), address=contact.address)
+        self._log.info(line, type=type, **fields, **logged)
+        self.events.emit(type, **fields)
 
     def _notMe(self, contacts: Iterable[Contact]) -> list[Contact]:
         """Those that are not this peer."""
