@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from ipaddress import IPv4Address, IPv6Address
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,11 +22,7 @@ from p2p.address import (
     readPort,
 )
 
-hosts = st.one_of(
-    st.ip_addresses(v=4),
-    # An IPv4 address in IPv6 clothes is read as what it is.
-    st.ip_addresses(v=6).filter(lambda host: host.ipv4_mapped is None),
-)
+hosts = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
 ports = st.integers(1, 65535)
 
 
@@ -35,7 +31,8 @@ class AddressTests(SynchronousTestCase):
 
     @given(hosts, ports)
     def test_whatIsWrittenIsReadAgain(self, host: IPv4Address | IPv6Address, port: int) -> None:
-        """Any address, of either family, survives being written and read."""
+        """Any address, of either family, survives being written and read; a mapped one is read as what it means."""
+        assume(getattr(host, "ipv4_mapped", None) is None)
         address = Address(str(host), port)
         self.assertEqual(Address.fromText(str(address)), address)
 
