@@ -73,7 +73,8 @@ class LinkSettings:
         "bytes", 2**10, 2**31,
     )
     slowTimeout: float = setting(
-        10.0, "how long others may hold up publishing by not reading, before they are cut off", "seconds", 0.01, 3600
+        10.0, "how long one may leave unread what it is sent before it is cut off; by a peer, only if publishing waits"
+        " for that", "seconds", 0.01, 3600,
     )
     maxPerHost: int = setting(
         512, "connections taken from one IP address (IPv6: /64) at a time", "connections", 1, 10**6
