@@ -146,7 +146,7 @@ def parseConfig(text: str, name: str = "config.txt") -> list[Address]:
         if not entry:
             continue
         try:
-            address = Address.fromText(entry)
+            address = dialableAddress(entry)
         except AddressError as error:
             raise AddressError(f"{name}, line {number}: {error}") from None
         if address in found:

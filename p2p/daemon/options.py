@@ -264,8 +264,12 @@ class DaemonOptions(usage.Options):
             return
         if parent.get("pidfile") == "twistd.pid":
             path = parent["pidfile"] = self.file("log", "pid")
-            if os.path.exists(path):
+            try:
                 os.unlink(path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise usage.UsageError(f"{path}: {error.strerror}") from None
         if "nodaemon" in parent and not parent["nodaemon"] and parent.get("logfile") is None:
             parent["logfile"] = self.file("log", "twistd.log")
 

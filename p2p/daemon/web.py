@@ -18,6 +18,7 @@ if the connection were simply closed.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from ipaddress import ip_address
@@ -102,7 +103,7 @@ class Access:
             raise HttpError(400, "there should be one Host header")
         host = hosts[0].decode("latin-1").lower()
         name = hostName(host)
-        if name not in LOCAL_NAMES and name not in self.names and name != hostName(local):
+        if name not in LOCAL_NAMES and name not in self.names and name != _canonical(local):
             raise HttpError(403, f"Host {host!r} is not this node")
         for origin in request.requestHeaders.getRawHeaders(b"origin") or []:
             if origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
@@ -112,18 +113,30 @@ class Access:
 
 
 def hostName(host: str) -> str:
-    """The name or address in a C{Host} header, without port and brackets; an address in its canonical form."""
-    name = host
-    if name.startswith("["):
-        name = name[1:].partition("]")[0]
-    elif name.count(":") == 1:
-        name = name.partition(":")[0]
+    """
+    The name or address in a C{Host} header, without port and brackets; an address in its canonical form.
+
+    @return: empty for what is neither.
+    """
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return ""
+    name: str = found["address"] or found["name"]
     try:
-        address = ip_address(name.partition("%")[0])
+        address = ip_address(name)
     except ValueError:
-        return name
+        return "" if found["address"] else name
     mapped = getattr(address, "ipv4_mapped", None)
     return str(mapped or address)
+
+
+_HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
+"""A C{Host} header, in small letters."""
+
+
+def _canonical(host: str) -> str:
+    """An address of this machine as L{hostName} would give it."""
+    return hostName(f"[{host.partition('%')[0]}]" if ":" in host else host)
 
 
 class WebRequest(Request):
@@ -261,6 +274,8 @@ class WebChannel(HTTPChannel):
     site: Site
     _deaf = False
     _lingering: IDelayedCall | None = None
+    _answered: WebRequest | None = None
+    _next: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """Count it."""
@@ -269,8 +284,10 @@ class WebChannel(HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Count it no more."""
-        if self._lingering is not None and self._lingering.active():
-            self._lingering.cancel()
+        for call in (self._lingering, self._next):
+            if call is not None and call.active():
+                call.cancel()
+        self._answered = None
         super().connectionLost(reason)
         self.site.gone(self)
 
@@ -285,6 +302,39 @@ class WebChannel(HTTPChannel):
         """A part of a body."""
         if not self._deaf:
             super().rawDataReceived(data)
+
+    def requestDone(self, request: Any) -> None:
+        """
+        A request is answered: the one behind it waits for the reactor's next turn, and until the client has read.
+
+        Whoever sends hundreds of requests at once would else have them all answered in one go, into memory.
+        """
+        if not self.persistent:
+            super().requestDone(request)
+            return
+        self._answered = request
+        self.setTimeout(REQUEST_TIME)
+        self._goOn()
+
+    def resumeProducing(self) -> None:
+        """The client has read."""
+        super().resumeProducing()
+        self._goOn()
+
+    def _goOn(self) -> None:
+        if self._answered is not None and self._next is None:
+            self._next = self.callLater(0, self._takeNext)
+
+    def _takeNext(self) -> None:
+        self._next = None
+        if self._answered is not None and not self._waitingForTransport:
+            request, self._answered = self._answered, None
+            super().requestDone(request)
+
+    def _send100Continue(self) -> None:
+        """Ask for the body, unless it was refused already."""
+        if not self._deaf:
+            super()._send100Continue()
 
     def resetTimeout(self) -> None:
         """A request must come whole in time; that something comes is not enough."""

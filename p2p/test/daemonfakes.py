@@ -216,8 +216,9 @@ class Caller:
         channel.makeConnection(self.transport)
 
     def send(self, data: bytes) -> None:
-        """Send bytes."""
+        """Send bytes, and let the reactor go on."""
         self.channel.dataReceived(data)
+        self.channel.site.reactor.advance(0)
 
     def request(
         self,

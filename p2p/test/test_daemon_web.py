@@ -72,8 +72,40 @@ class AnswerTests(SiteCase):
         for path in ("/a", "/refuse", "/b"):
             caller.request("GET", path)
         caller.send(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\nPOST /d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+        self.clock.advance(0)
         self.assertEqual([caller.take().status for _ in range(2)], [200, 200])
         self.assertEqual(self.asked[1:], [(b"GET", b"/b", b""), (b"GET", b"/c", b""), (b"POST", b"/d", b"hi")])
+
+    def test_oneRequestATurn(self) -> None:
+        """However many come in one piece, the reactor has its turn between them, and the rest go with the caller."""
+        caller = Caller(self.site)
+        caller.channel.dataReceived(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n" * 5)
+        self.assertEqual(1, len(self.asked))
+        caller.hangUp()
+        self.clock.pump([0] * 5)
+        self.assertEqual(1, len(self.asked))
+
+    def test_whoDoesNotReadIsNotAnswered(self) -> None:
+        """While the connection is full, nothing more is put into it; in the end it is cut off."""
+        caller = Caller(self.site)
+        caller.channel.dataReceived(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        caller.channel.pauseProducing()
+        self.clock.pump([0] * 5)
+        self.assertEqual(1, len(self.asked))
+        caller.channel.resumeProducing()
+        self.clock.pump([0] * 5)
+        self.assertEqual(3, len(self.asked))
+        caller.channel.dataReceived(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n")
+        caller.channel.pauseProducing()
+        self.clock.advance(web.REQUEST_TIME + 1)
+        self.assertTrue(caller.transport.disconnecting)
+
+    def test_nothingFollowsARefusal(self) -> None:
+        """Who waits to be asked for a body that is too large is refused, and not asked for it as well."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\nExpect: 100-continue\r\n\r\n")
+        self.assertEqual(413, caller.take().status)
+        self.assertEqual(b"", caller.transport.value())
 
     def test_itMayComeByteByByte(self) -> None:
         """However the network cuts it."""
@@ -273,8 +305,12 @@ class BrowserTests(SiteCase):
     def test_anAddressIsComparedAsAnAddress(self) -> None:
         """However it is written, and an IPv4 one also inside an IPv6 one."""
         self.assertEqual(hostName("[0:0:0:0:0:0:0:1]:80"), "::1")
-        self.assertEqual(hostName("::ffff:192.0.2.1"), "192.0.2.1")
-        self.assertEqual(hostName("fe80::1%eth0"), "fe80::1")
+        self.assertEqual(hostName("[::ffff:192.0.2.1]"), "192.0.2.1")
+
+    def test_aHostThatOnlyBeginsLikeThisOneIsAnother(self) -> None:
+        """What a client sends is taken as a whole, not up to the first thing that looks right."""
+        for host in ("[127.0.0.1].evil.com", "[::1]evil", "127.0.0.1%evil.com", "localhost:x@evil", "localhost:999999"):
+            self.assertEqual("", hostName(host), host)
         answer = Caller(self.site, IPv6Address("TCP", "2001:db8::1", 80)).request(
             "GET", "/a", headers={"Host": "[2001:DB8:0::1]:80"}
         )
