@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.logfile import LogFile as RotatedFile
 from zope.interface import implementer
 
@@ -35,6 +35,9 @@ ROTATE_AT = 10 * 2**20
 
 KEPT = 5
 """Log files put aside at most."""
+
+OBSERVERS = "twisted.logger._observer"
+"""In whose name Twisted tells that an observer failed."""
 
 RETRY = 5.0
 """Seconds after a failure until the file is tried again."""
@@ -316,6 +319,7 @@ class LogFile(Service):
     @param complain: where the user is told, in one line, that the file cannot be written.
     """
 
+    _log = Logger()
     name = "log"
 
     def __init__(
@@ -336,6 +340,7 @@ class LogFile(Service):
         )
         self._messages = MessageLines(reactor, lines, self._file.write, messagesPerSecond)
         self._open = False
+        self._told = False
         self._unsubscribe: Callable[[], object] | None = None
 
     def privilegedStartService(self) -> None:
@@ -372,5 +377,20 @@ class LogFile(Service):
         """Something was said through the logger."""
         level: Any = event.get("log_level", LogLevel.info)
         namespace = event.get("log_namespace") or ""
+        if namespace == OBSERVERS:
+            self._otherFailed(event)
+            return
         if level >= LogLevel.error or (level >= LogLevel.info and namespace.startswith("p2p.")):
             self._file.write(self._lines.event(event))
+
+    def _otherFailed(self, event: LogEvent) -> None:
+        """
+        Another observer could not take an event: what the daemon prints goes nowhere, say.
+
+        Twisted tells of it at each event, with a traceback; here it is told once, in one line.
+        """
+        if not self._told:
+            self._told = True
+            failure: Any = event.get("log_failure")
+            why = failure.getErrorMessage() if failure is not None else formatEvent(event)
+            self._log.warn("what this daemon prints cannot be written: {why}; this file goes on", why=why)

@@ -10,8 +10,9 @@ import re
 from typing import Any
 
 from twisted.internet.task import Clock
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from p2p.daemon import logfile
 from p2p.daemon.logfile import JsonLines, LineFile, LogFile, MessageLines, Stamp, TextLines
@@ -96,6 +97,25 @@ class LogFileTests(LogCase):
         log.startService()
         self.addCleanup(log.stopService)
         return log
+
+    def test_whatCannotBePrintedIsToldOnce(self) -> None:
+        """When the terminal is gone, Twisted says so at every event; the file has it once, and goes on."""
+        self.start()
+
+        @implementer(ILogObserver)
+        def gone(event: LogEvent) -> None:
+            raise BrokenPipeError("nobody reads")
+
+        globalLogPublisher.addObserver(gone)
+        self.addCleanup(globalLogPublisher.removeObserver, gone)
+        for number in range(3):
+            Logger("p2p.test").info("event {number}", number=number)
+        globalLogPublisher.removeObserver(gone)
+        self.assertTrue(self.flushLoggedErrors(BrokenPipeError))
+        text = "\n".join(self.read())
+        self.assertEqual(1, text.count("nobody reads"), text)
+        self.assertNotIn("Traceback", text)
+        self.assertEqual(3, text.count("event "))
 
     def test_whatTheNodeSaysIsInIt(self) -> None:
         """Of the level info and above."""
