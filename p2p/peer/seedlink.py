@@ -49,6 +49,9 @@ SHORTEST_LEASE = 0.01
 COME_BACK_PAUSE = 10.0
 """Seconds before a peer that may not yet say again that it lives tries to."""
 
+_UNANSWERED = frozenset({reasons.REFUSED, reasons.TIMEOUT, reasons.LOST, reasons.LOCAL})
+"""Reasons that a dial fails with when nobody spoke."""
+
 
 class SeedLink:
     """
@@ -144,9 +147,14 @@ class SeedLink:
             return
         if not self._failures:
             why: Any = failure.value
-            self._log.info(
-                "seed {seed} does not answer ({reason}); trying on", seed=str(self.address), reason=why.reason
-            )
+            if why.reason in _UNANSWERED:
+                self._log.info(
+                    "seed {seed} does not answer ({reason}); trying on", seed=str(self.address), reason=why.reason
+                )
+            else:
+                self._log.warn(
+                    "seed {seed} turns this peer away: {why}; trying on", seed=str(self.address), why=str(why)
+                )
         self._again()
 
     def _again(self) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.peer.service import REFUTATION_BURST
@@ -108,6 +108,17 @@ class SeedLinkTests(SynchronousTestCase):
         self.play()
         self.network.run(9)
         self.assertEqual(peer.status()["gauges"]["seeds"], 1)
+
+    def test_aSeedThatTurnsThisPeerAwayIsNotCalledSilent(self) -> None:
+        """A seed of another network answers: the log says what, and not that nobody is there."""
+        self.network.seed(network="another")
+        with capturedLogs() as logs:
+            self.network.peer(1)
+            self.network.run(0.4)
+        said = [formatEvent(entry) for entry in logs if "seed {seed}" in (entry["log_format"] or "")]
+        self.assertEqual(1, len(said), said)
+        self.assertIn("turns this peer away", said[0])
+        self.assertIn("network", said[0])
 
     def test_aSeedThatAcceptsAndSaysNothingIsGivenUp(self) -> None:
         """Whether it does not say Welcome, or does not answer the first Register, or a later one."""
