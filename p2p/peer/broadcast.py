@@ -199,6 +199,7 @@ class Flood:
             self.duplicates += 1
             return
         hops = message.hops
+        # The origin's own bytes, once in memory for all its messages that are kept.
         message = Message(origin.identity, number, hops, message.payload)
         self._keep(message, now)
         if hops < MAX_HOPS:

@@ -94,6 +94,12 @@ class PeerProtocol(Link):
     since = 0.0
     mine = b""
 
+    def __str__(self) -> str:
+        contact = getattr(self, "contact", None)
+        if contact is None:
+            return super().__str__()
+        return f"link to {identityText(contact.identity)} at {contact.address}"
+
     @property
     def host(self) -> str:
         """The other side's IP address on this connection."""
@@ -393,15 +399,16 @@ class PeerService(Service):
     def deliver(self, message: Message, neighbour: PeerProtocol | None, now: float) -> None:
         """Hand a message to this node's subscribers."""
         self.factory.counters["delivered"] += 1
-        if self._subscribers:
-            delivery = Delivery(message, now, neighbour.contact if neighbour is not None else None)
-            for subscriber in self._subscribers:
-                try:
-                    subscriber(delivery)
-                except Exception:
-                    self._log.failure("a subscriber failed on {id}", id=delivery.id)
+        if not self._subscribers and not self.events.messageListeners:
+            return
+        delivery = Delivery(message, now, neighbour.contact if neighbour is not None else None)
+        for subscriber in self._subscribers:
+            try:
+                subscriber(delivery)
+            except Exception:
+                self._log.failure("a subscriber failed on {id}", id=delivery.id)
         if self.events.messageListeners:
-            self._tellDelivered(Delivery(message, now, neighbour.contact if neighbour is not None else None))
+            self._tellDelivered(delivery)
 
     def lost(self, origin: bytes, first: int, last: int) -> None:
         """Numbers of an origin are given up."""
@@ -507,10 +514,10 @@ class PeerService(Service):
             return
         del self._neighbours[contact.id]
         self.factory.counters["neighboursDown"] += 1
-        self._happened(
-            "neighbourDown", contact, "link to {peer} at {address} ended: {reason} {detail}; {count} neighbours",
-            {"detail": link.detail, "count": len(self._neighbours)}, reason=link.reason,
-        )  # fmt: skip
+        # Of one that broke the protocol the log has told already: one fault, one line.
+        line = "" if link.faulty else "link to {peer} at {address} ended: {reason} {detail}; {count} neighbours"
+        logged = {"detail": link.detail, "count": len(self._neighbours)}
+        self._happened("neighbourDown", contact, line, logged, reason=link.reason)
         self._tell(self.broadcast.neighbourDown, link, link.reason, now)
         if self.running:
             self._tell(self.detector.neighbourDown, link, link.reason, now)
@@ -634,11 +641,13 @@ class PeerService(Service):
         """
         Something became of another peer: a line in the log, and an event of that type.
 
+        @param line: the format of the line; empty for none.
         @param logged: what stands in the line only.
         @param fields: what stands in both, besides C{peer} and C{address}.
         """
         fields.update(peer=identityText(contact.identity), address=contact.address)
-        self._log.info(line, type=type, **fields, **logged)
+        if line:
+            self._log.info(line, type=type, **fields, **logged)
         self.events.emit(type, **fields)
 
     def _notMe(self, contacts: Iterable[Contact]) -> list[Contact]:

@@ -49,7 +49,7 @@ class Entry:
     @property
     def id(self) -> bytes:
         """The peer's id."""
-        return self.contact.identity[:8]
+        return self.contact.id
 
 
 class Answer(Enum):

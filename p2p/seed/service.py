@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from p2p.address import Address
 from p2p.events import Events
-from p2p.identity import ID_SIZE, identityText, incarnationOf, makeIdentity
+from p2p.identity import identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import INode, ISeedStore
 from p2p.listening import listen
 from p2p.seed.checks import Rank
@@ -85,7 +85,7 @@ class SeedService(Service):
         """
         now = self._reactor.seconds()
         saved, entries = self._store.load() if self._store is not None else (None, [])
-        id = saved[:ID_SIZE] if saved else self._random.getrandbits(64).to_bytes(8, "big")
+        id = idOf(saved) if saved else self._random.getrandbits(64).to_bytes(8, "big")
         incarnation = max(incarnationOf(saved) + 1 if saved else 1, int(now * 1000))
         self.identity = makeIdentity(id, incarnation)
         self.factory = SeedFactory(
@@ -135,7 +135,7 @@ class SeedService(Service):
         """See L{INode}."""
         return {
             "role": self.role,
-            "id": self.identity[:ID_SIZE].hex(),
+            "id": idOf(self.identity).hex(),
             "incarnation": incarnationOf(self.identity),
             "address": str(self.address),
             "network": self.settings.network,

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -609,7 +610,7 @@ class GossipTests(PeerTestCase):
         self.assertEqual(first.neighbours, [link])
 
     def test_lyingNeighboursEndOnlyTheirOwnLink(self) -> None:
-        """Each of these is misbehaviour, with a reason; everybody else goes on."""
+        """Each of these is misbehaviour, with a reason and one line in the log; everybody else goes on."""
         first, second = self.pair()
         for lie in (
             Alive(identity(99)),
@@ -618,9 +619,12 @@ class GossipTests(PeerTestCase):
             Dead(contact(2), "silent"),
         ):
             friend = self.friend(first, contact(50))
-            friend.send(lie)
-            self.network.run(0.01)
+            with capturedLogs() as logs:
+                friend.send(lie)
+                self.network.run(0.01)
             self.assertEqual(friend.take(Close)[0].reason, reasons.MALFORMED, lie)
+            (line,) = [formatEvent(entry) for entry in logs if "ended: malformed" in formatEvent(entry)]
+            self.assertIn(contact(50).address, line)
         self.assertTrue(linked(first, second))
         self.assertEqual(first.factory.counters["misbehaved"], 4)
 

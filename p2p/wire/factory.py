@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2p.address import WILDCARDS, Address, AddressError, dialableAddress, holder
+from p2p.identity import idOf
 from p2p.settings import LinkSettings
 from p2p.wire import reasons
 from p2p.wire.codec import STRANGER_LIMIT
@@ -306,7 +307,7 @@ class LinkFactory(Factory[Link]):
         if hello.network != self.settings.network:
             raise RemoteProtocolError(reasons.NETWORK, f"network {hello.network!r}, this is another")
         link.purpose = hello.purpose
-        if hello.contact.id == self.identity[:8] and hello.purpose != PROBE:
+        if hello.contact.id == idOf(self.identity) and hello.purpose != PROBE:
             link.close(reasons.SELF, "you dialled yourself")
         elif hello.purpose == PROBE:
             self.welcome(link, hello, {}, STRANGER_LIMIT)

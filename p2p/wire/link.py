@@ -132,6 +132,7 @@ class Link(Protocol):
     @ivar reason: a word of L{p2p.wire.reasons}: why it ended, or is about to; empty while it lives.
     @ivar detail: more of it, for the log.
     @ivar byOther: the other side ended it.
+    @ivar faulty: it ended because the other side broke the protocol, and the log says so.
     @ivar others: whom the other side named when it closed the connection.
     @ivar pausedSince: since when the transport is full, the other side not reading; C{None} while it takes more.
     """
@@ -147,6 +148,7 @@ class Link(Protocol):
     reason = ""
     detail = ""
     byOther = False
+    faulty = False
     others: tuple[Contact, ...] = ()
     pausedSince: float | None = None
     state = State.SHAKING
@@ -394,6 +396,7 @@ class Link(Protocol):
     def _misbehaved(self, error: RemoteProtocolError) -> None:
         """The other side broke the protocol: one line in the log, the reason to the other side, the end."""
         if self.state is not State.CLOSING:
+            self.faulty = True
             self.factory.counters["misbehaved"] += 1
             self._log.warn("{link} ended: {reason}: {detail}", link=self, reason=error.reason, detail=error.detail)
         self.close(error.reason, error.detail)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from p2p.identity import IDENTITY_SIZE
+from p2p.identity import IDENTITY_SIZE, idOf
 
 VERSION = 1
 """The protocol's version; nodes of another version are turned away."""
@@ -62,7 +62,7 @@ class Contact(Struct, array_like=True, frozen=True, gc=False):
     @property
     def id(self) -> bytes:
         """The peer's id, the same for life."""
-        return self.identity[:8]
+        return idOf(self.identity)
 
 
 Contacts = Annotated[list[Contact], Meta(max_length=MAX_CONTACTS)]
