@@ -11,7 +11,7 @@ ended as soon as it was told of it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
@@ -37,7 +37,42 @@ class INeighbour(Interface):
     suspected = Attribute("C{bool}: it has been silent for too long")
 
 
-class IOverlayOutlet(Interface):
+class IStrategy(Interface):
+    """
+    What a setting may name, found as a L{twisted.plugin.IPlugin}: a way to be linked, to spread messages, or to tell
+    who is alive.
+    """
+
+    kind = Attribute('C{str}: "overlay", "broadcast" or "detector", the setting that may name it')
+    name = Attribute("C{str}: what the setting says; at most 64 printable characters without a blank")
+    description = Attribute("C{str}: a line for people")
+
+    def make(outlet: Any, settings: Any, random: Any) -> Any:
+        """
+        Begin, for one life of one peer.
+
+        @param outlet: the L{IOutlet} of that kind.
+        @param settings: L{p2p.settings.PeerSettings}.
+        @param random: C{random.Random}, where all its chance comes from.
+        @return: an L{IOverlay}, L{IBroadcast} or L{IDetector}.
+        """
+
+
+class IOutlet(Interface):
+    """What every strategy may do."""
+
+    def send(neighbours: Iterable[Any], message: Any) -> None:
+        """Send one message to each of those neighbours; it is packed once."""
+
+    def later(delay: float, call: Callable[[float], object]) -> Any:
+        """
+        Call C{call(now)} in C{delay} seconds, unless the peer stops before.
+
+        @return: an object whose C{cancel()} calls it off; called too late or twice, it does nothing.
+        """
+
+
+class IOverlayOutlet(IOutlet):
     """
     What an overlay may do.
 
@@ -45,14 +80,15 @@ class IOverlayOutlet(Interface):
     books in order by then, and walks over a copy of what such a call changes.
     """
 
-    def connect(contact: Contact) -> None:
-        """Dial that L{Contact}; C{neighbourUp} or C{dialFailed} follows, perhaps at once."""
+    def connect(contact: Contact, urgent: bool = False) -> None:
+        """
+        Dial that L{Contact}; C{neighbourUp} or C{dialFailed} follows, perhaps at once.
+
+        @param urgent: this peer has no other link, or is asked for by the other side; see L{IOverlay.accept}.
+        """
 
     def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
         """End a link politely with a reason; C{neighbourDown} follows at once, if the link had not ended."""
-
-    def send(neighbours: Iterable[Any], message: Any) -> None:
-        """Send one message to each of those neighbours; it is packed once."""
 
 
 class IOverlay(Interface):
@@ -75,8 +111,13 @@ class IOverlay(Interface):
     def learned(contacts: Iterable[Contact], now: float) -> None:
         """A peer named contacts."""
 
-    def accept(contact: Contact, now: float) -> str | None:
-        """May this dialler become a neighbour?  C{None} for yes, else the reason to refuse with."""
+    def accept(contact: Contact, urgent: bool, now: float) -> str | None:
+        """
+        May this dialler become a neighbour?
+
+        @param urgent: it says that it needs this link; whoever has no room may make some for it.
+        @return: C{None} for yes, else the reason to refuse with.
+        """
 
     def neighbourUp(neighbour: INeighbour, now: float) -> None:
         """A link is ready for messages."""
@@ -100,11 +141,8 @@ class IOverlay(Interface):
         """About once a second."""
 
 
-class IBroadcastOutlet(Interface):
+class IBroadcastOutlet(IOutlet):
     """What a broadcast may do."""
-
-    def send(neighbours: Iterable[Any], message: Any) -> None:
-        """Send one message to each of those neighbours; it is packed once."""
 
     def deliver(message: Message, neighbour: Any, now: float) -> None:
         """Hand a message to this node's subscribers; C{neighbour} brought it, C{None} for its own."""
@@ -144,11 +182,8 @@ class IBroadcast(Interface):
         """About once a second."""
 
 
-class IDetectorOutlet(Interface):
+class IDetectorOutlet(IOutlet):
     """What a detector may do."""
-
-    def send(neighbours: Iterable[Any], message: Any) -> None:
-        """Send one message to each of those neighbours; it is packed once."""
 
     def probe(contact: Contact) -> None:
         """Dial that L{Contact} afresh and ask whether it lives; C{probed} follows."""

@@ -1,5 +1,5 @@
 """
-A node's periodic jobs: started in one place, staggered, and not stopped by an error.
+A node's timers: periodic jobs and single calls, started in one place, staggered, and not stopped by an error.
 """
 
 from __future__ import annotations
@@ -27,6 +27,18 @@ class Timers:
         self._random = random
         self._loops: dict[str, LoopingCall] = {}
         self._waiting: dict[str, Any] = {}
+        self._once: set[_Once] = set()
+
+    def later(self, delay: float, job: Callable[[], object]) -> _Once:
+        """
+        Call C{job} once, in C{delay} seconds; one that raises is logged.
+
+        @return: an object whose C{cancel()} calls it off; called too late or twice, it does nothing.
+        """
+        once = _Once(self, job)
+        once.call = self._reactor.callLater(delay, once.due)
+        self._once.add(once)
+        return once
 
     def start(self, name: str, interval: float, job: Callable[[], object]) -> None:
         """
@@ -64,3 +76,36 @@ class Timers:
         """End every job."""
         for name in list(self._loops):
             self.stop(name)
+        for once in list(self._once):
+            once.cancel()
+
+
+class _Once:
+    """
+    What is to be called once.
+
+    @ivar call: the reactor's own record of it; C{None} when it is over.
+    """
+
+    __slots__ = ("_job", "_timers", "call")
+
+    def __init__(self, timers: Timers, job: Callable[[], object]) -> None:
+        self._timers = timers
+        self._job = job
+        self.call: Any = None
+
+    def cancel(self) -> None:
+        """Call it off, if it has not been called yet."""
+        call, self.call = self.call, None
+        if call is not None:
+            self._timers._once.discard(self)
+            call.cancel()
+
+    def due(self) -> None:
+        """It is time."""
+        self.call = None
+        self._timers._once.discard(self)
+        try:
+            self._job()
+        except Exception:
+            self._timers._log.failure("a timed call failed")

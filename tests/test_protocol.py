@@ -360,7 +360,7 @@ class PeerTests(LiveTestCase):
         peer = self.peer()
         node = self.second()
         talk = node.connect(peer.port)
-        talk.say("Hello", 1, "p2p", "neighbour", [*node.contact, "more"], {"flag": 1} and ["nested", [1, None]])
+        talk.say("Hello", 1, "p2p", "neighbour", [*node.contact, "more"], "", False, ["nested", [1, None]])
         node.expect(talk, "Welcome")
         talk.say("Have", [], True, "more")
         talk.say("Ping", 3, 4, 5)

@@ -16,6 +16,7 @@ counted; nor is the short one that follows, when the next tick comes in time.
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import attrs
@@ -52,7 +53,7 @@ class Heartbeat:
 
     messages = (Ping, Pong)
 
-    def __init__(self, outlet: Any, settings: PeerSettings) -> None:
+    def __init__(self, outlet: Any, settings: PeerSettings, random: Random) -> None:
         """
         @param outlet: an L{p2p.interfaces.IDetectorOutlet}.
         """

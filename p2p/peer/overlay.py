@@ -70,10 +70,10 @@ DRAWN = 8
 HEARSAY = float("-inf")
 """When a contact was shown that never was."""
 
-_ELSEWHERE = frozenset({reasons.STALE, reasons.NETWORK, reasons.VERSION, reasons.ROLE})
+_ELSEWHERE = frozenset({reasons.STALE, reasons.NETWORK, reasons.VERSION, reasons.STRATEGY, reasons.ROLE})
 """Reasons that a dial fails with which say that this is not the peer's address."""
 
-_UNFIT = frozenset({reasons.MALFORMED, reasons.TOO_LARGE, reasons.VERSION, reasons.NETWORK, reasons.ROLE})
+_UNFIT = _ELSEWHERE - {reasons.STALE} | {reasons.MALFORMED, reasons.TOO_LARGE}
 """Reasons that a link ends with which would end the next one too."""
 
 
@@ -284,7 +284,7 @@ class RandomLinks:
                 self._known.met(contact, now)
         self._fill(now)
 
-    def accept(self, contact: Contact, now: float) -> str | None:
+    def accept(self, contact: Contact, urgent: bool, now: float) -> str | None:
         """See L{IOverlay}."""
         inbound = sum(not neighbour.outgoing for neighbour in self._neighbours.values())
         return reasons.FULL if inbound >= self._maxIn else None

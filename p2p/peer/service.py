@@ -49,7 +49,7 @@ from p2p.wire.codec import OVERHEAD, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory, checkedAddress
 from p2p.wire.link import Handlers, Link, Turn
-from p2p.wire.messages import Alive, AnyMessage, Contact, Hello, Message, Registered
+from p2p.wire.messages import MISSION, Alive, AnyMessage, Contact, Hello, Message, Registered
 from p2p.wire.probe import Outcome, probe
 
 NAMED = 8
@@ -119,6 +119,11 @@ class PeerFactory(LinkFactory):
         if hello.purpose != NEIGHBOUR:
             link.close(reasons.ROLE, "this is a peer: be a neighbour, or probe")
             return
+        if (hello.strategies or MISSION) != self.strategies:
+            detail = f"overlay, broadcast and detector are {hello.strategies or MISSION}, here {self.strategies}"
+            link.close(reasons.STRATEGY, detail)
+            return
+        link.urgent = hello.urgent
         reason = self.peer.admit(link, hello.contact, now)
         if reason is not None:
             link.close(reason, "", self.others(hello.contact.id) if reason == reasons.FULL else None)
@@ -230,6 +235,7 @@ class PeerService(Service):
             self._reactor, self.settings, makeIdentity(id, incarnation), self._advertise, self.settings.maxLinks
         )
         self.factory.peer = self
+        self.factory.strategies = f"{self.settings.overlay} {self.settings.broadcast} {self.settings.detector}"
         self._port = self.factory.listening = listen(self._reactor, self._host, self._wanted, self.factory)
         self._bound = self.factory.port
         self._lives += 1
@@ -414,7 +420,11 @@ class PeerService(Service):
         """Numbers of an origin are given up."""
         self.factory.counters["lost"] += last - first + 1
 
-    def connect(self, contact: Contact) -> None:
+    def later(self, delay: float, call: Callable[[float], object]) -> Any:
+        """Call a strategy in so many seconds."""
+        return self._timers.later(delay, lambda: self._tick(call))
+
+    def connect(self, contact: Contact, urgent: bool = False) -> None:
         """Dial a peer to be its neighbour."""
         if not self.running or contact.address in self._dials:
             self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, self._reactor.seconds())
@@ -425,7 +435,7 @@ class PeerService(Service):
                 del self._dials[contact.address]
             return result
 
-        dialling = self.factory.dial(Address.fromText(contact.address), NEIGHBOUR)
+        dialling = self.factory.dial(Address.fromText(contact.address), NEIGHBOUR, urgent)
         self._dials[contact.address] = (contact.id, dialling)
         dialling.addBoth(over).addCallbacks(
             self._welcomed, self._notLinked, callbackArgs=(contact,), errbackArgs=(contact,)
@@ -483,7 +493,7 @@ class PeerService(Service):
         atOnce = dialling is not None and id == contact.id
         if atOnce and oursStays(self.identity, contact.identity):
             return reasons.DUPLICATE
-        reason = reasons.FULL if self._crowded(link.host) else self.overlay.accept(contact, now)
+        reason = reasons.FULL if self._crowded(link.host) else self.overlay.accept(contact, link.urgent, now)
         if reason is None and dialling is not None and atOnce:
             dialling.cancel()
         return reason
@@ -610,9 +620,9 @@ class PeerService(Service):
     def _makeStrategies(self) -> None:
         """Begin with strategies that know nothing yet."""
         settings = self.settings
-        self.overlay = strategy("overlay", settings.overlay)(self, settings, self.random)
-        self.broadcast = strategy("broadcast", settings.broadcast)(self, settings)
-        self.detector = strategy("detector", settings.detector)(self, settings)
+        self.overlay = strategy("overlay", settings.overlay).make(self, settings, self.random)
+        self.broadcast = strategy("broadcast", settings.broadcast).make(self, settings, self.random)
+        self.detector = strategy("detector", settings.detector).make(self, settings, self.random)
         self.handlers: Handlers = {
             Alive: self._alive,
             **{type: self.overlay.received for type in self.overlay.messages},

@@ -81,6 +81,18 @@ class FakeNeighbour:
         return f"<neighbour {self.contact.address}>"
 
 
+class FakeCall:
+    """A call that a strategy has asked for."""
+
+    def __init__(self, at: float, call: Callable[[float], object]) -> None:
+        self.at = at
+        self.call = call
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 @implementer(IOverlayOutlet, IBroadcastOutlet, IDetectorOutlet)
 class FakeOutlet:
     """
@@ -88,11 +100,15 @@ class FakeOutlet:
 
     @ivar asked: what has not been taken yet: the verb and its arguments.
     @ivar ending: called when a link is to be ended, as a service would do it at once.
+    @ivar now: the time; C{advance} moves it.
+    @ivar timers: what was asked to be called later.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.ending: Callable[[Any, str], object] = lambda neighbour, reason: None
+        self.now = 0.0
+        self.timers: list[FakeCall] = []
 
     def take(self, verb: str) -> list[Any]:
         """What was asked for with that verb since this was last called: its arguments, or its one argument."""
@@ -100,8 +116,24 @@ class FakeOutlet:
         self.asked = [call for call in self.asked if call[0] != verb]
         return [what[0] if len(what) == 1 else what for what in taken]
 
-    def connect(self, contact: Contact) -> None:
-        self.asked.append(("connect", contact))
+    def later(self, delay: float, call: Callable[[float], object]) -> FakeCall:
+        self.timers.append(FakeCall(self.now + delay, call))
+        return self.timers[-1]
+
+    def advance(self, to: float) -> None:
+        """Let time pass: call what is due by then, in order of time."""
+        while True:
+            self.timers = [timer for timer in self.timers if not timer.cancelled]
+            due = min(self.timers, key=lambda timer: timer.at, default=None)
+            if due is None or due.at > to:
+                break
+            self.timers.remove(due)
+            self.now = due.at
+            due.call(due.at)
+        self.now = to
+
+    def connect(self, contact: Contact, urgent: bool = False) -> None:
+        self.asked.append(("connect", contact, True) if urgent else ("connect", contact))
 
     def disconnect(self, neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
         self.asked.append(("disconnect", neighbour, reason))
@@ -558,14 +590,16 @@ class _Scripts(Factory[Script]):
         reason.raiseException()
 
 
-def dial(network: Network, to: str, me: Contact, purpose: str = "neighbour", name: str = "p2p") -> Script:
+def dial(
+    network: Network, to: str, me: Contact, purpose: str = "neighbour", name: str = "p2p", strategies: str = ""
+) -> Script:
     """Connect by hand from the host of a contact, and introduce oneself."""
     address = Address.fromText(to)
     script = Script()
     host = network.host(Address.fromText(me.address).host)
     host.connectTCP(address.host, address.port, _Scripts(lambda: script))
     network.run(3 * LATENCY)
-    script.send(Hello(VERSION, name, purpose, me))
+    script.send(Hello(VERSION, name, purpose, me, strategies))
     network.run(3 * LATENCY)
     return script
 

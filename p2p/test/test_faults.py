@@ -8,6 +8,7 @@ process or a real socket to be shown in full have a second test in C{tests/}:
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -158,13 +159,14 @@ class FaultsTests(SynchronousTestCase):
         from p2p.settings import PeerSettings
 
         outlet = FakeOutlet()
-        flood = Flood(outlet, PeerSettings(historyMessages=10))
+        flood = Flood(outlet, PeerSettings(historyMessages=10), Random(1))
         near = FakeNeighbour(1)
         origin = contact(2).identity
         for number in range(1, 20_001):
             flood.received(Message(origin, number, 1, b"x"), near, 1.0)
-        known = flood._origins[origin]
-        self.assertEqual((known.top, known.gaps, len(flood.recent()), len(flood._origins)), (20_000, [], 10, 1))
+        known = flood._history._origins[origin]
+        self.assertEqual((known.top, known.gaps, len(flood.recent())), (20_000, [], 10))
+        self.assertEqual(len(flood._history._origins), 1)
         outlet.asked.clear()
         flood.received(Message(origin, 1, 1, b"x"), near, 1.0)
         self.assertEqual(outlet.asked, [])

@@ -4,21 +4,21 @@ Tests for L{p2p.peer.broadcast}.
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IBroadcast, IBroadcastOutlet
-from p2p.peer.broadcast import SAID, Flood, Origin
+from p2p.peer.broadcast import Flood
+from p2p.peer.history import SAID
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, identity
 from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.messages import MAX_GAPS, MAX_HELD, MAX_HOPS, Have, Held, Message
+from p2p.wire.messages import MAX_HELD, MAX_HOPS, Have, Held, Message
 
 ME = identity(1)
 OTHER = identity(2)
@@ -29,68 +29,13 @@ def message(sequence: int, hops: int = 1, origin: bytes = OTHER, payload: bytes 
     return Message(origin, sequence, hops, payload)
 
 
-class OriginTests(SynchronousTestCase):
-    """What has been seen of one origin."""
-
-    @settings(max_examples=150, deadline=None)
-    @given(st.lists(st.integers(1, 60), max_size=100))
-    def test_itIsASetOfNumbersWhileThereAreFewGaps(self, numbers: list[int]) -> None:
-        """New is what is not in the set; and what it lacks is what is not in it."""
-        origin, model = Origin(), set[int]()
-        for number in numbers:
-            self.assertEqual(origin.lacks(number), number not in model)
-            self.assertEqual(origin.see(number, 1000), number not in model)
-            model.add(number)
-            self.assertEqual(origin.top, max(model))
-            missing = {number for first, last in origin.gaps for number in range(first, last + 1)}
-            self.assertEqual(missing, set(range(1, origin.top)) - model)
-        self.assertEqual(origin.given, [])
-
-    @settings(max_examples=100, deadline=None)
-    @given(st.lists(st.one_of(st.integers(1, 2000), st.integers(1, 2**63 - 1)), max_size=300), st.integers(1, 500))
-    def test_itIsBoundedAndNeverTakesOneTwice(self, numbers: list[int], maxGap: int) -> None:
-        """
-        However wild the numbers: few ranges, rising, none of them seen, and what was seen is never new again; what is
-        neither seen nor taken any more was given up, and said to be.
-        """
-        origin, seen = Origin(), set[int]()
-        for number in numbers:
-            new = origin.see(number, maxGap)
-            self.assertFalse(new and number in seen)
-            if not new and number not in seen:
-                self.assertTrue(any(first <= number <= last for first, last in origin.given))
-            seen.add(number)
-            self.assertLessEqual(len(origin.gaps), MAX_GAPS)
-            flat = [edge for gap in origin.gaps for edge in gap]
-            self.assertEqual(flat, sorted(flat))
-            for first, last in origin.gaps:
-                self.assertLessEqual(last - first, maxGap)
-
-    def test_aMillionInOrderAreTwoNumbers(self) -> None:
-        """It costs no more memory however many messages there were, and the first is still known."""
-        origin = Origin()
-        for number in range(1, 100_001):
-            origin.see(number, 4096)
-        self.assertEqual((origin.top, origin.gaps), (100_000, []))
-        self.assertFalse(origin.see(1, 4096))
-
-    def test_whatIsTooFarBackIsGivenUp(self) -> None:
-        """A gap longer than C{maxGap} keeps its later part; what is given up counts as seen, and is told."""
-        origin = Origin()
-        origin.see(1, 10)
-        origin.see(100, 10)
-        self.assertEqual(origin.gaps, [(90, 99)])
-        self.assertEqual(origin.given, [(2, 89)])
-        self.assertFalse(origin.see(50, 10))
-
-
 class FloodTests(SynchronousTestCase):
     """One peer, three neighbours."""
 
     def flood(self, **changed: Any) -> Flood:
         """A fresh one, linked to three neighbours that had nothing."""
         self.outlet = FakeOutlet()
-        flood = Flood(self.outlet, PeerSettings(**changed))
+        flood = Flood(self.outlet, PeerSettings(**changed), Random(1))
         self.a, self.b, self.c = self.neighbours = [FakeNeighbour(number) for number in (11, 12, 13)]
         for neighbour in self.neighbours:
             flood.neighbourUp(neighbour, 0.0)
@@ -299,7 +244,7 @@ class FloodTests(SynchronousTestCase):
         outlets, floods = {}, {}
         for name in "abcd":
             outlets[name] = FakeOutlet()
-            floods[name] = Flood(outlets[name], PeerSettings())
+            floods[name] = Flood(outlets[name], PeerSettings(), Random(1))
         ends: dict[tuple[str, str], FakeNeighbour] = {}
         names: dict[FakeNeighbour, tuple[str, str]] = {}
 
@@ -361,8 +306,8 @@ class FloodTests(SynchronousTestCase):
         for number in range(100):
             flood.received(message(1, origin=identity(100 + number)), self.a, 1.0)
             flood.publish(ME, b"", 1.0)
-        self.assertEqual(len(flood._origins), 10)
-        self.assertIn(ME, flood._origins)
+        self.assertEqual(len(flood._history._origins), 10)
+        self.assertIn(ME, flood._history._origins)
 
     def test_whatIsGivenUpIsCounted(self) -> None:
         """A leap beyond C{maxGap} is a loss; what was before this peer came is none."""
@@ -441,4 +386,4 @@ class FloodTests(SynchronousTestCase):
             neighbour = FakeNeighbour(number)
             flood.neighbourUp(neighbour, 0.0)
             flood.neighbourDown(neighbour, "lost", 0.0)
-        self.assertEqual((len(flood._neighbours), len(flood._hearing)), (3, 0))
+        self.assertEqual((len(flood._neighbours), len(flood._history._hearing)), (3, 0))

@@ -4,6 +4,8 @@ Tests for L{p2p.peer.liveness}.
 
 from __future__ import annotations
 
+from random import Random
+
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -26,7 +28,7 @@ class HeartbeatTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Link up."""
         self.outlet = FakeOutlet()
-        self.detector = Heartbeat(self.outlet, PeerSettings(livenessInterval=1.0, livenessMisses=3))
+        self.detector = Heartbeat(self.outlet, PeerSettings(livenessInterval=1.0, livenessMisses=3), Random(1))
         self.neighbour = FakeNeighbour(1)
         self.now = 0.0
         self.detector.neighbourUp(self.neighbour, 0.0)

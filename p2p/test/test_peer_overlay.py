@@ -288,9 +288,9 @@ class RandomLinksTests(SynchronousTestCase):
         overlay = self.overlay()
         self.up(overlay, contact(50))
         for number in range(3):
-            self.assertIsNone(overlay.accept(contact(number), 0.0))
+            self.assertIsNone(overlay.accept(contact(number), False, 0.0))
             self.up(overlay, contact(number), outgoing=False)
-        self.assertEqual(overlay.accept(contact(9), 0.0), reasons.FULL)
+        self.assertEqual(overlay.accept(contact(9), False, 0.0), reasons.FULL)
 
     def test_whoOnlyTakesLinksDialsOneItself(self) -> None:
         """Else those that came first would never dial, and two halves might."""
@@ -353,7 +353,7 @@ class RandomLinksTests(SynchronousTestCase):
                     overlay.neighbourDown(neighbour, reasons.DEAD, self.now)
                 overlay.dead(who, self.now)
             elif verb == "inbound" and who.id not in self.links and who.id not in dialling:
-                if overlay.accept(who, self.now) is None:
+                if overlay.accept(who, False, self.now) is None:
                     self.up(overlay, who, outgoing=False)
             elif verb in ("lose", "leave") and link is not None:
                 del self.links[link.contact.id]

@@ -105,6 +105,34 @@ class JoiningTests(PeerTestCase):
         self.network.run(1)
         self.assertEqual(listed(seed), {"10.1.0.1:6000"})
 
+    def test_whoUsesOtherStrategiesIsTurnedAway(self) -> None:
+        """Both would be sent what they do not understand; who names none uses the mission's."""
+        peer = self.network.peer(1)
+        for number, (named, reason) in enumerate((
+            ("random flood heartbeat", ""), ("", ""), ("random smoke heartbeat", reasons.STRATEGY),
+        ), 2):  # fmt: skip
+            script = dial(self.network, str(peer.address), contact(number), strategies=named)
+            self.assertEqual([close.reason for close in script.take(Close)], [reason] if reason else [])
+        self.assertEqual(len(peer.neighbours), 2)
+
+    def test_aTimedCallIsMadeWhileThePeerRuns(self) -> None:
+        """With the time, in one turn; and not once it has stopped."""
+        peer = self.network.peer(1)
+        called: list[float] = []
+
+        def call(now: float) -> None:
+            self.assertEqual(peer.factory.turn.depth, 1)
+            called.append(now)
+
+        due = self.network.clock.seconds() + 1.5
+        peer.later(1.5, call)
+        peer.later(9.0, call)
+        self.network.run(5)
+        self.assertEqual(called, [due])
+        peer.stopService()
+        self.network.run(10)
+        self.assertEqual(called, [due])
+
     def test_peersLinkUpWithinBounds(self) -> None:
         """Everyone has a link, nobody more than it may dial or take, and what it says agrees."""
         self.network.seed()
@@ -913,7 +941,7 @@ class RobustnessTests(PeerTestCase):
         self.assertEqual((peer._dials, peer.factory._dials, peer.overlay._dialling), ({}, {}, {}))
         self.assertEqual((peer.factory._inbound, peer.factory.connections), ({}, 0))
         self.assertEqual((peer.detector._watched, peer.detector._probing), ({}, set()))
-        self.assertEqual((peer.broadcast._neighbours, peer.broadcast._hearing), ({}, {}))
+        self.assertEqual((peer.broadcast._neighbours, peer.broadcast._history._hearing), ({}, {}))
         self.assertLessEqual(len(peer.overlay._known), 16)
         self.assertLessEqual(len(peer.overlay._known._dead), 16)
 

@@ -362,7 +362,7 @@ class CheckTests(SeedTestCase):
         for number in range(1, 3001):
             factory.check(contact(number), "test")
         factory.accepting = True
-        factory.dial = lambda address, purpose: _refused()  # type: ignore[method-assign]
+        factory.dial = lambda address, purpose, urgent=False: _refused()  # type: ignore[method-assign]
         factory._next()
         self.assertEqual(self.active(), set())
 
@@ -419,7 +419,7 @@ class CheckTroubleTests(SeedTestCase):
         self.register(contact(1))
         self.network.run(1)
         factory = self.seed.factory
-        factory.dial = lambda address, purpose: fail(  # type: ignore[method-assign]
+        factory.dial = lambda address, purpose, urgent=False: fail(  # type: ignore[method-assign]
             DialFailed(reasons.LOCAL, "Too many open files")
         )
         with capturedLogs() as logs:
@@ -435,7 +435,7 @@ class CheckTroubleTests(SeedTestCase):
         """After a bounded number of times; that is said as it is."""
         self.register(contact(1))
         self.network.run(1)
-        self.seed.factory.dial = lambda address, purpose: fail(  # type: ignore[method-assign]
+        self.seed.factory.dial = lambda address, purpose, urgent=False: fail(  # type: ignore[method-assign]
             DialFailed(reasons.LOCAL, "Too many open files")
         )
         with capturedLogs() as logs:
@@ -475,7 +475,7 @@ class CheckTroubleTests(SeedTestCase):
     def test_anAddressNeverReachedIsTriedAgainWhenItsLeaseIsRenewed(self) -> None:
         """What came of its first check was nothing: it had no place, or could not be tried."""
         dialled = self.seed.factory.dial
-        self.seed.factory.dial = lambda address, purpose: fail(  # type: ignore[method-assign]
+        self.seed.factory.dial = lambda address, purpose, urgent=False: fail(  # type: ignore[method-assign]
             DialFailed(reasons.LOCAL, "Too many open files")
         )
         script = self.register(contact(1))
@@ -715,7 +715,7 @@ class StoreTests(SynchronousTestCase):
         seed = self.network.seed(leaseInterval=100.0)
         self.network.peer(1)
         self.network.run(5)
-        seed.factory.dial = lambda address, purpose: fail(  # type: ignore[method-assign]
+        seed.factory.dial = lambda address, purpose, urgent=False: fail(  # type: ignore[method-assign]
             DialFailed(reasons.LOCAL, "Too many open files")
         )
         self.network.host("10.1.0.1").kill()

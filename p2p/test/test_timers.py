@@ -92,6 +92,33 @@ class TimersTests(SynchronousTestCase):
         self.timers.stopAll()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_onceIsCalledOnce(self) -> None:
+        """At its time, and not again; calling it off afterwards does nothing."""
+        once = self.timers.later(2.0, self.job)
+        self.clock.advance(1.9)
+        self.assertEqual(len(self.calls), 0)
+        self.clock.pump([1.0] * 5)
+        self.assertEqual(len(self.calls), 1)
+        once.cancel()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_onceMayBeCalledOff(self) -> None:
+        """By whoever asked for it, even twice, and by the end of all."""
+        once = self.timers.later(2.0, self.job)
+        once.cancel()
+        once.cancel()
+        self.timers.later(3.0, self.job)
+        self.timers.stopAll()
+        self.clock.pump([1.0] * 5)
+        self.assertEqual(len(self.calls), 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_onceThatRaisesIsLogged(self) -> None:
+        """And disturbs nobody."""
+        self.timers.later(1.0, lambda: 1 / 0)
+        self.clock.advance(1.0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_aNameStandsForOneJob(self) -> None:
         """Starting it again ends what ran under that name."""
         first: list[int] = []

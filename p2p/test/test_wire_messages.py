@@ -78,7 +78,7 @@ class CatalogueTests(SynchronousTestCase):
             {
                 "Contact": ("identity", "address"),
                 "Held": ("origin", "top", "gaps"),
-                "Hello": ("version", "network", "purpose", "contact"),
+                "Hello": ("version", "network", "purpose", "contact", "strategies", "urgent"),
                 "Welcome": ("contact", "others"),
                 "Close": ("reason", "detail", "others"),
                 "Register": ("contact", "want"),

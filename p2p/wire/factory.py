@@ -115,11 +115,13 @@ class LinkFactory(Factory[Link]):
     @ivar counters: what happened how often since the start, by name.
     @ivar backlog: bytes that wait on all links together, because others do not read.
     @ivar maxBacklog: how many they may be.
+    @ivar strategies: the names that a neighbour must have too, as in L{Hello}.
     """
 
     _log = Logger()
     noisy = False
     linkType: type[Link] = Link
+    strategies = ""
 
     def __init__(
         self, reactor: Any, settings: LinkSettings, identity: bytes, advertise: Address | None, maxLinks: int
@@ -190,10 +192,11 @@ class LinkFactory(Factory[Link]):
         """Go on with a link that C{dial} gave: take these messages from now on."""
         link.opened(handlers, limit)
 
-    def dial(self, address: Address, purpose: str) -> Deferred[Link]:
+    def dial(self, address: Address, purpose: str, urgent: bool = False) -> Deferred[Link]:
         """
         Connect and introduce this node.
 
+        @param urgent: say that this link is needed.
         @return: fires with a link that the other side welcomed and whose
             C{contact} is known, for C{enter} or C{close} (one for which
             neither is called at once is closed); or fails with
@@ -202,6 +205,7 @@ class LinkFactory(Factory[Link]):
         if not self.accepting:
             return fail(DialFailed(reasons.LOCAL, "this node is going away"))
         link = self.linkType(self, purpose)
+        link.urgent = urgent
         link.where = str(address)
         endpoint = TCP4ClientEndpoint(
             self.reactor, address.host, address.port, timeout=self.settings.connectTimeout
@@ -262,7 +266,10 @@ class LinkFactory(Factory[Link]):
                 self.counters["turnedAway"] += 1
                 link.turnAway(reasons.FULL, "too many connections", wait=excess <= TOLD)
         elif link in self._dials:
-            link.send(Hello(VERSION, self.settings.network, link.purpose, self.contactOn(link)))
+            strategies = self.strategies if link.purpose == NEIGHBOUR else ""
+            link.send(
+                Hello(VERSION, self.settings.network, link.purpose, self.contactOn(link), strategies, link.urgent)
+            )
         else:
             link.abort(reasons.DONE, "no longer wanted")
 

@@ -128,6 +128,7 @@ class Link(Protocol):
     @ivar contact: who the other side is, once it has said so.
     @ivar outgoing: this side dialled.
     @ivar purpose: what the dialler wants, a word as in L{Hello}.
+    @ivar urgent: the dialler says that it needs this link.
     @ivar heard: something came in; whoever watches for silence resets it.
     @ivar reason: a word of L{p2p.wire.reasons}: why it ended, or is about to; empty while it lives.
     @ivar detail: more of it, for the log.
@@ -145,6 +146,7 @@ class Link(Protocol):
     heard = True
     outgoing = False
     purpose = ""
+    urgent = False
     reason = ""
     detail = ""
     byOther = False

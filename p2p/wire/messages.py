@@ -18,6 +18,9 @@ from p2p.identity import IDENTITY_SIZE, idOf
 VERSION = 1
 """The protocol's version; nodes of another version are turned away."""
 
+MISSION = "random flood heartbeat"
+"""The strategies of a neighbour whose L{Hello} names none."""
+
 MAX_CONTACTS = 1000
 """Contacts in one message at most."""
 
@@ -74,12 +77,18 @@ class Hello(Struct, array_like=True, frozen=True, tag=1):
 
     @ivar purpose: C{"neighbour"} (a lasting link between peers), C{"register"}
         (a peer's lasting link to a seed) or C{"probe"} (are you alive?).
+    @ivar strategies: of a neighbour, the names of its overlay, broadcast and
+        detector, with a blank between; whoever uses others turns it away.
+        Empty stands for L{MISSION}.
+    @ivar urgent: of a neighbour, it needs this link: make room, if there is none.
     """
 
     version: Number
     network: Annotated[str, Meta(max_length=64)]
     purpose: Reason
     contact: Contact
+    strategies: Annotated[str, Meta(max_length=200)] = ""
+    urgent: bool = False
 
 
 class Welcome(Struct, array_like=True, frozen=True, tag=2):

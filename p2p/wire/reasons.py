@@ -26,6 +26,9 @@ NETWORK = "network"
 VERSION = "version"
 """The other speaks another version of the protocol."""
 
+STRATEGY = "strategy"
+"""The other chooses its links, spreads messages or watches in another way."""
+
 ROLE = "role"
 """A seed was asked to be a neighbour, or a peer to register somebody."""
 

@@ -1,0 +1,20 @@
+from p2p.peer.strategies import Strategy
+
+random = Strategy(
+    "overlay",
+    "random",
+    "dials min(random 1..n, 4) of n candidates, and replaces what it loses",
+    "p2p.peer.overlay.RandomLinks",
+)
+flood = Strategy(
+    "broadcast",
+    "flood",
+    "sends what is new to every neighbour but the one that it came from",
+    "p2p.peer.broadcast.Flood",
+)
+heartbeat = Strategy(
+    "detector",
+    "heartbeat",
+    "pings every neighbour, and dials afresh whoever is silent",
+    "p2p.peer.liveness.Heartbeat",
+)
