@@ -37,6 +37,7 @@ from p2p.wire.messages import (
     AnyMessage,
     Close,
     Contact,
+    Custom,
     Dead,
     Have,
     Held,
@@ -91,6 +92,7 @@ class Maker:
             lambda: Have([self.held() for _ in range(random.randrange(4))], random.random() < 0.5),
             lambda: Ping(number),
             lambda: Pong(number),
+            lambda: Custom(random.choice(("overlay", "broadcast", "detector", "x")), [number, None, {"a": b"b"}]),
         )  # fmt: skip
         return random.choice(makers)()
 

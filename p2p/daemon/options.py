@@ -29,6 +29,8 @@ from p2p.address import WILDCARDS, Address, AddressError, dialableAddress, readC
 from p2p.daemon.claim import Claim, Taken, socketIsLive
 from p2p.daemon.lean import importReactorWithoutTls
 from p2p.daemon.where import BadEndpoint, Where
+from p2p.peer.strategies import KINDS as STRATEGIES
+from p2p.peer.strategies import strategies
 from p2p.settings import KINDS, LinkSettings, PeerSettings, SeedSettings, SettingError
 
 S = TypeVar("S", bound=LinkSettings)
@@ -84,6 +86,8 @@ def settingParameters(record: type[LinkSettings]) -> list[list[Any]]:
     for field in attrs.fields(record):
         name, unit = kebab(field.name), field.metadata["unit"]
         what = f"{field.metadata['what']} ({unit})" if field.metadata["kind"] is not str else field.metadata["what"]
+        if field.name in STRATEGIES:
+            what = f"{what}: {', '.join(strategies(field.name))}"
         parameters.append([name, None, field.default, what, _coercer(name, _settingReader(field))])
     return parameters
 

@@ -66,9 +66,12 @@ class Flood:
             return
         hops = new.hops
         if hops < MAX_HOPS:
-            others = [other for other in self._neighbours if other is not neighbour]
-            self._outlet.send(others, Message(new.origin, new.sequence, hops + 1, new.payload))
+            self._outlet.send(self.relayTo(neighbour), Message(new.origin, new.sequence, hops + 1, new.payload))
         self._outlet.deliver(new, neighbour, now)
+
+    def relayTo(self, neighbour: Any) -> list[Any]:
+        """The neighbours that a message goes to which C{neighbour} brought and which is new here."""
+        return [other for other in self._neighbours if other is not neighbour]
 
     def recent(self) -> list[tuple[float, Message]]:
         """See L{IBroadcast}."""

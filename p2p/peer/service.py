@@ -49,7 +49,7 @@ from p2p.wire.codec import OVERHEAD, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory, checkedAddress
 from p2p.wire.link import Handlers, Link, Turn
-from p2p.wire.messages import MISSION, Alive, AnyMessage, Contact, Hello, Message, Registered
+from p2p.wire.messages import MISSION, Alive, AnyMessage, Contact, Custom, Hello, Message, Registered
 from p2p.wire.probe import Outcome, probe
 
 NAMED = 8
@@ -76,6 +76,9 @@ REFUTATION_RATE = 0.1
 REFUTATION_BURST = 5
 """How often it may do so at once after a rest."""
 
+
+_FOREIGN = frozenset({reasons.NETWORK, reasons.VERSION, reasons.STRATEGY})
+"""Reasons to be turned away with which somebody should mend this peer's settings, or the other's."""
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -204,6 +207,8 @@ class PeerService(Service):
         self._lives = 0
         self._gossiped = 0
         self._watched = 0.0
+        # Why others of this network turned it away for good, as far as the log knows.
+        self._foreign: set[str] = set()
         self._saveFailed = False
         self._started = 0.0
         self.factory: PeerFactory
@@ -601,7 +606,12 @@ class PeerService(Service):
             # Given up, because that peer dialled this one.
             self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, now)
             return
-        self._log.debug("{address} not linked: {why}", address=contact.address, why=str(error))
+        log = self._log.debug
+        if error.reason in _FOREIGN and error.reason not in self._foreign:
+            # Once: the seeds may name it again and again.
+            self._foreign.add(error.reason)
+            log = self._log.warn
+        log("{address} not linked: {why}", address=contact.address, why=str(error))
         self._tell(self.overlay.dialFailed, contact, error.reason, now)
         if self.running:
             self._tell(self.detector.dialFailed, contact, error.reason, now)
@@ -623,12 +633,20 @@ class PeerService(Service):
         self.overlay = strategy("overlay", settings.overlay).make(self, settings, self.random)
         self.broadcast = strategy("broadcast", settings.broadcast).make(self, settings, self.random)
         self.detector = strategy("detector", settings.detector).make(self, settings, self.random)
+        made = {"overlay": self.overlay, "broadcast": self.broadcast, "detector": self.detector}
+        self._custom = {kind: each.received for kind, each in made.items() if Custom in each.messages}
         self.handlers: Handlers = {
             Alive: self._alive,
-            **{type: self.overlay.received for type in self.overlay.messages},
-            **{type: self.broadcast.received for type in self.broadcast.messages},
-            **{type: self.detector.received for type in self.detector.messages},
+            **{type: each.received for each in made.values() for type in each.messages},
+            Custom: self._customReceived,
         }
+
+    def _customReceived(self, message: Custom, link: PeerProtocol, now: float) -> None:
+        """A message that only one of the strategies knows."""
+        received = self._custom.get(message.kind)
+        if received is None:
+            raise RemoteProtocolError(reasons.MALFORMED, f"a message of its own for the {message.kind}")
+        received(message, link, now)
 
     def _alive(self, message: Alive, link: PeerProtocol, now: float) -> None:
         """A neighbour has taken a higher incarnation."""

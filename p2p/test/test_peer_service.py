@@ -39,7 +39,7 @@ from p2p.test.fakes import (
     listed,
 )
 from p2p.wire import reasons
-from p2p.wire.messages import Alive, Close, Contact, Dead, Have, Message, Ping, Pong, Welcome
+from p2p.wire.messages import Alive, Close, Contact, Custom, Dead, Have, Message, Ping, Pong, Welcome
 
 
 def me(peer: PeerService) -> Contact:
@@ -114,6 +114,19 @@ class JoiningTests(PeerTestCase):
             script = dial(self.network, str(peer.address), contact(number), strategies=named)
             self.assertEqual([close.reason for close in script.take(Close)], [reason] if reason else [])
         self.assertEqual(len(peer.neighbours), 2)
+
+    def test_aMessageOfAStrategysOwnIsTakenByThatOneOnly(self) -> None:
+        """It is handed to the kind that it names; where nobody expects one, the link ends with that reason."""
+        peer = self.network.peer(1)
+        got: list[object] = []
+        peer._custom["overlay"] = lambda message, link, now: got.append(message.body)
+        script = dial(self.network, str(peer.address), contact(2))
+        script.send(Custom("overlay", ["x", 1]))
+        self.network.run(1)
+        self.assertEqual((got, script.take(Close)), ([["x", 1]], []))
+        script.send(Custom("broadcast", None))
+        self.network.run(1)
+        self.assertEqual([close.reason for close in script.take(Close)], [reasons.MALFORMED])
 
     def test_aTimedCallIsMadeWhileThePeerRuns(self) -> None:
         """With the time, in one turn; and not once it has stopped."""

@@ -27,6 +27,7 @@ from p2p.wire.messages import (
     AnyMessage,
     Close,
     Contact,
+    Custom,
     Dead,
     Detail,
     Have,
@@ -67,6 +68,7 @@ class CatalogueTests(SynchronousTestCase):
                 1: "Hello", 2: "Welcome", 3: "Close",
                 10: "Register", 11: "Registered", 12: "Removed", 13: "Unreachable", 14: "Dead", 15: "Alive",
                 20: "Message", 21: "Have", 30: "Ping", 31: "Pong",
+                50: "Custom",
             },
         )  # fmt: skip
 
@@ -91,6 +93,7 @@ class CatalogueTests(SynchronousTestCase):
                 "Have": ("held", "last"),
                 "Ping": ("number",),
                 "Pong": ("number",),
+                "Custom": ("kind", "body"),
             },
         )
 
@@ -190,7 +193,7 @@ class BoundsTests(SynchronousTestCase):
         whole: list[Any] = [
             [1, 1, "x", "y", [ME, ""]], [2, [ME, ""], []], [3, "done", "", []], [10, [ME, ""], 1], [11, 1.0, 0, []],
             [12, ME, "dead"], [13, "", ""], [14, [ME, ""], "silent"], [15, ME], [20, ME, 1, 1, b""], [21, [], True],
-            [30, 1], [31, 1],
+            [30, 1], [31, 1], [50, "overlay", None],
         ]  # fmt: skip
         self.assertEqual({array[0] for array in whole}, {type.__struct_config__.tag for type in get_args(AnyMessage)})
         for array in whole:
@@ -208,6 +211,7 @@ class BoundsTests(SynchronousTestCase):
             Unreachable(entry.address, "d" * MAX_DETAIL), Dead(entry, "e" * 32), Alive(ME),
             Message(ME, 2**63 - 1, MAX_HOPS, bytes(2**20)),
             Have([Held(ME, 2**63 - 1, [2**63 - 1] * 2 * MAX_GAPS)] * MAX_HELD, False), Ping(2**63 - 1), Pong(0),
+            Custom("k" * 32, [1, {"a": b"x"}, None]),
         ):  # fmt: skip
             self.assertEqual(list(Decoder(2**30).feed(encode(message))), [message])
 

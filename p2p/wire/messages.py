@@ -9,7 +9,7 @@ in prose.  The bounds are part of the types: what decodes, keeps them.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -221,10 +221,23 @@ class Pong(Struct, array_like=True, frozen=True, tag=31):
     number: Number
 
 
+class Custom(Struct, array_like=True, frozen=True, tag=50):
+    """
+    Neighbour to neighbour: a message of a strategy that comes from elsewhere than this package.
+
+    @ivar kind: to whom it is addressed: C{"overlay"}, C{"broadcast"} or C{"detector"}.
+    @ivar body: whatever that strategy packs into MessagePack; nobody has looked at it on the way.
+    """
+
+    kind: Reason
+    body: Any
+
+
 AnyMessage = (
     Hello | Welcome | Close
     | Register | Registered | Removed | Unreachable | Dead | Alive
     | Message | Have
     | Ping | Pong
+    | Custom
 )  # fmt: skip
 """What may stand in a frame."""
