@@ -5,16 +5,23 @@ Scenario files: what is taken, what is refused and how, and that each verb does 
 from __future__ import annotations
 
 import os
+import tomllib
 from glob import glob
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.peer import strategies
+from p2p.peer.broadcast import Flood
+from p2p.peer.liveness import Heartbeat
+from p2p.peer.overlay import RandomLinks
+from p2p.peer.strategies import STRATEGIES
 from p2p.simulation.expect import Expect
+from p2p.simulation.grid import grid, replaced
 from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.lines import keyLines, lineOf, pathText
 from p2p.simulation.run import Run
-from p2p.simulation.scenario import Event, Scenario, parseScenario, readScenario
+from p2p.simulation.scenario import Event, Scenario, parseScenario, readScenario, scenarioOf
 from p2p.simulation.swarm import Swarm
 
 TOP = os.path.join(os.path.dirname(__file__), "..", "..")
@@ -233,6 +240,18 @@ class IncidentTests(SynchronousTestCase):
         self.assertEqual(len(swarm.seeds["seed-0"].service.registry), 6)
         late = self.run_(event("join = { count = 3, every = 2.0 }"), until=8.0)
         self.assertEqual(len(late.running()), 8)
+
+    def test_strategiesAreChosenByName(self) -> None:
+        """As C{--set peers.options.overlay=NAME} names them; those who come later or come back have them too."""
+        table = tomllib.loads(BEGINNING + event("join = {}") + event("restart = { count = 1 }", at=6.0))
+        for kind, strategy in (("overlay", RandomLinks), ("broadcast", Flood), ("detector", Heartbeat)):
+            other = type("Other", (strategy,), {})
+            self.patch(strategies, "STRATEGIES", {**STRATEGIES, kind: {**STRATEGIES[kind], "other": other}})
+            (settings,) = grid([f"peers.options.{kind}=other"])
+            run = Run.of(scenarioOf(replaced(table, settings)))
+            run.network.run(until=8.0)
+            peers = [peer.service for peer in run.swarm.running()]
+            self.assertEqual([type(getattr(peer, kind)) for peer in peers], [other] * 7)
 
     def test_crash(self) -> None:
         """A share, a number, those named; machines fall silent, processes do not."""

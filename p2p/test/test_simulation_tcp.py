@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -31,6 +31,16 @@ from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.reactor import SimulatedReactor
 
 LATENCY = 0.05
+
+LONG_ENOUGH = 1e6
+"""
+Virtual seconds within which any stream of L{WritingTests.test_streamArrivesInOrderAndComplete} has ended.
+
+At worst 20 writes of 3,000 bytes go through a window that takes 2, cut into single bytes: 60,000 segments one after
+the other. Each takes a round trip of 0.3 s at most. If half of its copies are lost, then the first retry, the second
+and so on each add up to 0.25 s on average, for the time-out, 0.5 s at first, doubles as their probability halves; with
+the eighth it stops growing. So a segment takes less than 3 s on average, and all of them 180,000 s.
+"""
 
 
 class Recorder(Protocol):
@@ -622,6 +632,16 @@ class WritingTests(TCPTestCase):
             self.assertApproximates(arrived, sentAt + LATENCY, 1e-9)
         self.assertIsNone(client.transport.stream)
 
+    # Six hours of virtual time: each byte or two wait for the acknowledgement of those before, and half are lost.
+    @example(
+        seed=978,
+        fuzz=True,
+        loss=0.5,
+        window=2,
+        bandwidth=None,
+        writes=[(313, 0.3), (3105, 0.3), (1906, 0.3), (3028, 0.3), (5339, 0.3), (202, 0.0)],
+        faults=[(3.5, "cut"), (1.0, "stop"), (3.9, "hold")],
+    )
     @settings(max_examples=60, deadline=None)
     @given(
         seed=st.integers(0, 1000),
@@ -686,7 +706,7 @@ class WritingTests(TCPTestCase):
                 "stop": lambda: network.faults.pause("10.0.0.2", duration=1.1),
             }
             network.callAt(when, verbs[fault])
-        network.run(20000)
+        network.run(LONG_ENOUGH)
         if client.made is not None:
             self.assertEqual(answering.made[0].data, bytes(written))
             self.assertEqual(answering.made[0].lost[1], error.ConnectionDone)
