@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import tomllib
 from glob import glob
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +16,6 @@ from p2p.peer import strategies
 from p2p.peer.broadcast import Flood
 from p2p.peer.liveness import Heartbeat
 from p2p.peer.overlay import RandomLinks
-from p2p.peer.strategies import STRATEGIES
 from p2p.simulation.expect import Expect
 from p2p.simulation.grid import grid, replaced
 from p2p.simulation.incidents import ScenarioError
@@ -246,7 +246,9 @@ class IncidentTests(SynchronousTestCase):
         table = tomllib.loads(BEGINNING + event("join = {}") + event("restart = { count = 1 }", at=6.0))
         for kind, strategy in (("overlay", RandomLinks), ("broadcast", Flood), ("detector", Heartbeat)):
             other = type("Other", (strategy,), {})
-            self.patch(strategies, "STRATEGIES", {**STRATEGIES, kind: {**STRATEGIES[kind], "other": other}})
+            known = strategies.strategies(kind)
+            known["other"] = SimpleNamespace(make=other)
+            self.addCleanup(known.pop, "other")
             (settings,) = grid([f"peers.options.{kind}=other"])
             run = Run.of(scenarioOf(replaced(table, settings)))
             run.network.run(until=8.0)
