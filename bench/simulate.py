@@ -20,6 +20,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -31,6 +32,9 @@ from p2p.simulation.latency import uniform
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.run import Errors, dropLog
 from p2p.simulation.swarm import Node, Swarm
+
+LATENCY = (0.010, 0.100)
+"""The least and the most virtual seconds that a link takes."""
 
 JOINING = 10.0
 """Virtual seconds within which all peers join."""
@@ -64,16 +68,54 @@ def arrived(swarm: Swarm) -> int:
     return total
 
 
+def save(swarm: Swarm, path: str) -> None:
+    """Write down who is linked to whom: for each peer the numbers of its neighbours."""
+    graph = []
+    for peer in swarm.peers.values():
+        others = [swarm.at(link.contact.address) for link in peer.service.neighbours]
+        graph.append([other.number for other in others if other is not None])
+    with open(path, "w") as file:
+        json.dump(graph, file)
+
+
+def child(module: str, arguments: list[Any]) -> dict[str, Any]:
+    """What a module finds in a process of its own."""
+    command = [sys.executable, "-m", module, json.dumps(arguments)]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return found
+
+
+def compare(graph: str, found: dict[str, Any], every: float) -> list[dict[str, Any]]:
+    """
+    The same flood as a model in SimPy, in each way, right after the real thing.
+
+    @param graph: the file with the graph.
+    @param found: what was measured of the real thing.
+    """
+    models = []
+    for way in ("processes", "callbacks"):
+        model = child("bench.simpyflood", [graph, found["messages"], every, LATENCY, way])
+        # The peers may have exchanged a link or two meanwhile.
+        if abs(model["deliveries"] - found["deliveries"]) > 0.01 * found["deliveries"]:
+            raise click.ClickException(f"the model delivers {model['deliveries']}, the network {found['deliveries']}")
+        for speed in ("deliveriesPerSecond", "deliveriesPerCpuSecond"):
+            model[f"{speed}Ratio"] = round(found[speed] / model[speed], 3)
+        models.append(model)
+    return models
+
+
 def measure(
-    peers: int, links: int, messages: int, every: float, size: int, idle: float, known: int = 256, seed: int = 1
+    peers: int, links: int, messages: int, every: float, size: int, idle: float, known: int = 256, seed: int = 1,
+    graph: str | None = None,
 ) -> dict[str, Any]:
     """
     Build a network, flood it, and say how that went.
 
     @param idle: virtual seconds to run it after that without messages; 0 for none.
     @param known: addresses that each peer remembers.
+    @param graph: a file to save the graph of links in, for L{bench.simpyflood}.
     """
-    network = SimulatedNetwork(seed, uniform(0.010, 0.100))
+    network = SimulatedNetwork(seed, uniform(*LATENCY))
     settings = PeerSettings(
         gossipCount=0, maxConnections=links // 2, maxInbound=4 * links, seedInterval=3600.0, maxKnown=known
     )
@@ -90,6 +132,8 @@ def measure(
         built = time.perf_counter() - started
         ends = sum(len(peer.service.neighbours) for peer in swarm.peers.values())
         holding = residentBytes(os.getpid())
+        if graph is not None:
+            save(swarm, graph)
         running = swarm.running()
         payload = b"." * size
         start = network.now
@@ -141,24 +185,28 @@ def measure(
 @click.option("--idle", default=0.0, show_default=True, help="Then run so many virtual seconds without messages.")
 @click.option("--known", default=256, show_default=True, help="Addresses that each peer remembers (maxKnown).")
 @click.option("--repeat", default=1, type=click.IntRange(1), show_default=True, help="Repetitions.")
+@click.option("--compare", "against", type=click.Choice(["simpy"]), help="Model each flood in that, too, and compare.")
 @click.option("--json", "asJson", is_flag=True, help="Print one JSON object instead of a table.")
 def command(
     peers: str, links: int, frames: int, messages: int, every: float, size: int, idle: float, known: int, repeat: int,
-    asJson: bool,
+    against: str | None, asJson: bool,
 ) -> None:
     """How fast the simulated network runs real peers: deliveries per second, and memory."""
     about = machine(sys.executable)
     results = []
+
+    def show(found: dict[str, Any]) -> None:
+        results.append(found)
+        if not asJson:
+            click.echo("  ".join(f"{name} {value}" for name, value in found.items()))
+
     for count in [int(number) for number in peers.split(",")]:
         wanted = messages or max(5, round(frames / (count * (links - 1))))
         for _ in range(repeat):
-            arguments = [count, links, wanted, every, size, idle, known]
-            output = subprocess.run(
-                [sys.executable, "-m", "bench.simulate", json.dumps(arguments)], check=True, stdout=subprocess.PIPE
-            ).stdout
-            results.append(json.loads(output))
-            if not asJson:
-                click.echo("  ".join(f"{name} {value}" for name, value in results[-1].items()))
+            with tempfile.NamedTemporaryFile(suffix=".json") as graph:
+                show(child("bench.simulate", [count, links, wanted, every, size, idle, known, 1, graph.name]))
+                for model in compare(graph.name, results[-1], every) if against else ():
+                    show(model)
     if asJson:
         click.echo(json.dumps({"benchmark": "simulate", "machine": about, "runs": results}, indent=1))
 

@@ -1,0 +1,37 @@
+"""
+What benchmarks compare with does the same work.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import networkx
+from twisted.trial.unittest import SynchronousTestCase
+
+from bench.simpyflood import WAYS, measure
+
+
+class SimPyTests(SynchronousTestCase):
+    """The models of a flood in SimPy."""
+
+    def test_deliverEveryMessageToEveryNode(self) -> None:
+        """Both deliver exactly 2E - (N - 1) times for each message, and everybody has it."""
+        made = networkx.random_regular_graph(4, 50, seed=1)
+        graph = [sorted(made.adj[node]) for node in range(50)]
+        for way in WAYS:
+            found = measure(graph, 7, 0.02, (0.01, 0.1), way)
+            self.assertEqual((found["deliveries"], found["reach"]), (7 * (2 * 100 - 49), 1.0))
+
+    def test_sideBySide(self) -> None:
+        """One command measures the network, then the models on the graph that its peers had made."""
+        command = "-m bench simulate --peers 40 --messages 10 --compare simpy --json"
+        done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, check=True)
+        real, *models = json.loads(done.stdout)["runs"]
+        self.assertEqual([model["model"] for model in models], ["simpy processes", "simpy callbacks"])
+        for model in models:
+            self.assertEqual((model["peers"], model["messages"], model["reach"]), (40, 10, 1.0))
+            self.assertApproximates(model["deliveries"], real["deliveries"], 0.01 * real["deliveries"])
+            self.assertGreater(model["deliveriesPerSecondRatio"], 0.0)
