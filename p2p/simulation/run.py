@@ -156,7 +156,7 @@ class Run:
                 network.callAt(network.now + every, look)
 
             network.callAt(every, look)
-        scenario.expect.watch(swarm, joining.lasting(), self.measure.parts)
+        scenario.expect.watch(swarm, scenario.upsets, self.measure.parts)
         for check in scenario.checks:
             check.watch(swarm)
 
