@@ -48,7 +48,8 @@ class Expect(Part, frozen=True, kw_only=True):
     @ivar lastDelivery: each has arrived everywhere within so many seconds.
     @ivar redundancy: payload frames for each peer reached but the first, less one, at most, on average.
     @ivar components: the overlay is in so many parts at most.
-    @ivar falseDeaths: so many live peers, which others could hear, were called dead at most.
+    @ivar falseDeaths: so many times at most a live peer, which others could hear, was called dead.
+    @ivar calledDead: so many times at most a live peer was, whether or not a fault excuses that.
     @ivar detectedWithin: each peer that was killed (and not restarted before) was found dead by somebody within so
         many seconds, if any of its neighbours survived.
     @ivar deadRemovedWithin: each was off the list of every running seed within so many seconds.
@@ -73,6 +74,7 @@ class Expect(Part, frozen=True, kw_only=True):
     redundancy: Annotated[float, Meta(ge=0)] | None = None
     components: AtMost | None = None
     falseDeaths: AtMost | None = None
+    calledDead: AtMost | None = None
     detectedWithin: Seconds | None = None
     deadRemovedWithin: Seconds | None = None
     listed: bool = False
@@ -127,10 +129,14 @@ class Expect(Part, frozen=True, kw_only=True):
         if self.components is not None:
             parts = results["overlay"]["components"]
             expect("components", parts <= self.components, f"the overlay is in {parts} parts")
-        if self.falseDeaths is not None:
-            false = [death for death in results["falseDeaths"] if death["excuse"] is None]
-            example = "{peer} by {by} at {at:.3f} s".format(**false[0]) if false else ""
-            expect("falseDeaths", len(false) <= self.falseDeaths, f"{len(false)}, the first: {example}")
+        called = results["falseDeaths"]
+        unexcused = [death for death in called if death["excuse"] is None]
+        for name, limit, deaths in (
+            ("falseDeaths", self.falseDeaths, unexcused),
+            ("calledDead", self.calledDead, called),
+        ):
+            example = "{peer} by {by} at {at:.3f} s".format(**deaths[0]) if deaths else ""
+            expect(name, limit is None or len(deaths) <= limit, f"{len(deaths)}, the first: {example}")
         for death in results["deaths"]:
             self._ofDeath(death, now, expect)
         if self.listed:

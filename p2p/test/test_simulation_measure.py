@@ -281,9 +281,24 @@ class DeathTests(SynchronousTestCase):
         split = run(event("partition = { groups = [0.5, 0.5], for = 15.0 }")).go()["falseDeaths"]
         self.assertEqual({death["excuse"] for death in split}, {"partition"})
 
+    def test_aShortFaultExcusesNothing(self) -> None:
+        """Nobody may take a silence for death that is shorter than livenessMisses intervals."""
+        for seconds, excuse in ((2.9, None), (3.0, "pause")):
+            going = run(event(f'pause = {{ peers = ["peer-1"], for = {seconds} }}'))
+            self.slander(going)
+            self.assertEqual({death["excuse"] for death in going.go()["falseDeaths"]}, {excuse})
+
     def test_falseDeathsWithout(self) -> None:
         """Who is called dead though everybody hears it has none; a liar's word does not count."""
         going = run()
+        self.slander(going)
+        (false,) = going.go()["falseDeaths"]
+        self.assertEqual((false["peer"], false["at"], false["excuse"]), ("peer-1", 10.5, None))
+        lied = run(event('liar = { peers = ["peer-2"], for = 5.0 }')).go()
+        self.assertEqual(lied["falseDeaths"], [])
+
+    def slander(self, going: Run) -> None:
+        """A neighbour calls peer-1 dead, after ten seconds."""
         swarm = going.swarm
 
         def slander() -> None:
@@ -293,11 +308,7 @@ class DeathTests(SynchronousTestCase):
             link = next(link for link in accuser.service.neighbours if swarm.at(link.contact.address) is victim)
             accuser.service.dead(link.contact, "silent")
 
-        going.network.callAt(10.0, slander)
-        (false,) = going.go()["falseDeaths"]
-        self.assertEqual((false["peer"], false["at"], false["excuse"]), ("peer-1", 10.0, None))
-        lied = run(event('liar = { peers = ["peer-2"], for = 5.0 }')).go()
-        self.assertEqual(lied["falseDeaths"], [])
+        going.network.callAt(10.5, slander)
 
 
 class ExpectTests(SynchronousTestCase):
@@ -314,8 +325,8 @@ class ExpectTests(SynchronousTestCase):
         """A quiet network breaks nothing of all that can be expected."""
         expect = (
             "[expect]\nreach = 1.0\nmeanReach = 1.0\nlastDelivery = 1.0\nredundancy = 8.0\ncomponents = 1\n"
-            "falseDeaths = 0\ndetectedWithin = 1.0\ndeadRemovedWithin = 1.0\nlisted = true\nmuted = 0\ndialled = 4\n"
-            "inbound = 16\nconnectedWithin = 5.0\n"
+            "falseDeaths = 0\ncalledDead = 0\ndetectedWithin = 1.0\ndeadRemovedWithin = 1.0\nlisted = true\n"
+            "muted = 0\ndialled = 4\ninbound = 16\nconnectedWithin = 5.0\n"
         )
         for name in Expect.__struct_fields__:
             self.assertIn(name, expect)
@@ -334,6 +345,9 @@ class ExpectTests(SynchronousTestCase):
         told = event("publish = {}")
         self.assertEqual(self.broken("[expect]\nlastDelivery = 0.01\n", told), [("lastDelivery", 30.0)])
         self.assertEqual(self.broken("[expect]\nredundancy = 0.5\n", told), [("redundancy", 30.0)])
+        paused = event('pause = { peers = ["peer-3"], for = 15.0 }')
+        self.assertEqual(self.broken("[expect]\nfalseDeaths = 0\n", paused), [])
+        self.assertEqual(self.broken("[expect]\ncalledDead = 0\n", paused), [("calledDead", 30.0)])
         died = event('crash = { peers = ["peer-5"], host = true }')
         self.assertEqual(self.broken("[expect]\ndetectedWithin = 1.0\n", died), [("detectedWithin", 30.0)])
         self.assertEqual(self.broken("[expect]\ndeadRemovedWithin = 1.0\n", died), [("deadRemovedWithin", 30.0)])
