@@ -9,13 +9,16 @@ hold is a L{Broken}, and C{p2p simulate} then exits with status 1.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any
 
 import attrs
 from msgspec import Meta
 
 from p2p.simulation.incidents import Part, Pause, Seconds, Share
+from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.swarm import Swarm
 
 AtMost = Annotated[int, Meta(ge=0)]
@@ -45,7 +48,8 @@ class Expect(Part, frozen=True, kw_only=True):
     @ivar lastDelivery: each has arrived everywhere within so many seconds.
     @ivar redundancy: payload frames for each peer reached but the first, less one, at most, on average.
     @ivar components: the overlay is in so many parts at most.
-    @ivar falseDeaths: so many live peers, which others could hear, were called dead at most.
+    @ivar falseDeaths: so many times at most a live peer, which others could hear, was called dead.
+    @ivar calledDead: so many times at most a live peer was, whether or not a fault excuses that.
     @ivar detectedWithin: each peer that was killed (and not restarted before) was found dead by somebody within so
         many seconds, if any of its neighbours survived.
     @ivar deadRemovedWithin: each was off the list of every running seed within so many seconds.
@@ -59,8 +63,9 @@ class Expect(Part, frozen=True, kw_only=True):
 
     By some moment:
 
-    @ivar connectedBy: by then, in seconds since the beginning, all running peers have been linked together once, after
-        the first had all joined.
+    @ivar connectedWithin: so many seconds after whatever may part them (the joining at first, each event but publish
+        and clock) is over, all running peers have been one network once; unless the next such event, or the end, comes
+        before that.
     """
 
     reach: Share | None = None
@@ -69,30 +74,26 @@ class Expect(Part, frozen=True, kw_only=True):
     redundancy: Annotated[float, Meta(ge=0)] | None = None
     components: AtMost | None = None
     falseDeaths: AtMost | None = None
+    calledDead: AtMost | None = None
     detectedWithin: Seconds | None = None
     deadRemovedWithin: Seconds | None = None
     listed: bool = False
     muted: AtMost | None = None
     dialled: AtMost | None = None
     inbound: AtMost | None = None
-    connectedBy: Seconds | None = None
+    connectedWithin: Seconds | None = None
 
-    def watch(self, swarm: Swarm, joined: float, components: Callable[[], int]) -> None:
+    def watch(self, swarm: Swarm, upsets: list[tuple[float, float]], components: Callable[[], int]) -> None:
         """
         Look at what must hold while the network runs.
 
-        @param joined: when the first peers have all joined.
+        @param upsets: when running peers may be kept from being linked: from and until, rising.
         @param components: how many parts the overlay has now.
         """
         network = swarm.network
-        by = self.connectedBy
-        if by is not None:
-
-            def connectedBy(_: object) -> None:
-                parts = components()
-                assert parts == 1, f"the running peers are in {parts} parts"
-
-            network.callAt(min(joined, by), lambda: network.eventually(connectedBy, by=by, every=0.5))
+        if self.connectedWithin is not None:
+            for calm, due in calms(upsets, self.connectedWithin):
+                network.callAt(calm, partial(_watchConnected, network, calm, due, components))
         if self.dialled is not None or self.inbound is not None:
 
             def linksWithinBounds(_: object) -> None:
@@ -128,10 +129,14 @@ class Expect(Part, frozen=True, kw_only=True):
         if self.components is not None:
             parts = results["overlay"]["components"]
             expect("components", parts <= self.components, f"the overlay is in {parts} parts")
-        if self.falseDeaths is not None:
-            false = [death for death in results["falseDeaths"] if death["excuse"] is None]
-            example = "{peer} by {by} at {at:.3f} s".format(**false[0]) if false else ""
-            expect("falseDeaths", len(false) <= self.falseDeaths, f"{len(false)}, the first: {example}")
+        called = results["falseDeaths"]
+        unexcused = [death for death in called if death["excuse"] is None]
+        for name, limit, deaths in (
+            ("falseDeaths", self.falseDeaths, unexcused),
+            ("calledDead", self.calledDead, called),
+        ):
+            example = "{peer} by {by} at {at:.3f} s".format(**deaths[0]) if deaths else ""
+            expect(name, limit is None or len(deaths) <= limit, f"{len(deaths)}, the first: {example}")
         for death in results["deaths"]:
             self._ofDeath(death, now, expect)
         if self.listed:
@@ -173,6 +178,31 @@ class Expect(Part, frozen=True, kw_only=True):
             extra = [address for identity, address in listed.items() if identity not in running]
             problem = f"{seed.name} lacks {len(missing)} {missing[:1]} and has {len(extra)} too many {extra[:1]}"
             expect("listed", not (missing or extra), problem)
+
+
+def _watchConnected(network: SimulatedNetwork, calm: float, due: float, components: Callable[[], int]) -> None:
+    """The running peers must be one network once from now on."""
+
+    def connectedWithin(_: object) -> None:
+        parts = components()
+        assert parts == 1, f"the running peers are in {parts} parts, undisturbed since {calm:g} s"
+
+    network.eventually(connectedWithin, by=due, every=0.5)
+
+
+def calms(upsets: list[tuple[float, float]], within: float) -> list[tuple[float, float]]:
+    """
+    When a network is left alone for so many seconds at least: from when, and the end of these seconds.
+
+    @param upsets: when it is not, from and until, rising.
+    """
+    found: list[tuple[float, float]] = []
+    until = 0.0
+    for (_, end), (begin, _) in pairwise([*upsets, (float("inf"), float("inf"))]):
+        until = max(until, end)
+        if until + within <= begin and until < float("inf"):
+            found.append((until, until + within))
+    return found
 
 
 class Check(Part, frozen=True, kw_only=True):

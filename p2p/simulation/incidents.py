@@ -42,6 +42,14 @@ class Incident(Part, frozen=True, kw_only=True):
         """How long it goes on at least, in seconds."""
         return 0.0
 
+    def upsetting(self) -> float | None:
+        """
+        For how long it may keep running peers from being linked, in seconds; C{None} if it never does, infinity if to
+        the end.
+        """
+        lasting: float | None = getattr(self, "for_", self.lasting())
+        return float("inf") if lasting is None else lasting
+
     def names(self) -> list[str]:
         """The nodes it names."""
         return []
@@ -121,6 +129,9 @@ class Publish(Incident, frozen=True, kw_only=True):
     def lasting(self) -> float:
         """See L{Incident}."""
         return (self.count - 1) * self.every
+
+    def upsetting(self) -> None:
+        """See L{Incident}."""
 
     def names(self) -> list[str]:
         """See L{Incident}."""
@@ -420,6 +431,9 @@ class SetClock(Who, frozen=True, kw_only=True):
 
     offset: float | None = None
     drift: Annotated[float, Meta(gt=-1)] | None = None
+
+    def upsetting(self) -> None:
+        """See L{Incident}."""
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""

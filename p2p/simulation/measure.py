@@ -102,10 +102,17 @@ class Measure:
     swarm: Swarm
 
     def __init__(
-        self, network: SimulatedNetwork, journal: Journal | None = None, traffic: bool = True, grace: float = 0.0
+        self,
+        network: SimulatedNetwork,
+        journal: Journal | None = None,
+        traffic: bool = True,
+        grace: float = 0.0,
+        patience: float = 0.0,
     ) -> None:
         """
         @param grace: for how many seconds after the end of a fault verdicts that it led to may still come.
+        @param patience: how many seconds of silence nobody may take for death: a fault that is over sooner excuses
+            no verdict.
         """
         self.traffic = Traffic() if traffic else None
         self.refused = 0
@@ -113,6 +120,7 @@ class Measure:
         self._clock = network.clock
         self._journal = journal
         self._grace = grace
+        self._patience = patience
         self._lives: list[Life] = []
         self._current: dict[str, Life] = {}
         self._broadcasts: dict[tuple[bytes, int], Broadcast] = {}
@@ -374,7 +382,7 @@ class Measure:
         """What may have made a live peer seem dead to another."""
         now = self._clock.now
         for what, groups, since, until in self._faults:
-            if since <= now <= until + self._grace:
+            if since <= now <= until + self._grace and until - since >= self._patience:
                 if groups is None:
                     return what
                 if what == "partition":

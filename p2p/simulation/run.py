@@ -107,9 +107,10 @@ class Run:
             seed, settings.latency.made(), loss=settings.loss, bandwidth=settings.bandwidth, fuzz=fuzz
         )
         peers = scenario.peerSettings
+        patience = peers.livenessMisses * peers.livenessInterval
         # A silence must have been noticed, counted, and asked about.
-        grace = (peers.livenessMisses + 2) * peers.livenessInterval + 2 * peers.probeTimeout
-        measure = Measure(network, journal, scenario.measure.traffic, grace)
+        grace = patience + 2 * peers.livenessInterval + 2 * peers.probeTimeout
+        measure = Measure(network, journal, scenario.measure.traffic, grace, patience)
         measure.swarm = swarm = Swarm(network, measure, scenario.seedSettings, peers)
         swarm.begin(scenario.seeds.count)
         run = cls(scenario, seed, network, swarm, measure, Errors(lambda: network.clock.now))
@@ -156,7 +157,7 @@ class Run:
                 network.callAt(network.now + every, look)
 
             network.callAt(every, look)
-        scenario.expect.watch(swarm, joining.lasting(), self.measure.parts)
+        scenario.expect.watch(swarm, scenario.upsets, self.measure.parts)
         for check in scenario.checks:
             check.watch(swarm)
 

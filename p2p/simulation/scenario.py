@@ -166,6 +166,13 @@ class Scenario(Part, frozen=True, kw_only=True):
     checks: list[Check] = []
 
     @property
+    def upsets(self) -> list[tuple[float, float]]:
+        """When running peers may be kept from being linked: from and until, in seconds since the beginning."""
+        happening = [(0.0, self.peers.joining()), *((event.at, event.incident) for event in self.events)]
+        lasting = [(at, incident.upsetting()) for at, incident in happening]
+        return sorted((at, at + seconds) for at, seconds in lasting if seconds is not None)
+
+    @property
     def seedSettings(self) -> SeedSettings:
         """As the seeds take them."""
         return SeedSettings(**self.seeds.options)

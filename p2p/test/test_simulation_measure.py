@@ -14,8 +14,10 @@ from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.simulation import graph
-from p2p.simulation.expect import Expect
+from p2p.simulation.checks import Violation
+from p2p.simulation.expect import Expect, calms
 from p2p.simulation.journal import BLOCK, Journal
+from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.run import Run
 from p2p.simulation.scenario import parseScenario
 from p2p.simulation.swarm import Swarm
@@ -279,9 +281,24 @@ class DeathTests(SynchronousTestCase):
         split = run(event("partition = { groups = [0.5, 0.5], for = 15.0 }")).go()["falseDeaths"]
         self.assertEqual({death["excuse"] for death in split}, {"partition"})
 
+    def test_aShortFaultExcusesNothing(self) -> None:
+        """Nobody may take a silence for death that is shorter than livenessMisses intervals."""
+        for seconds, excuse in ((2.9, None), (3.0, "pause")):
+            going = run(event(f'pause = {{ peers = ["peer-1"], for = {seconds} }}'))
+            self.slander(going)
+            self.assertEqual({death["excuse"] for death in going.go()["falseDeaths"]}, {excuse})
+
     def test_falseDeathsWithout(self) -> None:
         """Who is called dead though everybody hears it has none; a liar's word does not count."""
         going = run()
+        self.slander(going)
+        (false,) = going.go()["falseDeaths"]
+        self.assertEqual((false["peer"], false["at"], false["excuse"]), ("peer-1", 10.5, None))
+        lied = run(event('liar = { peers = ["peer-2"], for = 5.0 }')).go()
+        self.assertEqual(lied["falseDeaths"], [])
+
+    def slander(self, going: Run) -> None:
+        """A neighbour calls peer-1 dead, after ten seconds."""
         swarm = going.swarm
 
         def slander() -> None:
@@ -291,11 +308,7 @@ class DeathTests(SynchronousTestCase):
             link = next(link for link in accuser.service.neighbours if swarm.at(link.contact.address) is victim)
             accuser.service.dead(link.contact, "silent")
 
-        going.network.callAt(10.0, slander)
-        (false,) = going.go()["falseDeaths"]
-        self.assertEqual((false["peer"], false["at"], false["excuse"]), ("peer-1", 10.0, None))
-        lied = run(event('liar = { peers = ["peer-2"], for = 5.0 }')).go()
-        self.assertEqual(lied["falseDeaths"], [])
+        going.network.callAt(10.5, slander)
 
 
 class ExpectTests(SynchronousTestCase):
@@ -312,8 +325,8 @@ class ExpectTests(SynchronousTestCase):
         """A quiet network breaks nothing of all that can be expected."""
         expect = (
             "[expect]\nreach = 1.0\nmeanReach = 1.0\nlastDelivery = 1.0\nredundancy = 8.0\ncomponents = 1\n"
-            "falseDeaths = 0\ndetectedWithin = 1.0\ndeadRemovedWithin = 1.0\nlisted = true\nmuted = 0\ndialled = 4\n"
-            "inbound = 16\nconnectedBy = 5.0\n"
+            "falseDeaths = 0\ncalledDead = 0\ndetectedWithin = 1.0\ndeadRemovedWithin = 1.0\nlisted = true\n"
+            "muted = 0\ndialled = 4\ninbound = 16\nconnectedWithin = 5.0\n"
         )
         for name in Expect.__struct_fields__:
             self.assertIn(name, expect)
@@ -332,6 +345,9 @@ class ExpectTests(SynchronousTestCase):
         told = event("publish = {}")
         self.assertEqual(self.broken("[expect]\nlastDelivery = 0.01\n", told), [("lastDelivery", 30.0)])
         self.assertEqual(self.broken("[expect]\nredundancy = 0.5\n", told), [("redundancy", 30.0)])
+        paused = event('pause = { peers = ["peer-3"], for = 15.0 }')
+        self.assertEqual(self.broken("[expect]\nfalseDeaths = 0\n", paused), [])
+        self.assertEqual(self.broken("[expect]\ncalledDead = 0\n", paused), [("calledDead", 30.0)])
         died = event('crash = { peers = ["peer-5"], host = true }')
         self.assertEqual(self.broken("[expect]\ndetectedWithin = 1.0\n", died), [("detectedWithin", 30.0)])
         self.assertEqual(self.broken("[expect]\ndeadRemovedWithin = 1.0\n", died), [("deadRemovedWithin", 30.0)])
@@ -341,9 +357,46 @@ class ExpectTests(SynchronousTestCase):
         ((statement, time),) = self.broken("[expect]\ndialled = 0\n")
         self.assertIn("linksWithinBounds", statement)
         self.assertLess(time, 5.0)
-        ((statement, time),) = self.broken("[expect]\nconnectedBy = 1.0\n")
-        self.assertIn("connectedBy", statement)
-        self.assertEqual(time, 1.0)
+
+    def test_connectedWithin(self) -> None:
+        """It is looked at after each event that may part the network, and not while one lasts."""
+        split = event("partition = { groups = [0.5, 0.5], for = 4.0 }", at=5.0)
+        twice = event("crash = { count = 1 }", at=5.0) + event("crash = { count = 1 }", at=5.5)
+        harmless = event("publish = {}", at=5.0) + event("clock = { count = 1, drift = 0.1 }", at=5.0)
+        self.assertIsNone(self.parted((2.5,), ""))
+        self.assertEqual(self.parted((), ""), 3.0)
+        self.assertEqual(self.parted((2.5, 8.5), split), 10.0)
+        self.assertIsNone(self.parted((2.5, 9.5), split))
+        self.assertIsNone(self.parted((2.5,), split.replace(", for = 4.0", "")))
+        self.assertEqual(self.parted((2.5,), twice), 6.5)
+        self.assertIsNone(self.parted((2.5,), harmless))
+        self.assertIsNone(self.parted((2.5,), event("crash = { count = 1 }", at=29.5)))
+
+    def parted(self, whole: tuple[float, ...], events: str) -> float | None:
+        """When it is found that a network, which is whole at those moments only, is not so within a second."""
+        going = run(events)
+        network = SimulatedNetwork(seed=1)
+        swarm = Swarm(network, going.measure, going.scenario.seedSettings, going.scenario.peerSettings)
+        expect = Expect(connectedWithin=1.0)
+        expect.watch(swarm, going.scenario.upsets, lambda: 1 if network.now in whole else 2)
+        try:
+            network.run(until=30.0)
+        except Violation as violation:
+            self.assertIn("connectedWithin", violation.statement)
+            return violation.time
+        return None
+
+    def test_calms(self) -> None:
+        """What overlaps, or follows too soon, counts as one; what lasts to the end is followed by nothing."""
+        forever = float("inf")
+        for upsets, expected in (
+            ([(0.0, 2.0)], [(2.0, 7.0)]),
+            ([(0.0, 2.0), (7.0, 7.0)], [(2.0, 7.0), (7.0, 12.0)]),
+            ([(0.0, 2.0), (6.9, 7.0)], [(7.0, 12.0)]),
+            ([(0.0, 2.0), (10.0, 30.0), (12.0, 14.0)], [(2.0, 7.0), (30.0, 35.0)]),
+            ([(0.0, 2.0), (10.0, forever), (20.0, 20.0)], [(2.0, 7.0)]),
+        ):
+            self.assertEqual(calms(upsets, 5.0), expected)
 
     def test_functions(self) -> None:
         """A function of one's own is given the swarm: at the end, always, or by a moment."""

@@ -393,7 +393,7 @@ class DeterminismTests(SynchronousTestCase):
     def test_measuringChangesNothing(self) -> None:
         """With or without traffic, overlays and trace the digest is the same."""
         without = scenario(self.REST + "[measure]\ntraffic = false\n")
-        with_ = scenario(self.REST + "[measure]\noverlay = 0.7\n[expect]\ndialled = 4\nconnectedBy = 10.0\n")
+        with_ = scenario(self.REST + "[measure]\noverlay = 0.7\n[expect]\ndialled = 4\nconnectedWithin = 10.0\n")
         digests = {str(Run.of(read, 3).go()["digest"]) for read in (without, with_)}
         self.assertEqual(digests, {self.digest(3)})
 
