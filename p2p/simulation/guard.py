@@ -93,6 +93,13 @@ _POSTPONING = ("twisted.protocols.tls", "twisted.internet.task", "twisted.protoc
 """Modules that may use C{callLater} of the global reactor."""
 
 
+_HOLDS: dict[str, tuple[ModuleType, int, list[str]]] = {}
+"""
+What is known of each module, for all networks of this process: how many names it had, and which of them are copies of
+what is forbidden. To look through a thousand modules takes longer than a small network takes to run.
+"""
+
+
 class RealityError(SimulationError):
     """
     Simulated code has reached past the simulation.
@@ -147,7 +154,8 @@ class Guard:
         self._network = network
         self._allowed = (*_ALLOWED, *_TOOLS, *_HARMLESS, *allowed)
         self._replaced: list[tuple[Any, str, Any]] = []
-        self._seen: dict[str, list[str]] = {}
+        self._seen: set[str] = set()
+        self._copying: dict[str, list[str]] = {}
         self._randomState: object = None
         self._ticks = 0
         self._random = network.stream("global random").getstate()
@@ -215,22 +223,30 @@ class Guard:
         """
         Replace what programs have imported by name.
         """
-        for name, module in list(sys.modules.items()):
-            copies = self._seen.get(name)
-            if copies is None:
-                copies = self._seen[name] = self._copies(name, module, instead)
-            for copy in copies:
-                replacement = instead.get(id(vars(module).get(copy)))
-                if replacement is not None:
-                    self._replace(module, copy, replacement)
+        for name in sys.modules.keys() - self._seen:
+            self._seen.add(name)
+            copies = self._copies(name, sys.modules[name], instead)
+            if copies:
+                self._copying[name] = copies
+        for name, copies in self._copying.items():
+            module = sys.modules.get(name)
+            if module is not None:
+                for copy in copies:
+                    replacement = instead.get(id(vars(module).get(copy)))
+                    if replacement is not None:
+                        self._replace(module, copy, replacement)
 
     def _copies(self, name: str, module: Any, instead: dict[int, Any]) -> list[str]:
-        file = getattr(module, "__file__", None) or _STANDARD_LIBRARY
-        if _isStandard(file):
-            return []
+        """The names under which a module holds what is forbidden, unless it may use that."""
         if name.startswith(("twisted.", "p2p.simulation.", *self._allowed)) or not isinstance(module, ModuleType):
             return []
-        return [copy for copy, value in list(vars(module).items()) if id(value) in instead]
+        names = vars(module)
+        known = _HOLDS.get(name)
+        if known is None or known[0] is not module or known[1] != len(names):
+            file = getattr(module, "__file__", None) or _STANDARD_LIBRARY
+            held = [] if _isStandard(file) else [copy for copy, value in list(names.items()) if id(value) in instead]
+            known = _HOLDS[name] = (module, len(names), held)
+        return known[2]
 
     def _instead(self, module: ModuleType, name: str, original: Any) -> Any:
         what = f"{module.__name__}.{name}()"

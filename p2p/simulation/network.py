@@ -47,6 +47,12 @@ is not.
 """
 
 
+_MANY = 100
+"""
+Of fewer hosts it is not worth the while to free the collector of them: it would first go through all that is in this
+process, which takes longer than it saves.
+"""
+
 _LARGE = 500
 """Of so many hosts the memory is put into large pages, which takes a moment."""
 
@@ -274,8 +280,10 @@ class SimulatedNetwork:
         """
         Tell Python's garbage collector, and of a large network the kernel, that all there is will stay. To be called
         once a network is built: it makes the run markedly faster, and gives back none of this memory until the process
-        ends, or calls C{gc.unfreeze}.
+        ends, or calls C{gc.unfreeze}. With fewer than a hundred hosts it does nothing, for nothing would be gained.
         """
+        if len(self.hosts) < _MANY:
+            return
         gc.collect()
         gc.freeze()
         if len(self.hosts) >= _LARGE:

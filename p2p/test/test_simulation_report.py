@@ -198,13 +198,6 @@ class ReportTests(SynchronousTestCase):
         ids = re.findall(r'\bid="([^"]+)"', self.text)
         self.assertEqual(len(ids), len(set(ids)))
 
-    def test_sameRunIsTheSamePage(self) -> None:
-        """Nothing in it depends on when it was made."""
-        table = tomllib.loads(SCENARIO)
-        writeReport(self.directory, SCENARIO, table, self.results, summaryRows(self.results))
-        with open(os.path.join(self.directory, "report.html"), encoding="utf-8") as file:
-            self.assertEqual(file.read(), self.text)
-
     def test_withoutMatplotlibThereIsAPageWithoutPlots(self) -> None:
         """And a sentence that says what to install."""
         directory = self.mktemp()
