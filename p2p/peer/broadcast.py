@@ -186,6 +186,10 @@ class Flood:
             origin.see(number, self._maxGap)
             # What was before this peer came is not lost to it.
             origin.given.clear()
+        elif number <= origin.top and not origin.gaps:
+            # Nearly all that a flood brings.
+            self.duplicates += 1
+            return
         elif number == origin.top + 1:
             origin.top = number
             origin.lastSeen = now
@@ -199,8 +203,9 @@ class Flood:
             self.duplicates += 1
             return
         hops = message.hops
-        # The origin's own bytes, once in memory for all its messages that are kept.
-        message = Message(origin.identity, number, hops, message.payload)
+        if message.origin is not origin.identity:
+            # The origin's own bytes, once in memory for all its messages that are kept.
+            message = Message(origin.identity, number, hops, message.payload)
         self._keep(message, now)
         if hops < MAX_HOPS:
             others = [other for other in self._neighbours if other is not neighbour]

@@ -89,10 +89,14 @@ class PeerProtocol(Link):
     @ivar mine: this peer's identity as that neighbour knows it.
     """
 
-    rtt: float | None = None
-    suspected = False
-    since = 0.0
-    mine = b""
+    __slots__ = ("mine", "rtt", "since", "suspected")
+
+    def __init__(self, factory: LinkFactory, purpose: str = "") -> None:
+        super().__init__(factory, purpose)
+        self.since = 0.0
+        self.mine = b""
+        self.rtt: float | None = None
+        self.suspected = False
 
     def __str__(self) -> str:
         contact = getattr(self, "contact", None)
@@ -392,9 +396,7 @@ class PeerService(Service):
 
     def send(self, neighbours: Iterable[Any], message: AnyMessage) -> None:
         """Send one message to each of those neighbours; it is packed once."""
-        frame = encode(message)
-        for neighbour in neighbours:
-            neighbour.sendFrame(frame)
+        self.factory.turn.send(neighbours, encode(message))
 
     def deliver(self, message: Message, neighbour: PeerProtocol | None, now: float) -> None:
         """Hand a message to this node's subscribers."""

@@ -136,7 +136,7 @@ class LinkFactory(Factory[Link]):
         self.identity = identity
         self.advertise = advertise
         self.listening: IListeningPort | None = None
-        self.turn = Turn()
+        self.turn = Turn(reactor.seconds)
         self.counters: Counter[str] = Counter()
         self.accepting = True
         self.backlog = 0
