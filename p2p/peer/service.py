@@ -46,10 +46,11 @@ from p2p.settings import PeerSettings
 from p2p.timers import Timers
 from p2p.wire import reasons
 from p2p.wire.codec import OVERHEAD, encode
+from p2p.wire.contacts import checkedContact
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory, checkedAddress
+from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory
 from p2p.wire.link import Handlers, Link, Turn
-from p2p.wire.messages import Alive, AnyMessage, Contact, Hello, Message, Registered
+from p2p.wire.messages import Alive, AnyMessage, Contact, Hello, Message
 from p2p.wire.probe import Outcome, probe
 
 NAMED = 8
@@ -527,17 +528,17 @@ class PeerService(Service):
             if link.byOther and link.reason == reasons.DEAD:
                 self.calledDead(link.mine, f"{identityText(contact.identity)} at {contact.address}")
 
-    def listed(self, seed: Address, message: Registered, fresh: bool, now: float) -> None:
-        """A seed has answered."""
-        if message.contacts or fresh:
+    def listed(self, seed: Address, contacts: list[Contact], total: int, fresh: bool, now: float) -> None:
+        """A seed has answered: these contacts, of so many."""
+        if contacts or fresh:
             self._log.info(
                 "seed {seed} lists {count} of {total} active", seed=str(seed),
-                count=len(message.contacts), total=message.total,
+                count=len(contacts), total=total,
             )  # fmt: skip
-            self._tell(self.overlay.listed, self._notMe(message.contacts), fresh, now)
+            self._tell(self.overlay.listed, self._notMe(contacts), fresh, now)
         if fresh:
             self._save()
-            self.events.emit("registered", seed=str(seed), active=message.total)
+            self.events.emit("registered", seed=str(seed), active=total)
 
     def calledDead(self, identity: bytes, by: str) -> None:
         """
@@ -739,8 +740,7 @@ def _plausible(contacts: Iterable[Contact]) -> list[Contact]:
     found = []
     for contact in contacts:
         try:
-            checkedAddress(contact)
+            found.append(checkedContact(contact))
         except RemoteProtocolError:
             continue
-        found.append(contact)
     return found
