@@ -171,6 +171,10 @@ class History:
             origin.see(number, self._maxGap)
             # What was before this peer came is not lost to it.
             origin.given.clear()
+        elif number <= origin.top and not origin.gaps:
+            # Nearly all that a flood brings.
+            self.duplicates += 1
+            return None
         elif number == origin.top + 1:
             origin.top = number
             origin.lastSeen = now
@@ -183,8 +187,9 @@ class History:
         else:
             self.duplicates += 1
             return None
-        # The origin's own bytes, once in memory for all its messages that are kept.
-        message = Message(origin.identity, number, message.hops, message.payload)
+        if message.origin is not origin.identity:
+            # The origin's own bytes, once in memory for all its messages that are kept.
+            message = Message(origin.identity, number, message.hops, message.payload)
         self._keep(message, now)
         return message
 

@@ -32,7 +32,7 @@ from collections.abc import Container, Iterable
 from random import Random
 from typing import Any
 
-import attrs
+from msgspec import Struct
 from zope.interface import implementer
 
 from p2p.interfaces import IOverlay
@@ -77,8 +77,7 @@ _UNFIT = _ELSEWHERE - {reasons.STALE} | {reasons.MALFORMED, reasons.TOO_LARGE}
 """Reasons that a link ends with which would end the next one too."""
 
 
-@attrs.define(eq=False)
-class _Known:
+class _Known(Struct, eq=False, gc=False):
     """
     A contact that was heard of.
 
@@ -121,8 +120,9 @@ class Known:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Any:
-        return iter(self._entries.values())
+    def items(self) -> Iterable[tuple[bytes, _Known]]:
+        """Everyone by id."""
+        return self._entries.items()
 
     def add(self, contact: Contact, shown: float = HEARSAY) -> None:
         """
@@ -336,12 +336,12 @@ class RandomLinks:
     def known(self, count: int, exclude: Container[bytes] = ()) -> list[Contact]:
         """See L{IOverlay}: neighbours, as their links show them, and those that were shown lately and do not fail."""
         since = self._now - WORTH
+        neighbours = self._neighbours
         worth = [
-            entry.contact for entry in self._known
-            if not entry.failures and entry.shown >= since
-            and entry.contact.id not in self._neighbours and entry.contact.id not in exclude
+            entry.contact for id, entry in self._known.items()
+            if not entry.failures and entry.shown >= since and id not in neighbours and id not in exclude
         ] + [
-            neighbour.contact for id, neighbour in self._neighbours.items()
+            neighbour.contact for id, neighbour in neighbours.items()
             if neighbour.contact.address and id not in exclude
         ]  # fmt: skip
         return worth if len(worth) <= count else self._random.sample(worth, count)

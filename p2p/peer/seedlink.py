@@ -19,8 +19,9 @@ from p2p.address import Address
 from p2p.identity import idOf
 from p2p.wire import reasons
 from p2p.wire.codec import OVERHEAD
+from p2p.wire.contacts import checkedContacts
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.factory import REGISTER, checkedContacts
+from p2p.wire.factory import REGISTER
 from p2p.wire.link import Handlers, Link
 from p2p.wire.messages import (
     MAX_CONTACTS,
@@ -173,7 +174,7 @@ class SeedLink:
         if not self._open:
             raise RemoteProtocolError(reasons.MALFORMED, "Registered without Register")
         self._open -= 1
-        checkedContacts(message.contacts)
+        contacts = checkedContacts(message.contacts)
         self._unanswered = False
         if self.connected:
             # Not at the first answer: a seed that answers once and breaks off is not dialled ever again at once.
@@ -184,9 +185,9 @@ class SeedLink:
                 "registered with seed {seed}, {total} active", seed=str(self.address), total=message.total
             )
         self._setTimer(max(message.lease, SHORTEST_LEASE) * self._peer.random.uniform(0.9, 1.0), self._renew)
-        fresh = self._fresh and bool(message.contacts or message.total <= 1)
+        fresh = self._fresh and bool(contacts or message.total <= 1)
         self._fresh = self._fresh and not fresh
-        self._peer.listed(self.address, message, fresh, now)
+        self._peer.listed(self.address, contacts, message.total, fresh, now)
 
     def _renew(self) -> None:
         if self._unanswered and self._link is not None:

@@ -46,10 +46,11 @@ from p2p.settings import PeerSettings
 from p2p.timers import Timers
 from p2p.wire import reasons
 from p2p.wire.codec import OVERHEAD, encode
+from p2p.wire.contacts import checkedContact
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory, checkedAddress
+from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory
 from p2p.wire.link import Handlers, Link, Turn
-from p2p.wire.messages import MISSION, Alive, AnyMessage, Contact, Custom, Hello, Message, Registered
+from p2p.wire.messages import MISSION, Alive, AnyMessage, Contact, Custom, Hello, Message
 from p2p.wire.probe import Outcome, probe
 
 NAMED = 8
@@ -92,10 +93,14 @@ class PeerProtocol(Link):
     @ivar mine: this peer's identity as that neighbour knows it.
     """
 
-    rtt: float | None = None
-    suspected = False
-    since = 0.0
-    mine = b""
+    __slots__ = ("mine", "rtt", "since", "suspected")
+
+    def __init__(self, factory: LinkFactory, purpose: str = "") -> None:
+        super().__init__(factory, purpose)
+        self.since = 0.0
+        self.mine = b""
+        self.rtt: float | None = None
+        self.suspected = False
 
     def __str__(self) -> str:
         contact = getattr(self, "contact", None)
@@ -403,9 +408,7 @@ class PeerService(Service):
 
     def send(self, neighbours: Iterable[Any], message: AnyMessage) -> None:
         """Send one message to each of those neighbours; it is packed once."""
-        frame = encode(message)
-        for neighbour in neighbours:
-            neighbour.sendFrame(frame)
+        self.factory.turn.send(neighbours, encode(message))
 
     def deliver(self, message: Message, neighbour: PeerProtocol | None, now: float) -> None:
         """Hand a message to this node's subscribers."""
@@ -540,17 +543,17 @@ class PeerService(Service):
             if link.byOther and link.reason == reasons.DEAD:
                 self.calledDead(link.mine, f"{identityText(contact.identity)} at {contact.address}")
 
-    def listed(self, seed: Address, message: Registered, fresh: bool, now: float) -> None:
-        """A seed has answered."""
-        if message.contacts or fresh:
+    def listed(self, seed: Address, contacts: list[Contact], total: int, fresh: bool, now: float) -> None:
+        """A seed has answered: these contacts, of so many."""
+        if contacts or fresh:
             self._log.info(
                 "seed {seed} lists {count} of {total} active", seed=str(seed),
-                count=len(message.contacts), total=message.total,
+                count=len(contacts), total=total,
             )  # fmt: skip
-            self._tell(self.overlay.listed, self._notMe(message.contacts), fresh, now)
+            self._tell(self.overlay.listed, self._notMe(contacts), fresh, now)
         if fresh:
             self._save()
-            self.events.emit("registered", seed=str(seed), active=message.total)
+            self.events.emit("registered", seed=str(seed), active=total)
 
     def calledDead(self, identity: bytes, by: str) -> None:
         """
@@ -765,8 +768,7 @@ def _plausible(contacts: Iterable[Contact]) -> list[Contact]:
     found = []
     for contact in contacts:
         try:
-            checkedAddress(contact)
+            found.append(checkedContact(contact))
         except RemoteProtocolError:
             continue
-        found.append(contact)
     return found

@@ -33,8 +33,9 @@ from p2p.seed.reports import Reports
 from p2p.settings import SeedSettings
 from p2p.wire import reasons
 from p2p.wire.codec import STRANGER_LIMIT
+from p2p.wire.contacts import checkedContact
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.factory import REGISTER, LinkFactory, checkedAddress
+from p2p.wire.factory import REGISTER, LinkFactory
 from p2p.wire.link import Handlers, Link
 from p2p.wire.messages import (
     Contact,
@@ -115,8 +116,7 @@ class SeedFactory(LinkFactory):
         if link.reason:
             # It came behind what ended the connection.
             return
-        contact = message.contact
-        checkedAddress(contact)
+        contact = checkedContact(message.contact)
         if contact.id != link.contact.id:
             raise RemoteProtocolError(reasons.MALFORMED, "registers another id than its own")
         if not self._rate.allow(holder(link.transport.getPeer().host), now):

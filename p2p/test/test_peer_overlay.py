@@ -39,7 +39,7 @@ class KnownTests(SynchronousTestCase):
 
     def contacts(self) -> set[Contact]:
         """Whom it knows."""
-        return {entry.contact for entry in self.known}
+        return {entry.contact for _, entry in self.known.items()}
 
     def test_atMostSoManyAreRemembered(self) -> None:
         """However many are told."""
@@ -204,12 +204,12 @@ class KnownTests(SynchronousTestCase):
         for verb, who in events:
             if verb == "met":
                 known.met(who, 0.0)
-                self.assertIn(who, [entry.contact for entry in known])
+                self.assertIn(who, [entry.contact for _, entry in known.items()])
             elif verb == "failed":
                 known.failed(who, 0.0)
             elif verb == "dead":
                 known.dead(who, 0.0)
-                self.assertNotIn(who, [entry.contact for entry in known])
+                self.assertNotIn(who, [entry.contact for _, entry in known.items()])
             elif verb == "forget":
                 known.forget(who.id)
             elif verb == "pause":
@@ -219,7 +219,7 @@ class KnownTests(SynchronousTestCase):
             self.assertLessEqual(len(known), 3)
             self.assertLessEqual(len(known._dead), 3)
             self.assertEqual(sorted(known._order), sorted(known._entries))
-            self.assertEqual(known._at, {entry.contact.address: entry.contact.id for entry in known})
+            self.assertEqual(known._at, {entry.contact.address: id for id, entry in known.items()})
 
 
 class RandomLinksTests(SynchronousTestCase):

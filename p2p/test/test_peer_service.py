@@ -333,9 +333,9 @@ class DialTests(PeerTestCase):
         self.network.run(0.1)
         scripts[0].send(Close(reasons.FULL, "", lies))
         self.network.run(0.1)
-        self.assertLessEqual({entry.contact.address for entry in peer.overlay._known},
+        self.assertLessEqual({entry.contact.address for _, entry in peer.overlay._known.items()},
                              {str(friend.address), contact(71).address, contact(77).address})  # fmt: skip
-        self.assertIn(contact(71), [entry.contact for entry in peer.overlay._known])
+        self.assertIn(contact(71), [entry.contact for _, entry in peer.overlay._known.items()])
 
     def test_aHandshakeThatStallsIsGivenUp(self) -> None:
         """Somebody who accepts and says nothing holds no place for ever."""

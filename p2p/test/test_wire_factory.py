@@ -23,15 +23,12 @@ from p2p.address import Address
 from p2p.test.wires import HERE, Node, Wire, contact, identity, join
 from p2p.wire import reasons
 from p2p.wire.codec import encode
-from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.factory import (
     NEIGHBOUR,
     PROBE,
     TOLD,
     DialFailed,
     LinkFactory,
-    checkedAddress,
-    checkedContacts,
 )
 from p2p.wire.link import Link, State
 from p2p.wire.messages import VERSION, AnyMessage, Close, Contact, Hello, Ping, Welcome
@@ -462,21 +459,8 @@ class CloseAllTests(SynchronousTestCase):
         self.successResultOf(Node(2).closeAll(reasons.LEAVING))
 
 
-class ContactsTests(SynchronousTestCase):
-    """Contacts that came from outside."""
-
-    def test_eachMustNameAnAddress(self) -> None:
-        """One that does not spoils the list."""
-        fine = [contact(1), Contact(identity(2), "[::1]:80")]
-        self.assertEqual(checkedContacts(fine), fine)
-        for address in ("", "x", "[::1]", "10.0.0.1:080", "[0::1]:80", "0.0.0.0:1", "[::]:1", "[::ffff:10.0.0.1]:1"):
-            with self.assertRaises(RemoteProtocolError) as caught:
-                checkedContacts([*fine, Contact(identity(3), address)])
-            self.assertEqual(caught.exception.reason, reasons.MALFORMED)
-
-    def test_theAddressIsGiven(self) -> None:
-        """As one that can be dialled."""
-        self.assertEqual(checkedAddress(contact(7)), Address("10.0.0.7", 6001))
+class BareFactoryTests(SynchronousTestCase):
+    """What seeds and peers have in common, alone."""
 
     def test_whatBecomesOfACallerIsForOthersToSay(self) -> None:
         """The factory alone is of no use."""

@@ -22,7 +22,7 @@ from zope.interface.verify import verifyObject
 from p2p.address import Address
 from p2p.test.wires import HERE, THERE, Node, Wire, contact, identity, join
 from p2p.wire import reasons
-from p2p.wire.codec import STRANGER_LIMIT, encode
+from p2p.wire.codec import STRANGER_LIMIT, Decoder, encode, met
 from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
 from p2p.wire.factory import NEIGHBOUR
 from p2p.wire.link import Link, State
@@ -111,6 +111,26 @@ class LifeTests(LinkTestCase):
             wire.protocol.dataReceived(stream[:size])
             stream = stream[size:]
         self.assertEqual(self.got, sent)
+
+    def test_whatWasMetIsAFrameOnlyWhereOneBegins(self) -> None:
+        """The same bytes in the middle of another message are that message's."""
+        _, wire = self.opened()
+        ping = encode(Ping(7))
+        wire.protocol.dataReceived(ping)
+        self.assertIsNotNone(met(ping))
+        whole = encode(Message(identity(2), 1, 1, b"before" + ping + b"after"))
+        start = whole.index(ping)
+        for piece in (whole[:start], ping, whole[start + len(ping) :], ping):
+            wire.protocol.dataReceived(piece)
+        self.assertEqual(self.got, [Ping(7), Message(identity(2), 1, 1, b"before" + ping + b"after"), Ping(7)])
+
+    def test_whatWasMetIsASignOfLife(self) -> None:
+        """As anything is."""
+        link, wire = self.opened()
+        self.say(wire, Ping(7))
+        link.heard = False
+        self.say(wire, Ping(7))
+        self.assertTrue(link.heard)
 
     def test_somethingThatCameIsASignOfLife(self) -> None:
         """Even half a message."""
@@ -281,6 +301,8 @@ class MisbehaviourTests(LinkTestCase):
         for number, early in enumerate(messages):
             self.node.counters.clear()
             link, wire = self.node.accept()
+            # Somebody has had it in the right place.
+            self.assertEqual(list(Decoder().feed(encode(early))), [early])
             self.assertEnded(link, wire, encode(early), reasons.MALFORMED)
             self.assertEqual(len(self.node.ended), number + 1)
 

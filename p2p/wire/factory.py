@@ -20,11 +20,12 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2p.address import WILDCARDS, Address, AddressError, dialableAddress, holder
+from p2p.address import WILDCARDS, Address, holder
 from p2p.identity import idOf
 from p2p.settings import LinkSettings
 from p2p.wire import reasons
 from p2p.wire.codec import STRANGER_LIMIT
+from p2p.wire.contacts import checkedContact, checkedContacts, knownContact
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.link import Handlers, Link, State, Turn
 from p2p.wire.messages import VERSION, Contact, Hello, Welcome
@@ -65,33 +66,6 @@ class DialFailed(Exception):
         self.detail = detail
         self.others = others
         self.byOther = byOther
-
-
-def checkedContacts(contacts: list[Contact]) -> list[Contact]:
-    """
-    Contacts that came from outside, if each names an address.
-
-    @raise RemoteProtocolError: one does not.
-    """
-    for contact in contacts:
-        checkedAddress(contact)
-    return contacts
-
-
-def checkedAddress(contact: Contact) -> Address:
-    """
-    The address of a contact that came from outside.
-
-    @raise RemoteProtocolError: it is none, or none that can be dialled, or is
-        not written in the one way that lets addresses be compared as texts.
-    """
-    try:
-        address = dialableAddress(contact.address)
-    except AddressError as error:
-        raise RemoteProtocolError(reasons.MALFORMED, str(error)) from None
-    if str(address) != contact.address:
-        raise RemoteProtocolError(reasons.MALFORMED, f"{contact.address!r} is written {address}")
-    return address
 
 
 class _Once(Factory[Link]):
@@ -138,7 +112,7 @@ class LinkFactory(Factory[Link]):
         self.identity = identity
         self.advertise = advertise
         self.listening: IListeningPort | None = None
-        self.turn = Turn()
+        self.turn = Turn(reactor.seconds)
         self.counters: Counter[str] = Counter()
         self.accepting = True
         self.backlog = 0
@@ -184,7 +158,7 @@ class LinkFactory(Factory[Link]):
 
     def welcome(self, link: Link, hello: Hello, handlers: Handlers, limit: int) -> None:
         """Let a caller in: answer its L{Hello}, and take these messages from now on."""
-        link.contact = hello.contact
+        link.contact = knownContact(hello.contact)
         link.opened(handlers, limit)
         link.send(Welcome(self.contactOn(link), self.others(hello.contact.id)))
 
@@ -320,16 +294,14 @@ class LinkFactory(Factory[Link]):
             self.welcome(link, hello, {}, STRANGER_LIMIT)
             link.endAfter(self.settings.handshakeTimeout)
         else:
-            checkedAddress(hello.contact)
+            checkedContact(hello.contact)
             self.introduced(link, hello, now)
 
     def _welcomed(self, welcome: Welcome, link: Link, now: float) -> None:
         """Whom this node dialled has let it in."""
         if link not in self._dials:
             raise RemoteProtocolError(reasons.MALFORMED, "Welcome without Hello")
-        if welcome.contact.address:
-            checkedAddress(welcome.contact)
-        link.contact = welcome.contact
+        link.contact = checkedContact(welcome.contact) if welcome.contact.address else welcome.contact
         link.others = tuple(checkedContacts(welcome.others))
         self._dials.pop(link).callback(link)
         if link.state is State.SHAKING:

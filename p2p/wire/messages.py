@@ -9,6 +9,7 @@ in prose.  The bounds are part of the types: what decodes, keeps them.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -52,7 +53,7 @@ def line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:MAX_DETAIL])
 
 
-class Contact(Struct, array_like=True, frozen=True, gc=False):
+class Contact(Struct, array_like=True, frozen=True, weakref=True, dict=True):
     """
     A peer as others know it: who it is and where it listens.
 
@@ -62,7 +63,7 @@ class Contact(Struct, array_like=True, frozen=True, gc=False):
     identity: Identity
     address: AddressText
 
-    @property
+    @cached_property
     def id(self) -> bytes:
         """The peer's id, the same for life."""
         return idOf(self.identity)
