@@ -119,6 +119,15 @@ def dialableAddress(text: str) -> Address:
     return address
 
 
+@lru_cache(maxsize=4096)
+def isDialable(text: str) -> bool:
+    """Whether that is an address at which others are to dial, written in the one way that there is."""
+    try:
+        return str(dialableAddress(text)) == text
+    except AddressError:
+        return False
+
+
 def readPort(text: str, lowest: int = 1) -> int:
     """
     A port number.

@@ -61,6 +61,8 @@ class IStrategy(Interface):
 class IOutlet(Interface):
     """What every strategy may do."""
 
+    identity = Attribute("C{bytes}: this peer's own 16, known once it is told of anything; others after a refutation")
+
     def send(neighbours: Iterable[Any], message: Any) -> None:
         """Send one message to each of those neighbours; it is packed once."""
 
@@ -89,6 +91,14 @@ class IOverlayOutlet(IOutlet):
 
     def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
         """End a link politely with a reason; C{neighbourDown} follows at once, if the link had not ended."""
+
+    def ask(contact: Contact, answer: Callable[[Contact, Outcome, float], object]) -> None:
+        """
+        Dial that L{Contact} afresh and ask whether it lives; no link comes of it.
+
+        @param answer: called with the contact, a L{p2p.wire.probe.Outcome}
+            and the time, within about C{probeTimeout}, unless the peer stops before.
+        """
 
 
 class IOverlay(Interface):
@@ -128,8 +138,12 @@ class IOverlay(Interface):
     def dialFailed(contact: Contact, reason: str, now: float) -> None:
         """What C{connect} asked for did not come about."""
 
-    def dead(contact: Contact, now: float) -> None:
-        """This peer is dead: do not dial that identity again."""
+    def dead(contact: Contact, evidence: str, now: float) -> None:
+        """
+        This peer was found dead: do not dial that identity again before it has shown that it lives.
+
+        @param evidence: what showed it: a word of L{p2p.wire.probe.Verdict}.
+        """
 
     def received(message: Any, neighbour: INeighbour, now: float) -> None:
         """One of the overlay's own messages came."""

@@ -150,6 +150,13 @@ class PeerSettings(LinkSettings):
     seedInterval: float = setting(
         30.0, "how often it asks the seeds for the list again, and exchanges one link", "seconds", 0.01, 86400
     )
+    reconnectInterval: float = setting(
+        3.0, "pause after which one that was found dead is asked whether it lives after all, so that a split network"
+        " grows together; it grows to a twentieth of the time since", "seconds", 0.01, 86400
+    )
+    reconnectTime: float = setting(
+        3600.0, "how long those are remembered that fell silent; 0 for not at all", "seconds", 0, 10 * 86400
+    )
     maxKnown: int = setting(
         256, "addresses it remembers, to replace lost links from", "addresses", 8, 10**5
     )
@@ -176,4 +183,27 @@ class PeerSettings(LinkSettings):
     )
     maxLinks: int = setting(
         1024, "connections at a time, probes and newcomers included", "connections", 2, 10**6
+    )
+    # The overlay named hyparview; the defaults are those of the paper's section 5.1.
+    activeView: int = setting(
+        5, "hyparview: links it has, dialled or taken; of them it dials maxConnections at most", "links", 1, 1000
+    )
+    passiveView: int = setting(
+        30, "hyparview: addresses it keeps to replace lost links from", "addresses", 1, 10**4
+    )
+    activeWalk: int = setting(
+        6, "hyparview: how far the news of a newcomer, and a shuffle, walks at random", "links", 1, 64
+    )
+    passiveWalk: int = setting(
+        3, "hyparview: so far before its end a walk leaves the newcomer in a passive view; at most activeWalk",
+        "links", 0, 64,
+    )
+    shuffleActive: int = setting(
+        3, "hyparview: neighbours named in a shuffle", "addresses", 0, 30
+    )
+    shufflePassive: int = setting(
+        4, "hyparview: addresses of the passive view named in a shuffle", "addresses", 0, 30
+    )
+    shuffleInterval: float = setting(
+        10.0, "hyparview: pause between two shuffles that it begins", "seconds", 1, 86400
     )

@@ -39,15 +39,20 @@ from p2p.wire.messages import (
     Contact,
     Custom,
     Dead,
+    ForwardJoin,
     Have,
     Held,
     Hello,
+    Join,
     Message,
     Ping,
     Pong,
     Register,
     Registered,
     Removed,
+    Shuffle,
+    ShuffleReply,
+    Sighting,
     Unreachable,
     Welcome,
 )
@@ -92,6 +97,10 @@ class Maker:
             lambda: Have([self.held() for _ in range(random.randrange(4))], random.random() < 0.5),
             lambda: Ping(number),
             lambda: Pong(number),
+            lambda: Join(random.randrange(65)),
+            lambda: ForwardJoin(self.contact(), random.randrange(65)),
+            lambda: Shuffle(number, random.randrange(65), self.sightings()),
+            lambda: ShuffleReply(number, self.sightings()),
             lambda: Custom(random.choice(("overlay", "broadcast", "detector", "x")), [number, None, {"a": b"b"}]),
         )  # fmt: skip
         return random.choice(makers)()
@@ -107,6 +116,10 @@ class Maker:
     def contacts(self) -> list[Contact]:
         """A few."""
         return [self.contact() for _ in range(self.random.randrange(4))]
+
+    def sightings(self) -> list[Sighting]:
+        """A few."""
+        return [Sighting(contact, self.random.randrange(400)) for contact in self.contacts()]
 
     def held(self) -> Held:
         """What somebody has, whether it makes sense or not."""

@@ -16,7 +16,7 @@ from p2p.identity import makeIdentity
 from p2p.wire import messages as catalogue
 from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
-from p2p.wire.messages import AnyMessage, Contact, Held
+from p2p.wire.messages import AnyMessage, Contact, Held, Sighting
 from tests.processes import Daemon, NetworkTestCase, freePort, until
 from tests.second import DOCUMENT, NUMBERS, Second, Talk, frame, pack, unpack
 
@@ -26,7 +26,7 @@ EXAMPLES = [
 ]
 """Each example of the document: the message as it is written there, and its bytes."""
 
-TYPES: dict[str, Any] = {type.__name__: type for type in (Contact, Held, *get_args(AnyMessage))}
+TYPES: dict[str, Any] = {type.__name__: type for type in (Contact, Held, Sighting, *get_args(AnyMessage))}
 
 WORDS = {
     "ME": makeIdentity(bytes.fromhex("a1" * 8), 1),
@@ -100,6 +100,8 @@ class ExampleTests(SynchronousTestCase):
             f"to {catalogue.MAX_HOPS}, payload",
             f"at most {catalogue.MAX_HELD} `held`",
             f"at most {2 * catalogue.MAX_GAPS} `number`",
+            f"hops `number` to {catalogue.MAX_WALK}",
+            f"at most {catalogue.MAX_SIGHTINGS} `sighting`",
         ):
             self.assertTrue(figure in DOCUMENT, figure)
 

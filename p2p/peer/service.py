@@ -456,12 +456,16 @@ class PeerService(Service):
 
     def probe(self, contact: Contact) -> None:
         """Dial afresh and ask; the detector is told."""
+        self.ask(contact, self.detector.probed)
+
+    def ask(self, contact: Contact, answer: Callable[[Contact, Outcome, float], object]) -> None:
+        """Dial afresh and ask."""
 
         def done(outcome: Outcome) -> None:
             if self.running:
                 self.factory.counters["probes"] += 1
                 with self.factory.turn:
-                    self.detector.probed(contact, outcome, self._reactor.seconds())
+                    answer(contact, outcome, self._reactor.seconds())
 
         probe(self.factory, contact).addCallback(done).addErrback(
             lambda failure: self._log.failure("a probe failed", failure)
@@ -480,7 +484,7 @@ class PeerService(Service):
         link = self._neighbours.get(contact.id)
         if link is not None and link.contact.identity <= contact.identity:
             link.close(reasons.DEAD, evidence)
-        self._tell(self.overlay.dead, contact, now)
+        self._tell(self.overlay.dead, contact, evidence, now)
         told = [str(seed.address) for seed in self._seeds if seed.report(contact, evidence)]
         if told:
             where = ", ".join(told)

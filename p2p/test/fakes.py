@@ -54,6 +54,7 @@ from p2p.seed.service import SeedService
 from p2p.settings import PeerSettings, SeedSettings
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.messages import VERSION, AnyMessage, Contact, Hello, Message, Welcome
+from p2p.wire.probe import Outcome
 
 
 def identity(number: int, incarnation: int = 1) -> bytes:
@@ -102,7 +103,10 @@ class FakeOutlet:
     @ivar ending: called when a link is to be ended, as a service would do it at once.
     @ivar now: the time; C{advance} moves it.
     @ivar timers: what was asked to be called later.
+    @ivar identity: the peer's own; that of node 9999.
     """
+
+    identity = identity(9999)
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
@@ -141,6 +145,9 @@ class FakeOutlet:
 
     def send(self, neighbours: Iterable[Any], message: Any) -> None:
         self.asked.extend(("send", neighbour, message) for neighbour in neighbours)
+
+    def ask(self, contact: Contact, answer: Callable[[Contact, Outcome, float], object]) -> None:
+        self.asked.append(("ask", contact, answer))
 
     def deliver(self, message: Message, neighbour: Any, now: float) -> None:
         self.asked.append(("deliver", message, neighbour))

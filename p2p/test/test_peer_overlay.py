@@ -13,17 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IOverlay, IOverlayOutlet
-from p2p.peer.overlay import (
-    DIALS,
-    DOUBT,
-    FIRST_PAUSE,
-    FULL_PAUSE,
-    LONGEST_PAUSE,
-    MAX_FAILURES,
-    WORTH,
-    Known,
-    RandomLinks,
-)
+from p2p.peer.known import DOUBT, FIRST_PAUSE, LONGEST_PAUSE, MAX_FAILURES, WORTH, Known
+from p2p.peer.overlay import DIALS, FULL_PAUSE, RandomLinks
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact
 from p2p.wire import reasons
@@ -351,7 +342,7 @@ class RandomLinksTests(SynchronousTestCase):
                 if neighbour is not None:
                     self.links.pop(who.id)
                     overlay.neighbourDown(neighbour, reasons.DEAD, self.now)
-                overlay.dead(who, self.now)
+                overlay.dead(who, "silent", self.now)
             elif verb == "inbound" and who.id not in self.links and who.id not in dialling:
                 if overlay.accept(who, False, self.now) is None:
                     self.up(overlay, who, outgoing=False)
@@ -533,8 +524,8 @@ class RandomLinksTests(SynchronousTestCase):
             overlay.neighbourDown(self.links.pop(contact(1).id), reason, 0.0)
             overlay.tick(30.0)
             self.assertEqual(bool(self.outlet.take("connect")), soon, reason)
-        overlay.dead(contact(1), 0.0)
+        overlay.dead(contact(1), "silent", 0.0)
         overlay.dialFailed(contact(1), reasons.REFUSED, 0.0)
         overlay.learned([contact(1)], 1.0)
         overlay.tick(1000.0)
-        self.assertEqual(self.outlet.asked, [])
+        self.assertEqual(self.outlet.take("connect"), [])

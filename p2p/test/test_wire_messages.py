@@ -23,6 +23,8 @@ from p2p.wire.messages import (
     MAX_GAPS,
     MAX_HELD,
     MAX_HOPS,
+    MAX_SIGHTINGS,
+    MAX_WALK,
     Alive,
     AnyMessage,
     Close,
@@ -30,9 +32,11 @@ from p2p.wire.messages import (
     Custom,
     Dead,
     Detail,
+    ForwardJoin,
     Have,
     Held,
     Hello,
+    Join,
     Message,
     Ping,
     Pong,
@@ -40,6 +44,9 @@ from p2p.wire.messages import (
     Register,
     Registered,
     Removed,
+    Shuffle,
+    ShuffleReply,
+    Sighting,
     Unreachable,
     Welcome,
     line,
@@ -68,18 +75,20 @@ class CatalogueTests(SynchronousTestCase):
                 1: "Hello", 2: "Welcome", 3: "Close",
                 10: "Register", 11: "Registered", 12: "Removed", 13: "Unreachable", 14: "Dead", 15: "Alive",
                 20: "Message", 21: "Have", 30: "Ping", 31: "Pong",
+                40: "Join", 41: "ForwardJoin", 42: "Shuffle", 43: "ShuffleReply",
                 50: "Custom",
             },
         )  # fmt: skip
 
     def test_fieldsStandInTheContractsOrder(self) -> None:
         """A message is an array: the order of its fields is what others read by."""
-        fields = {type.__name__: type.__struct_fields__ for type in (Contact, Held, *get_args(AnyMessage))}
+        fields = {type.__name__: type.__struct_fields__ for type in (Contact, Held, Sighting, *get_args(AnyMessage))}
         self.assertEqual(
             fields,
             {
                 "Contact": ("identity", "address"),
                 "Held": ("origin", "top", "gaps"),
+                "Sighting": ("contact", "age"),
                 "Hello": ("version", "network", "purpose", "contact", "strategies", "urgent"),
                 "Welcome": ("contact", "others"),
                 "Close": ("reason", "detail", "others"),
@@ -93,6 +102,10 @@ class CatalogueTests(SynchronousTestCase):
                 "Have": ("held", "last"),
                 "Ping": ("number",),
                 "Pong": ("number",),
+                "Join": ("want",),
+                "ForwardJoin": ("contact", "hops"),
+                "Shuffle": ("number", "hops", "sightings"),
+                "ShuffleReply": ("number", "sightings"),
                 "Custom": ("kind", "body"),
             },
         )
@@ -144,6 +157,21 @@ class BoundsTests(SynchronousTestCase):
         for sequence, hops in ((0, 1), (1, 0), (top + 1, 1), (1, MAX_HOPS + 1)):
             self.assertMalformed(20, ME, sequence, hops, b"")
 
+    def test_walksAndAgesHaveAnEnd(self) -> None:
+        """How far a walk has come, how much a newcomer wants, and how old news is."""
+        entry = [ME, "1.2.3.4:5"]
+        for number in (0, MAX_WALK):
+            self.assertTaken(40, number)
+            self.assertTaken(41, entry, number)
+            self.assertTaken(42, 1, number, [[entry, 86400]])
+        for wrong in (-1, MAX_WALK + 1, 1.0):
+            self.assertMalformed(40, wrong)
+            self.assertMalformed(41, entry, wrong)
+            self.assertMalformed(42, 1, wrong, [])
+        for wrong in (-1, 86401, 1.5):
+            self.assertMalformed(42, 1, 0, [[entry, wrong]])
+            self.assertMalformed(43, 1, [[entry, wrong]])
+
     def test_aLeaseIsATimeThatPasses(self) -> None:
         """What is not a number, or no end, would stop a peer's clock."""
         for lease in (0.001, 5, 86400):
@@ -172,6 +200,8 @@ class BoundsTests(SynchronousTestCase):
             ((3, "full", ""), MAX_CONTACTS, entry, ()),
             ((11, 1.0, 1), MAX_CONTACTS, entry, ()),
             ((21,), MAX_HELD, [ME, 0, []], (True,)),
+            ((42, 1, 0), MAX_SIGHTINGS, [entry, 0], ()),
+            ((43, 1), MAX_SIGHTINGS, [entry, 0], ()),
         ):
             self.assertTaken(*head, [element] * largest, *tail)
             self.assertMalformed(*head, [element] * (largest + 1), *tail)
@@ -193,7 +223,7 @@ class BoundsTests(SynchronousTestCase):
         whole: list[Any] = [
             [1, 1, "x", "y", [ME, ""]], [2, [ME, ""], []], [3, "done", "", []], [10, [ME, ""], 1], [11, 1.0, 0, []],
             [12, ME, "dead"], [13, "", ""], [14, [ME, ""], "silent"], [15, ME], [20, ME, 1, 1, b""], [21, [], True],
-            [30, 1], [31, 1], [50, "overlay", None],
+            [30, 1], [31, 1], [40, 4], [41, [ME, ""], 0], [42, 1, 0, []], [43, 1, []], [50, "overlay", None],
         ]  # fmt: skip
         self.assertEqual({array[0] for array in whole}, {type.__struct_config__.tag for type in get_args(AnyMessage)})
         for array in whole:
@@ -204,6 +234,7 @@ class BoundsTests(SynchronousTestCase):
     def test_whatIsWrittenHereKeepsItsOwnBounds(self) -> None:
         """Each kind of message, at its largest, is taken by another node of this version."""
         entry = Contact(ME, "[" + "f" * 4 + ":ffff" * 7 + "]:65535")
+        sighting = Sighting(entry, 86400)
         for message in (
             Hello(2**63 - 1, "x" * 64, "y" * 32, entry), Welcome(entry, [entry] * MAX_CONTACTS),
             Close("z" * 32, "d" * MAX_DETAIL, [entry] * MAX_CONTACTS), Register(entry, MAX_CONTACTS),
@@ -211,7 +242,8 @@ class BoundsTests(SynchronousTestCase):
             Unreachable(entry.address, "d" * MAX_DETAIL), Dead(entry, "e" * 32), Alive(ME),
             Message(ME, 2**63 - 1, MAX_HOPS, bytes(2**20)),
             Have([Held(ME, 2**63 - 1, [2**63 - 1] * 2 * MAX_GAPS)] * MAX_HELD, False), Ping(2**63 - 1), Pong(0),
-            Custom("k" * 32, [1, {"a": b"x"}, None]),
+            Join(MAX_WALK), ForwardJoin(entry, MAX_WALK), Shuffle(2**63 - 1, MAX_WALK, [sighting] * MAX_SIGHTINGS),
+            ShuffleReply(2**63 - 1, [sighting] * MAX_SIGHTINGS), Custom("k" * 32, [1, {"a": b"x"}, None]),
         ):  # fmt: skip
             self.assertEqual(list(Decoder(2**30).feed(encode(message))), [message])
 

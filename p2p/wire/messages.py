@@ -34,6 +34,12 @@ MAX_GAPS = 64
 MAX_HELD = 200
 """Origins in one L{Have} at most."""
 
+MAX_WALK = 64
+"""Links that a random walk crosses at most."""
+
+MAX_SIGHTINGS = 64
+"""Contacts in one shuffle at most."""
+
 Identity = Annotated[bytes, Meta(min_length=IDENTITY_SIZE, max_length=IDENTITY_SIZE)]
 AddressText = Annotated[str, Meta(max_length=64)]
 Reason = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"\A[ -~]*\Z")]
@@ -234,11 +240,67 @@ class Custom(Struct, array_like=True, frozen=True, tag=50):
     body: Any
 
 
+class Join(Struct, array_like=True, frozen=True, tag=40):
+    """
+    HyParView, newcomer to the first peer that it dialled: let others know of me.
+
+    @ivar want: how many more links it has room for.
+    """
+
+    want: Annotated[int, Meta(ge=0, le=MAX_WALK)]
+
+
+class ForwardJoin(Struct, array_like=True, frozen=True, tag=41):
+    """
+    HyParView: a newcomer's contact, on a random walk; who is at its end dials it.
+
+    @ivar hops: links it has crossed so far; 0 when the one that was joined sends it.
+    """
+
+    contact: Contact
+    hops: Annotated[int, Meta(ge=0, le=MAX_WALK)]
+
+
+class Sighting(Struct, array_like=True, frozen=True):
+    """
+    A contact, and how long ago it was certainly there.
+
+    @ivar age: seconds since it said something itself, rounded up.
+    """
+
+    contact: Contact
+    age: Annotated[int, Meta(ge=0, le=86400)]
+
+
+Sightings = Annotated[list[Sighting], Meta(max_length=MAX_SIGHTINGS)]
+
+
+class Shuffle(Struct, array_like=True, frozen=True, tag=42):
+    """
+    HyParView: some contacts, on a random walk; who is at its end answers with others.
+
+    @ivar number: by which the one who sends it knows the answer again; another one on each link.
+    @ivar hops: links it has crossed so far; at 0, whoever gets it puts the sender first among the sightings.
+    """
+
+    number: Number
+    hops: Annotated[int, Meta(ge=0, le=MAX_WALK)]
+    sightings: Sightings
+
+
+class ShuffleReply(Struct, array_like=True, frozen=True, tag=43):
+    """HyParView: the answer to the L{Shuffle} of that number, on its way back over the same links."""
+
+    number: Number
+    sightings: Sightings
+
+
 AnyMessage = (
     Hello | Welcome | Close
     | Register | Registered | Removed | Unreachable | Dead | Alive
     | Message | Have
     | Ping | Pong
+    | Join | ForwardJoin | Shuffle | ShuffleReply
     | Custom
 )  # fmt: skip
 """What may stand in a frame."""

@@ -6,6 +6,12 @@ random = Strategy(
     "dials min(random 1..n, 4) of n candidates, and replaces what it loses",
     "p2p.peer.overlay.RandomLinks",
 )
+hyparview = Strategy(
+    "overlay",
+    "hyparview",
+    "keeps 5 links and 30 further addresses, mixed by random walks (Leitao, Pereira, Rodrigues 2007)",
+    "p2p.peer.hyparview.HyParView",
+)
 flood = Strategy(
     "broadcast",
     "flood",
