@@ -23,6 +23,8 @@ from p2p.wire.messages import (
     MAX_GAPS,
     MAX_HELD,
     MAX_HOPS,
+    MAX_RUMOUR_HOPS,
+    Ack,
     Alive,
     AnyMessage,
     Close,
@@ -30,16 +32,21 @@ from p2p.wire.messages import (
     Custom,
     Dead,
     Detail,
+    Faulty,
     Have,
     Held,
     Hello,
     Message,
+    Nack,
     Ping,
+    PingReq,
     Pong,
     Reason,
+    Refute,
     Register,
     Registered,
     Removed,
+    Suspect,
     Unreachable,
     Welcome,
     line,
@@ -68,6 +75,7 @@ class CatalogueTests(SynchronousTestCase):
                 1: "Hello", 2: "Welcome", 3: "Close",
                 10: "Register", 11: "Registered", 12: "Removed", 13: "Unreachable", 14: "Dead", 15: "Alive",
                 20: "Message", 21: "Have", 30: "Ping", 31: "Pong",
+                32: "PingReq", 33: "Ack", 34: "Nack", 35: "Suspect", 36: "Refute", 37: "Faulty",
                 50: "Custom",
             },
         )  # fmt: skip
@@ -93,6 +101,12 @@ class CatalogueTests(SynchronousTestCase):
                 "Have": ("held", "last"),
                 "Ping": ("number",),
                 "Pong": ("number",),
+                "PingReq": ("number", "contact", "refuted"),
+                "Ack": ("number",),
+                "Nack": ("number",),
+                "Suspect": ("contact", "refuted", "by", "hops"),
+                "Refute": ("identity", "refuted", "hops"),
+                "Faulty": ("contact", "refuted", "hops"),
                 "Custom": ("kind", "body"),
             },
         )
@@ -144,6 +158,14 @@ class BoundsTests(SynchronousTestCase):
         for sequence, hops in ((0, 1), (1, 0), (top + 1, 1), (1, MAX_HOPS + 1)):
             self.assertMalformed(20, ME, sequence, hops, b"")
 
+    def test_rumoursHaveTheirRange(self) -> None:
+        """Over a few links only, and a number that leaves room above it."""
+        self.assertTaken(36, ME, 2**32 - 1, MAX_RUMOUR_HOPS)
+        for refuted, hops in ((2**32, 1), (-1, 1), (0, 0), (0, MAX_RUMOUR_HOPS + 1)):
+            self.assertMalformed(35, [ME, ""], refuted, ME, hops)
+            self.assertMalformed(36, ME, refuted, hops)
+            self.assertMalformed(37, [ME, ""], refuted, hops)
+
     def test_aLeaseIsATimeThatPasses(self) -> None:
         """What is not a number, or no end, would stop a peer's clock."""
         for lease in (0.001, 5, 86400):
@@ -193,7 +215,9 @@ class BoundsTests(SynchronousTestCase):
         whole: list[Any] = [
             [1, 1, "x", "y", [ME, ""]], [2, [ME, ""], []], [3, "done", "", []], [10, [ME, ""], 1], [11, 1.0, 0, []],
             [12, ME, "dead"], [13, "", ""], [14, [ME, ""], "silent"], [15, ME], [20, ME, 1, 1, b""], [21, [], True],
-            [30, 1], [31, 1], [50, "overlay", None],
+            [30, 1], [31, 1],
+            [32, 1, [ME, ""], 0], [33, 1], [34, 1], [35, [ME, ""], 0, ME, 1], [36, ME, 1, 1], [37, [ME, ""], 0, 1],
+            [50, "overlay", None],
         ]  # fmt: skip
         self.assertEqual({array[0] for array in whole}, {type.__struct_config__.tag for type in get_args(AnyMessage)})
         for array in whole:
@@ -211,6 +235,9 @@ class BoundsTests(SynchronousTestCase):
             Unreachable(entry.address, "d" * MAX_DETAIL), Dead(entry, "e" * 32), Alive(ME),
             Message(ME, 2**63 - 1, MAX_HOPS, bytes(2**20)),
             Have([Held(ME, 2**63 - 1, [2**63 - 1] * 2 * MAX_GAPS)] * MAX_HELD, False), Ping(2**63 - 1), Pong(0),
+            PingReq(2**63 - 1, entry, 2**32 - 1), Ack(2**63 - 1), Nack(2**63 - 1),
+            Suspect(entry, 2**32 - 1, ME, MAX_RUMOUR_HOPS), Refute(ME, 2**32 - 1, MAX_RUMOUR_HOPS),
+            Faulty(entry, 2**32 - 1, MAX_RUMOUR_HOPS),
             Custom("k" * 32, [1, {"a": b"x"}, None]),
         ):  # fmt: skip
             self.assertEqual(list(Decoder(2**30).feed(encode(message))), [message])
