@@ -21,7 +21,8 @@ class SettingError(ValueError):
 def _checked(instance: object, field: attrs.Attribute[Any], value: Any) -> None:
     """Refuse what is not of the field's kind or not within its bounds."""
     kind, low, high = field.metadata["kind"], field.metadata["low"], field.metadata["high"]
-    if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+    right = isinstance(value, (int, float) if kind is float else kind)
+    if not right or (isinstance(value, bool) and kind is not bool):
         raise SettingError(f"{field.name}: {value!r} is not {KINDS[kind]}")
     size = len(value) if isinstance(value, str) else value
     if not low <= size <= high:
@@ -29,8 +30,11 @@ def _checked(instance: object, field: attrs.Attribute[Any], value: Any) -> None:
         raise SettingError(f"{field.name}: {value!r} is not within {low} to {high} {unit}".rstrip())
 
 
-KINDS = {int: "a whole number", float: "a number", str: "a text"}
+KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "on or off"}
 """How an error message calls the kind of value that a setting takes."""
+
+SWITCH = {"off": False, "on": True}
+"""How a command line writes what is on or off; a scenario file says true or false."""
 
 
 def setting(default: T, what: str, unit: str = "", low: float = 0, high: float = 2**31) -> T:
@@ -39,11 +43,13 @@ def setting(default: T, what: str, unit: str = "", low: float = 0, high: float =
 
     @param default: the default; its type is the setting's type.
     @param what: one line for C{--help}.
-    @param unit: what the number counts; empty for a name.
+    @param unit: what the number counts; empty for a name, or for what is on or off.
     @param low: the smallest value taken (for a text, the shortest length).
     @param high: the largest value taken (for a text, the greatest length).
     """
     kind = type(default)
+    if kind is bool:
+        high = 1
     field: T = attrs.field(
         default=default,
         validator=_checked,
@@ -206,4 +212,41 @@ class PeerSettings(LinkSettings):
     )
     shuffleInterval: float = setting(
         10.0, "hyparview: pause between two shuffles that it begins", "seconds", 1, 86400
+    )
+    # The detector "swim".  Its period T is livenessInterval; the defaults are memberlist's.  With n neighbours, a peer
+    # finds one that has fallen silent dead, if others confirm it, within
+    #   2 n T + max(suspicionMult * max(1, log10(n + 1)) * T, probeTimeout) + probeTimeout,
+    # and suspicionMaxMult times as late in the middle part, if nobody does.
+    pingTimeout: float = setting(
+        0.5, "how long a neighbour may take to answer before others are asked about it; never more than half of"
+        " livenessInterval", "seconds", 0.001, 60,
+    )
+    indirectProbes: int = setting(
+        3, "neighbours that are asked to reach one that did not answer", "neighbours", 0, 64
+    )
+    suspicionMult: float = setting(
+        4.0, "a suspect has this, times livenessInterval (and the logarithm to base 10 of one more than the neighbours,"
+        " if that is above 1), to show that it lives", "intervals", 1, 1000,
+    )
+    suspicionMaxMult: float = setting(
+        6.0, "so many times as long while nobody else confirms the suspicion (with lifeguardSuspicion)", "times", 1, 100
+    )
+    healthMax: int = setting(
+        8, "so many times as slowly a peer probes, and waits, that finds itself in bad health (with lifeguardProbe)",
+        "times", 1, 100,
+    )
+    rumourHops: int = setting(
+        3, "links that suspicions, refutations and deaths cross at most", "links", 1, 8
+    )
+    forgetTime: float = setting(
+        60.0, "how long what was said of a peer is remembered, so that it is not passed on twice", "seconds", 1, 86400
+    )
+    lifeguardProbe: bool = setting(
+        True, "Lifeguard: probe more slowly and wait longer in bad health of one's own"
+    )
+    lifeguardSuspicion: bool = setting(
+        True, "Lifeguard: a suspect's time is long, and shrinks as others confirm the suspicion"
+    )
+    lifeguardBuddy: bool = setting(
+        True, "Lifeguard: tell a suspect that it is one with every ping"
     )

@@ -31,7 +31,7 @@ from p2p.daemon.lean import importReactorWithoutTls
 from p2p.daemon.where import BadEndpoint, Where
 from p2p.peer.strategies import KINDS as STRATEGIES
 from p2p.peer.strategies import strategies
-from p2p.settings import KINDS, LinkSettings, PeerSettings, SeedSettings, SettingError
+from p2p.settings import KINDS, SWITCH, LinkSettings, PeerSettings, SeedSettings, SettingError
 
 S = TypeVar("S", bound=LinkSettings)
 
@@ -63,7 +63,9 @@ def _settingReader(field: attrs.Attribute[Any]) -> Callable[[str], Any]:
 
     def read(text: str) -> Any:
         value: object = text
-        if kind is not str:
+        if kind is bool:
+            value = SWITCH.get(text, text)
+        elif kind is not str:
             try:
                 value = kind(text)
             except ValueError:
@@ -84,11 +86,16 @@ def settingParameters(record: type[LinkSettings]) -> list[list[Any]]:
     """
     parameters = []
     for field in attrs.fields(record):
-        name, unit = kebab(field.name), field.metadata["unit"]
-        what = f"{field.metadata['what']} ({unit})" if field.metadata["kind"] is not str else field.metadata["what"]
+        name, what, unit, kind = kebab(field.name), *(field.metadata[key] for key in ("what", "unit", "kind"))
+        default = field.default
+        if kind is bool:
+            # As a person would write it.
+            unit, default = KINDS[bool], next(word for word, on in SWITCH.items() if on is default)
+        if kind is not str:
+            what = f"{what} ({unit})"
         if field.name in STRATEGIES:
             what = f"{what}: {', '.join(strategies(field.name))}"
-        parameters.append([name, None, field.default, what, _coercer(name, _settingReader(field))])
+        parameters.append([name, None, default, what, _coercer(name, _settingReader(field))])
     return parameters
 
 
@@ -253,7 +260,14 @@ class DaemonOptions(usage.Options):
 
     def settings(self) -> Any:
         """The settings record, of the type that L{record} says."""
-        return self.record(**{field.name: self[kebab(field.name)] for field in attrs.fields(self.record)})
+        given = {field: self[kebab(field.name)] for field in attrs.fields(self.record)}
+        return self.record(
+            **{
+                # What was not given is as it was written for people.
+                field.name: SWITCH.get(value, value) if field.metadata["kind"] is bool else value
+                for field, value in given.items()
+            }
+        )
 
     def nameTwistdsFiles(self) -> None:
         """

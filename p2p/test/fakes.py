@@ -101,6 +101,7 @@ class FakeOutlet:
 
     @ivar asked: what has not been taken yet: the verb and its arguments.
     @ivar ending: called when a link is to be ended, as a service would do it at once.
+    @ivar identity: who the peer is: number 0.
     @ivar now: the time; C{advance} moves it.
     @ivar timers: what was asked to be called later.
     @ivar identity: the peer's own; that of node 9999.
@@ -109,6 +110,7 @@ class FakeOutlet:
     identity = identity(9999)
 
     def __init__(self) -> None:
+        self.identity = identity(0)
         self.asked: list[tuple[Any, ...]] = []
         self.ending: Callable[[Any, str], object] = lambda neighbour, reason: None
         self.now = 0.0

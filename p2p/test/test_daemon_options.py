@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.address import Address
 from p2p.daemon.claim import Taken
 from p2p.daemon.options import COMMON, DaemonOptions, PeerOptions, SeedOptions, kebab
-from p2p.settings import PeerSettings, SeedSettings
+from p2p.settings import SWITCH, PeerSettings, SeedSettings
 from p2p.test.daemonfakes import FakeClaim
 
 Some = TypeVar("Some", bound=DaemonOptions)
@@ -73,13 +73,23 @@ class SettingsTests(OptionsCase):
         """What is described once in a settings record can be said on the command line."""
         for options, record in ((self.peer("--port", "1"), PeerSettings), (self.seed(), SeedSettings)):
             for field in attrs.fields(record):
-                self.assertEqual(options[kebab(field.name)], field.default)
+                self.assertEqual(getattr(options.settings(), field.name), field.default)
+                self.assertEqual(SWITCH.get(options[kebab(field.name)], options[kebab(field.name)]), field.default)
 
     def test_whatIsSaidArrivesInTheRecord(self) -> None:
         """Numbers are read as the setting's kind of number, names as they are."""
         settings = self.peer("--gossip-interval", "0.25", "--max-connections=7", "--network", "other").settings()
         self.assertEqual(
             settings, PeerSettings(gossipInterval=0.25, maxConnections=7, network="other")
+        )
+
+    def test_whatIsOnMayBeOff(self) -> None:
+        """And on again; nothing else is either."""
+        for text, on in SWITCH.items():
+            self.assertIs(self.peer("--lifeguard-buddy", text).settings().lifeguardBuddy, on)
+        self.assertEqual(
+            self.refused(PeerOptions(self.claim), "--lifeguard-buddy", "1"),
+            "p2ppeer: --lifeguard-buddy: '1' is not on or off",
         )
 
     def test_aSettingOutOfItsRangeIsNamed(self) -> None:

@@ -36,7 +36,7 @@ class SettingsTests(SynchronousTestCase):
         """C{--help} has a line for each, and a unit for each number."""
         for _, field in FIELDS:
             self.assertTrue(field.metadata["what"], field.name)
-            if field.metadata["kind"] is not str:
+            if field.metadata["kind"] not in (str, bool):
                 self.assertTrue(field.metadata["unit"], field.name)
 
     def test_boundsBelongToTheRange(self) -> None:
@@ -54,7 +54,7 @@ class SettingsTests(SynchronousTestCase):
             if kind is str:
                 self.assertRefused(record, field.name, "")
                 self.assertRefused(record, field.name, "x" * (int(high) + 1))
-            else:
+            elif kind is not bool:
                 self.assertRefused(record, field.name, kind(low) - 1)
                 self.assertRefused(record, field.name, kind(high) + 1)
 
@@ -65,6 +65,8 @@ class SettingsTests(SynchronousTestCase):
             wrong: tuple[object, ...] = (None, [], b"1")
             if kind is str:
                 wrong += (1, 1.5)
+            elif kind is bool:
+                wrong += (0, 1, "on")
             else:
                 wrong += (True, "1", float("nan"), float("inf"))
             if kind is int:

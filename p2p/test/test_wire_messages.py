@@ -23,8 +23,10 @@ from p2p.wire.messages import (
     MAX_GAPS,
     MAX_HELD,
     MAX_HOPS,
+    MAX_RUMOUR_HOPS,
     MAX_SIGHTINGS,
     MAX_WALK,
+    Ack,
     Alive,
     AnyMessage,
     Close,
@@ -32,21 +34,26 @@ from p2p.wire.messages import (
     Custom,
     Dead,
     Detail,
+    Faulty,
     ForwardJoin,
     Have,
     Held,
     Hello,
     Join,
     Message,
+    Nack,
     Ping,
+    PingReq,
     Pong,
     Reason,
+    Refute,
     Register,
     Registered,
     Removed,
     Shuffle,
     ShuffleReply,
     Sighting,
+    Suspect,
     Unreachable,
     Welcome,
     line,
@@ -76,6 +83,7 @@ class CatalogueTests(SynchronousTestCase):
                 10: "Register", 11: "Registered", 12: "Removed", 13: "Unreachable", 14: "Dead", 15: "Alive",
                 20: "Message", 21: "Have", 30: "Ping", 31: "Pong",
                 40: "Join", 41: "ForwardJoin", 42: "Shuffle", 43: "ShuffleReply",
+                32: "PingReq", 33: "Ack", 34: "Nack", 35: "Suspect", 36: "Refute", 37: "Faulty",
                 50: "Custom",
             },
         )  # fmt: skip
@@ -106,6 +114,12 @@ class CatalogueTests(SynchronousTestCase):
                 "ForwardJoin": ("contact", "hops"),
                 "Shuffle": ("number", "hops", "sightings"),
                 "ShuffleReply": ("number", "sightings"),
+                "PingReq": ("number", "contact", "refuted"),
+                "Ack": ("number",),
+                "Nack": ("number",),
+                "Suspect": ("contact", "refuted", "by", "hops"),
+                "Refute": ("identity", "refuted", "hops"),
+                "Faulty": ("contact", "refuted", "hops"),
                 "Custom": ("kind", "body"),
             },
         )
@@ -172,6 +186,14 @@ class BoundsTests(SynchronousTestCase):
             self.assertMalformed(42, 1, 0, [[entry, wrong]])
             self.assertMalformed(43, 1, [[entry, wrong]])
 
+    def test_rumoursHaveTheirRange(self) -> None:
+        """Over a few links only, and a number that leaves room above it."""
+        self.assertTaken(36, ME, 2**32 - 1, MAX_RUMOUR_HOPS)
+        for refuted, hops in ((2**32, 1), (-1, 1), (0, 0), (0, MAX_RUMOUR_HOPS + 1)):
+            self.assertMalformed(35, [ME, ""], refuted, ME, hops)
+            self.assertMalformed(36, ME, refuted, hops)
+            self.assertMalformed(37, [ME, ""], refuted, hops)
+
     def test_aLeaseIsATimeThatPasses(self) -> None:
         """What is not a number, or no end, would stop a peer's clock."""
         for lease in (0.001, 5, 86400):
@@ -223,7 +245,9 @@ class BoundsTests(SynchronousTestCase):
         whole: list[Any] = [
             [1, 1, "x", "y", [ME, ""]], [2, [ME, ""], []], [3, "done", "", []], [10, [ME, ""], 1], [11, 1.0, 0, []],
             [12, ME, "dead"], [13, "", ""], [14, [ME, ""], "silent"], [15, ME], [20, ME, 1, 1, b""], [21, [], True],
-            [30, 1], [31, 1], [40, 4], [41, [ME, ""], 0], [42, 1, 0, []], [43, 1, []], [50, "overlay", None],
+            [30, 1], [31, 1], [40, 4], [41, [ME, ""], 0], [42, 1, 0, []], [43, 1, []],
+            [32, 1, [ME, ""], 0], [33, 1], [34, 1], [35, [ME, ""], 0, ME, 1], [36, ME, 1, 1], [37, [ME, ""], 0, 1],
+            [50, "overlay", None],
         ]  # fmt: skip
         self.assertEqual({array[0] for array in whole}, {type.__struct_config__.tag for type in get_args(AnyMessage)})
         for array in whole:
@@ -243,7 +267,11 @@ class BoundsTests(SynchronousTestCase):
             Message(ME, 2**63 - 1, MAX_HOPS, bytes(2**20)),
             Have([Held(ME, 2**63 - 1, [2**63 - 1] * 2 * MAX_GAPS)] * MAX_HELD, False), Ping(2**63 - 1), Pong(0),
             Join(MAX_WALK), ForwardJoin(entry, MAX_WALK), Shuffle(2**63 - 1, MAX_WALK, [sighting] * MAX_SIGHTINGS),
-            ShuffleReply(2**63 - 1, [sighting] * MAX_SIGHTINGS), Custom("k" * 32, [1, {"a": b"x"}, None]),
+            ShuffleReply(2**63 - 1, [sighting] * MAX_SIGHTINGS),
+            PingReq(2**63 - 1, entry, 2**32 - 1), Ack(2**63 - 1), Nack(2**63 - 1),
+            Suspect(entry, 2**32 - 1, ME, MAX_RUMOUR_HOPS), Refute(ME, 2**32 - 1, MAX_RUMOUR_HOPS),
+            Faulty(entry, 2**32 - 1, MAX_RUMOUR_HOPS),
+            Custom("k" * 32, [1, {"a": b"x"}, None]),
         ):  # fmt: skip
             self.assertEqual(list(Decoder(2**30).feed(encode(message))), [message])
 

@@ -228,6 +228,75 @@ class Pong(Struct, array_like=True, frozen=True, tag=31):
     number: Number
 
 
+MAX_RUMOUR_HOPS = 8
+"""Links that a rumour may still cross at most."""
+
+Refuted = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""How often a peer has refuted that it is dead, in one life: what SWIM calls its incarnation."""
+
+RumourHops = Annotated[int, Meta(ge=1, le=MAX_RUMOUR_HOPS)]
+"""How many links a rumour may cross, the one that it comes on included."""
+
+
+class PingReq(Struct, array_like=True, frozen=True, tag=32):
+    """
+    Do you reach this peer?
+
+    @ivar number: what the answer is to bear.
+    @ivar refuted: how often it has refuted, as far as who asks knows.
+    """
+
+    number: Number
+    contact: Contact
+    refuted: Refuted
+
+
+class Ack(Struct, array_like=True, frozen=True, tag=33):
+    """The answer to the L{PingReq} of that number: it is reached."""
+
+    number: Number
+
+
+class Nack(Struct, array_like=True, frozen=True, tag=34):
+    """To the L{PingReq} of that number: I am here and have asked, but have no answer yet."""
+
+    number: Number
+
+
+class Suspect(Struct, array_like=True, frozen=True, tag=35):
+    """
+    A rumour: somebody cannot reach this peer.  To itself: show that you live.
+
+    @ivar refuted: how often it had refuted by then.
+    @ivar by: who cannot.
+    """
+
+    contact: Contact
+    refuted: Refuted
+    by: Identity
+    hops: RumourHops
+
+
+class Refute(Struct, array_like=True, frozen=True, tag=36):
+    """
+    A rumour: I was suspected and live.
+
+    @ivar refuted: how often that peer has refuted now.
+    """
+
+    identity: Identity
+    refuted: Refuted
+    hops: RumourHops
+
+
+class Faulty(Struct, array_like=True, frozen=True, tag=37):
+    """A rumour: a neighbour of this peer has found it dead.  Look for yourself."""
+
+    contact: Contact
+    refuted: Refuted
+    hops: RumourHops
+
+
 class Custom(Struct, array_like=True, frozen=True, tag=50):
     """
     Neighbour to neighbour: a message of a strategy that comes from elsewhere than this package.
@@ -299,7 +368,7 @@ AnyMessage = (
     Hello | Welcome | Close
     | Register | Registered | Removed | Unreachable | Dead | Alive
     | Message | Have
-    | Ping | Pong
+    | Ping | Pong | PingReq | Ack | Nack | Suspect | Refute | Faulty
     | Join | ForwardJoin | Shuffle | ShuffleReply
     | Custom
 )  # fmt: skip

@@ -24,3 +24,9 @@ heartbeat = Strategy(
     "pings every neighbour, and dials afresh whoever is silent",
     "p2p.peer.liveness.Heartbeat",
 )
+swim = Strategy(
+    "detector",
+    "swim",
+    "pings one neighbour at a time, asks others about who does not answer, suspects, and lets it refute",
+    "p2p.peer.swim.Swim",
+)

@@ -1,0 +1,735 @@
+"""
+SWIM with Lifeguard: who is alive, by one ping a period and what others say.
+
+After Das, Gupta, Motivala: "SWIM: Scalable Weakly-consistent Infection-style
+Process Group Membership Protocol" (DSN 2002) and Dadgar, Phillips, Currey:
+"Lifeguard" (2017).  The members are the neighbours; nobody knows all peers.
+
+ 1. Each period (C{livenessInterval}) one neighbour is pinged, in a random order
+    that is drawn anew for every round (SWIM, section 4.3).
+ 2. Without an answer in time, some other neighbours are asked to reach it
+    (L{PingReq}, section 3.1): over their own link, or by a fresh connection.
+    They answer L{Ack}, or L{Nack} while they have no answer themselves.
+ 3. Without any answer until the period ends it is I{suspected} (section 4.2):
+    it is told so with every ping, dialled afresh, and the suspicion spreads
+    (L{Suspect}) over C{rumourHops} links.  Whoever is its neighbour too looks for
+    itself, and confirms by a suspicion of its own.  The accused refutes
+    (L{Refute}) under a higher number.  Any word on its own link clears it.
+ 4. The suspicion runs out, the sooner the more have confirmed it (L{Suspicion});
+    if a fresh connection is not answered at that moment either, it is I{dead}.
+    L{Faulty} tells others who are linked to it to look for themselves.
+
+A connection that breaks off without a word, or a dial that is refused, is evidence at
+once: it is dialled afresh, and refused again it is dead.
+
+Nobody's word kills: a verdict needs that this peer's own link is silent and
+that its own fresh connection is refused or unanswered.  What others say only shortens the
+wait, down to what plain SWIM gives.  And nobody's word keeps a dead one alive:
+a link that stays silent although others claim to reach the peer is given up.
+
+A timer that comes late means that this very process slept: then no question
+that was under way counts, suspects are given the time again, and the peer
+doubts its own health (L{LocalHealth}): it asks and waits more slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import log10
+from random import Random
+from typing import Any
+
+import attrs
+from zope.interface import implementer
+
+from p2p.identity import idOf
+from p2p.interfaces import IDetector
+from p2p.peer.lifeguard import LocalHealth, Suspicion
+from p2p.peer.rumours import Rumours
+from p2p.rate import RateLimit
+from p2p.settings import PeerSettings
+from p2p.wire import reasons
+from p2p.wire.contacts import checkedAddress
+from p2p.wire.messages import Ack, Contact, Faulty, Nack, Ping, PingReq, Pong, Refute, Suspect
+from p2p.wire.probe import Outcome, Verdict
+
+LATE = 0.5
+"""A timer that comes later than this share of a period means that this process slept."""
+
+NACK = 0.5
+"""After this share of the time for an answer a helper says that it has none yet."""
+
+LEAP = 2**16
+"""So much higher than its own a peer takes the number of its refutations from others, at most."""
+
+MAX_TOLD = 1024
+"""Identities of which rumours are remembered at most."""
+
+MAX_LOST = 64
+"""Suspects that there is no link to any more, at most; beyond them, their seeds will find out."""
+
+MAX_ERRANDS = 16
+"""Fresh connections made for others at a time."""
+
+ERRAND_RATE, ERRAND_BURST = 2.0, 10.0
+"""L{PingReq}s a second that are taken from one neighbour, and how many at once after a rest."""
+
+RUMOUR_RATE, RUMOUR_BURST = 20.0, 100.0
+"""Rumours a second that are taken from one neighbour, and how many at once after a rest."""
+
+RELAY_RATE, RELAY_BURST = 50.0, 200.0
+"""Rumours a second that are passed on, whoever they came from, and how many at once after a rest."""
+
+REFUTE_RATE, REFUTE_BURST = 1.0, 5.0
+"""Refutations a second, and how many at once after a rest."""
+
+_EVIDENCE = frozenset({reasons.LOST, reasons.TIMEOUT, reasons.SLOW})
+"""A link that ends so may have ended with the peer."""
+
+
+@attrs.define(eq=False)
+class _Member:
+    """
+    A neighbour.
+
+    @ivar refuted: how often it has refuted.
+    @ivar vouched: how often in a row others have reached it while its link was silent.
+    """
+
+    neighbour: Any
+    refuted: int = 0
+    vouched: int = 0
+
+    @property
+    def contact(self) -> Contact:
+        """Who it is now."""
+        contact: Contact = self.neighbour.contact
+        return contact
+
+
+@attrs.define(eq=False)
+class _Question:
+    """
+    A ping under way.
+
+    @ivar number: the ping's.
+    @ivar asked: the helpers.
+    @ivar nacks: those of them that have no answer either.
+    @ivar requests: neighbours on whose behalf it is asked, each with its own number.
+    @ivar accusers: who suspects that peer.
+    @ivar sure: somebody has found it dead.
+    @ivar timers: what is to be called off once it is answered.
+    """
+
+    member: _Member
+    number: int
+    sent: float
+    asked: set[Any] = attrs.Factory(set)
+    nacks: set[Any] = attrs.Factory(set)
+    requests: list[tuple[Any, int]] = attrs.Factory(list)
+    accusers: list[bytes] = attrs.Factory(list)
+    sure: bool = False
+    timers: list[Any] = attrs.Factory(list)
+
+    def over(self) -> None:
+        """No more waiting."""
+        for timer in self.timers:
+            timer.cancel()
+
+
+@attrs.define(eq=False)
+class _Suspect:
+    """
+    Whom this peer suspects.
+
+    @ivar member: its link; C{None} if that is gone.
+    @ivar number: of the L{PingReq} that was sent about it.
+    @ivar asked: the helpers it was sent to.
+    @ivar timer: for the next fresh connection.
+    """
+
+    contact: Contact
+    refuted: int
+    suspicion: Suspicion
+    member: _Member | None
+    number: int = 0
+    asked: set[Any] = attrs.Factory(set)
+    timer: Any = None
+
+
+@attrs.define(eq=False)
+class _Dial:
+    """
+    A fresh connection under way.
+
+    @ivar own: this peer itself wants to know.
+    @ivar requests: as in L{_Question}, each with the number of refutations that it named.
+    """
+
+    contact: Contact
+    own: bool = False
+    requests: list[tuple[Any, int, int]] = attrs.Factory(list)
+
+
+@implementer(IDetector)
+class Swim:
+    """The detector named C{swim}; see the module's text."""
+
+    messages = (Ping, Pong, PingReq, Ack, Nack, Suspect, Refute, Faulty)
+
+    def __init__(self, outlet: Any, settings: PeerSettings, random: Random) -> None:
+        """
+        @param outlet: an L{p2p.interfaces.IDetectorOutlet}.
+        """
+        self._outlet = outlet
+        self._random = random
+        self._period = settings.livenessInterval
+        self._wait = min(settings.pingTimeout, settings.livenessInterval / 2)
+        self._settings = settings
+        self._buddy = settings.lifeguardBuddy
+        self.health = LocalHealth(settings.healthMax if settings.lifeguardProbe else 1)
+        self._members: dict[bytes, _Member] = {}
+        # Who is still to be pinged in this round, the next one last.
+        self._order: list[_Member] = []
+        self._question: _Question | None = None
+        self._checks: dict[bytes, _Question] = {}
+        self._suspects: dict[bytes, _Suspect] = {}
+        self._dials: dict[bytes, _Dial] = {}
+        self._number = 0
+        self._refuted = 0
+        self._ticked: float | None = None
+        self._due = 0.0
+        # When a timer came last.
+        self._awake = float("-inf")
+        wanted = self._wanted()
+        self._rumours = Rumours(wanted + 1, MAX_TOLD, settings.forgetTime)
+        self._errands = RateLimit(ERRAND_RATE, ERRAND_BURST)
+        self._heard = RateLimit(RUMOUR_RATE, RUMOUR_BURST)
+        self._relays = RateLimit(RELAY_RATE, RELAY_BURST, keys=1)
+        self._refutations = RateLimit(REFUTE_RATE, REFUTE_BURST, keys=1)
+        self._handlers: dict[type, Callable[[Any, Any, float], None]] = {
+            Ping: self._pinged,
+            Pong: self._answered,
+            PingReq: self._asked,
+            Ack: self._reached,
+            Nack: self._notYet,
+            Suspect: self._accused,
+            Refute: self._refutes,
+            Faulty: self._foundDead,
+        }
+
+    # What happens.
+
+    def neighbourUp(self, neighbour: Any, now: float) -> None:
+        """A member, to be pinged at a random place in the round; whatever was said of it, it lives."""
+        id = neighbour.contact.id
+        suspect = self._suspects.get(id)
+        if suspect is not None:
+            self._clear(suspect)
+        member = self._members[id] = _Member(neighbour, self._rumours.refuted(neighbour.contact.identity))
+        self._order.insert(self._random.randint(0, len(self._order)), member)
+        neighbour.heard = True
+
+    def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
+        """A connection that broke off without a word is evidence; of one that left, nothing is kept."""
+        contact = neighbour.contact
+        member = self._members.get(contact.id)
+        if member is not None and member.neighbour is neighbour:
+            self._forget(member)
+        suspect = self._suspects.get(contact.id)
+        if reason == reasons.LEAVING:
+            if suspect is not None:
+                self._clear(suspect)
+            dial = self._dials.get(contact.id)
+            if dial is not None:
+                dial.own = False
+        elif reason in _EVIDENCE:
+            self._dial(contact)
+
+    def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
+        """Nobody listens where a peer is said to: evidence."""
+        if reason == reasons.REFUSED:
+            self._dial(contact)
+
+    def received(self, message: Any, neighbour: Any, now: float) -> None:
+        """Any word of a suspect clears it."""
+        if neighbour.suspected:
+            suspect = self._suspects.get(neighbour.contact.id)
+            if suspect is not None:
+                self._clear(suspect)
+        self._handlers[type(message)](message, neighbour, now)
+
+    def probed(self, contact: Contact, outcome: Outcome, now: float) -> None:
+        """A fresh connection was answered, or not."""
+        dial = self._dials.pop(contact.id, None)
+        if dial is None:
+            return
+        verdict = outcome.verdict
+        self._tellOfDial(dial, verdict)
+        suspect = self._suspects.get(contact.id)
+        member = self._members.get(contact.id)
+        if suspect is not None and suspect.member is not None and suspect.member.neighbour.heard:
+            self._clear(suspect)
+        elif verdict is Verdict.ALIVE:
+            if suspect is not None:
+                self._vouch(suspect)
+        elif verdict is Verdict.UNSURE:
+            if suspect is not None:
+                self._dialLater(suspect, now, now + self._period)
+        elif not dial.own or (member is not None and suspect is None):
+            # For others only; or it was heard meanwhile, or has linked itself anew.
+            return
+        elif verdict is not Verdict.SILENT:
+            self._die(contact, verdict.value, now)
+        elif suspect is None:
+            self._suspect(contact, None, now)
+        elif now >= suspect.suspicion.deadline:
+            self._die(contact, verdict.value, now)
+        else:
+            self._dialInTime(suspect, now)
+
+    def tick(self, now: float) -> None:
+        """End a period, if it is long enough, and begin the next one."""
+        due = self._ticked + self._period if self._ticked is not None else now
+        self._ticked = now
+        if self._slept(due, now):
+            self._due = now
+        self._rumours.forget(now)
+        for suspect in list(self._suspects.values()):
+            if suspect.member is None:
+                continue
+            if suspect.member.neighbour.heard:
+                self._clear(suspect)
+            else:
+                self._remind(suspect)
+        if now < self._due - LATE * self._period:
+            return
+        self._periodOver(now)
+        self._due = now + self.health.scaled(self._period)
+        member = self._next()
+        if member is not None:
+            question = self._question = self._ask(member, now)
+            self._after(self.health.scaled(self._wait), now, question, self._unanswered)
+
+    # Private: asking.
+
+    def _next(self) -> _Member | None:
+        """Whose turn it is to be pinged; suspects are pinged anyway."""
+        for _ in range(2):
+            while self._order:
+                member = self._order.pop()
+                if not member.neighbour.suspected:
+                    return member
+            self._order = list(self._members.values())
+            self._random.shuffle(self._order)
+        return None
+
+    def _ask(self, member: _Member, now: float) -> _Question:
+        """Ping a neighbour; any word of it is an answer."""
+        self._number += 1
+        member.neighbour.heard = False
+        self._outlet.send([member.neighbour], Ping(self._number))
+        return _Question(member, self._number, now)
+
+    def _unanswered(self, question: _Question, now: float) -> None:
+        """No answer in time: can others reach it?"""
+        member = question.member
+        if member.neighbour.heard:
+            self._good(question)
+            return
+        helpers = [other.neighbour for other in self._members.values() if other is not member]
+        helpers = [helper for helper in helpers if not helper.suspected]
+        helpers = self._random.sample(helpers, min(self._settings.indirectProbes, len(helpers)))
+        question.asked.update(helpers)
+        if helpers:
+            self._outlet.send(helpers, PingReq(question.number, member.contact, member.refuted))
+
+    def _periodOver(self, now: float) -> None:
+        """Whom this period's question was about is suspected, if nobody has answered."""
+        question, self._question = self._question, None
+        if question is None:
+            return
+        question.over()
+        if question.member.neighbour.heard:
+            self._good(question)
+            return
+        missing = len(question.asked) - len(question.nacks)
+        self.health.worse(missing if question.asked else 1)
+        self._suspect(question.member.contact, question.member, now, question)
+
+    def _good(self, question: _Question) -> None:
+        """The answer has come."""
+        if question is self._question:
+            self._question = None
+            self.health.better()
+        question.member.vouched = 0
+        question.over()
+
+    def _check(self, member: _Member, now: float) -> _Question:
+        """Look for oneself, out of turn, because of what others say; one question at a time."""
+        id = member.contact.id
+        check = self._checks.get(id)
+        if check is None:
+            check = self._checks[id] = self._ask(member, now)
+            self._after(self.health.scaled(self._wait), now, check, self._checked)
+        return check
+
+    def _checked(self, check: _Question, now: float) -> None:
+        """The time for that answer is over."""
+        self._checks.pop(check.member.contact.id, None)
+        check.over()
+        if check.member.neighbour.heard:
+            self._tellAll(check, Ack)
+        else:
+            self._suspect(check.member.contact, check.member, now, check)
+
+    def _tellAll(self, question: _Question, answer: Callable[[int], Any]) -> None:
+        """Answer those on whose behalf it was asked."""
+        for neighbour, number in question.requests:
+            self._outlet.send([neighbour], answer(number))
+
+    # Private: answers, and questions of others.
+
+    def _pinged(self, message: Ping, neighbour: Any, now: float) -> None:
+        self._outlet.send([neighbour], Pong(message.number))
+
+    def _answered(self, message: Pong, neighbour: Any, now: float) -> None:
+        question = self._question
+        if question is not None and question.member.neighbour is neighbour and question.number == message.number:
+            neighbour.rtt = now - question.sent
+            self._good(question)
+        check = self._checks.get(neighbour.contact.id)
+        if check is not None and check.member.neighbour is neighbour and check.number == message.number:
+            del self._checks[neighbour.contact.id]
+            self._tellAll(check, Ack)
+            self._good(check)
+
+    def _asked(self, message: PingReq, neighbour: Any, now: float) -> None:
+        """Reach somebody for a neighbour."""
+        contact, number = message.contact, message.number
+        checkedAddress(contact)
+        if contact.id == neighbour.contact.id or not self._errands.allow(neighbour.contact.id, now):
+            return
+        if contact.id == idOf(self._outlet.identity):
+            self._outlet.send([neighbour], Ack(number))
+            return
+        member = self._members.get(contact.id)
+        if contact.id in self._suspects:
+            self._outlet.send([neighbour], Nack(number))
+        elif member is not None:
+            check = self._check(member, now)
+            check.requests.append((neighbour, number))
+            self._nackLater(check.requests, (neighbour, number))
+        else:
+            errands = sum(not dial.own for dial in self._dials.values())
+            if contact.id not in self._dials and errands >= MAX_ERRANDS:
+                self._outlet.send([neighbour], Nack(number))
+                return
+            request = (neighbour, number, message.refuted)
+            dial = self._dial(contact, own=False)
+            dial.requests.append(request)
+            self._nackLater(dial.requests, request)
+
+    def _nackLater(self, requests: list[Any], request: tuple[Any, ...]) -> None:
+        """Say that there is no answer yet, if by then there is none."""
+
+        def nack(now: float) -> None:
+            neighbour, number = request[:2]
+            if request in requests and self._isLinked(neighbour):
+                self._outlet.send([neighbour], Nack(number))
+
+        self._outlet.later(NACK * self._wait, nack)
+
+    def _tellOfDial(self, dial: _Dial, verdict: Verdict) -> None:
+        """Answer those for whom it was made: it is reached, or this peer confirms that it is not."""
+        requests, dial.requests = dial.requests[:], []
+        for neighbour, number, refuted in requests:
+            if not self._isLinked(neighbour):
+                continue
+            if verdict is Verdict.ALIVE:
+                self._outlet.send([neighbour], Ack(number))
+            elif verdict is not Verdict.UNSURE:
+                self._outlet.send([neighbour], Suspect(dial.contact, refuted, self._outlet.identity, 1))
+
+    def _reached(self, message: Ack, neighbour: Any, now: float) -> None:
+        """A helper has reached it."""
+        question = self._question
+        if question is not None and question.number == message.number and neighbour in question.asked:
+            vouched = question.member.vouched
+            self._good(question)
+            question.member.vouched = vouched
+            self._silentLink(question.member)
+            return
+        for suspect in list(self._suspects.values()):
+            if suspect.number == message.number and neighbour in suspect.asked:
+                self._vouch(suspect)
+
+    def _notYet(self, message: Nack, neighbour: Any, now: float) -> None:
+        """A helper is there, and has no answer."""
+        question = self._question
+        if question is not None and question.number == message.number and neighbour in question.asked:
+            question.nacks.add(neighbour)
+
+    # Private: suspicion.
+
+    def _wanted(self) -> int:
+        """How many confirmations bring a suspicion's time down to the shortest."""
+        return max(0, int(self._settings.suspicionMult) - 2) if self._settings.lifeguardSuspicion else 0
+
+    def _suspect(self, contact: Contact, member: _Member | None, now: float, question: _Question | None = None) -> None:
+        """Suspect a peer: tell it, tell others, and dial it afresh."""
+        if contact.id in self._suspects:
+            return
+        if member is None and sum(suspect.member is None for suspect in self._suspects.values()) >= MAX_LOST:
+            return
+        settings = self._settings
+        count = len(self._members)
+        wanted = min(self._wanted(), count - (member is not None))
+        least = settings.suspicionMult * max(1.0, log10(count + 1)) * self._period
+        suspicion = Suspicion(now, least, settings.suspicionMaxMult * least, wanted)
+        refuted = member.refuted if member is not None else self._rumours.refuted(contact.identity)
+        suspect = self._suspects[contact.id] = _Suspect(contact, refuted, suspicion, member)
+        if question is not None:
+            suspect.number, suspect.asked = question.number, question.asked
+            for by in question.accusers:
+                suspicion.confirm(by)
+            if question.sure:
+                suspicion.confirmAll()
+        if self._rumours.suspicion(contact.identity, refuted, self._outlet.identity, now):
+            self._spread(Suspect(contact, refuted, self._outlet.identity, settings.rumourHops), contact.id)
+        if member is not None:
+            member.neighbour.heard = False
+            member.neighbour.suspected = True
+            self._outlet.suspected(member.neighbour)
+            self._remind(suspect)
+            self._dial(contact)
+        else:
+            # It has just been dialled.
+            self._dialInTime(suspect, now)
+
+    def _remind(self, suspect: _Suspect) -> None:
+        """Ping a suspect, and tell it that it is one (Lifeguard, section IV C, "Buddy System")."""
+        assert suspect.member is not None
+        there = [suspect.member.neighbour]
+        if self._buddy:
+            self._outlet.send(there, Suspect(suspect.contact, suspect.refuted, self._outlet.identity, 1))
+        self._number += 1
+        self._outlet.send(there, Ping(self._number))
+
+    def _clear(self, suspect: _Suspect) -> None:
+        """It lives."""
+        if self._suspects.pop(suspect.contact.id, None) is None:
+            return
+        if suspect.timer is not None:
+            suspect.timer.cancel()
+        if suspect.member is not None:
+            suspect.member.vouched = 0
+            suspect.member.neighbour.suspected = False
+            self._outlet.suspected(suspect.member.neighbour)
+
+    def _vouch(self, suspect: _Suspect) -> None:
+        """It lives, others say, or a fresh connection; but its link is silent."""
+        member = suspect.member
+        vouched = member.vouched if member is not None else 0
+        self._clear(suspect)
+        if member is not None:
+            member.vouched = vouched
+            self._silentLink(member)
+
+    def _silentLink(self, member: _Member) -> None:
+        """Ask again in the next period; a link that is silent time and again is of no use."""
+        member.vouched += 1
+        if member.vouched >= self._settings.livenessMisses:
+            self._outlet.disconnect(member.neighbour, reasons.SILENT)
+        else:
+            if member in self._order:
+                self._order.remove(member)
+            self._order.append(member)
+
+    def _dialInTime(self, suspect: _Suspect, now: float) -> None:
+        """Dial so that the answer is due when the suspicion runs out."""
+        self._dialLater(suspect, now, suspect.suspicion.deadline - self._settings.probeTimeout)
+
+    def _dialLater(self, suspect: _Suspect, now: float, when: float) -> None:
+        due = max(now, when)
+        if suspect.timer is not None:
+            suspect.timer.cancel()
+
+        def dial(now: float) -> None:
+            if self._suspects.get(suspect.contact.id) is suspect and not self._slept(due, now):
+                suspect.timer = None
+                self._dial(suspect.contact)
+
+        suspect.timer = self._outlet.later(due - now, dial)
+
+    def _die(self, contact: Contact, evidence: str, now: float) -> None:
+        """The verdict."""
+        suspect = self._suspects.pop(contact.id, None)
+        if suspect is not None:
+            if suspect.timer is not None:
+                suspect.timer.cancel()
+            if self._rumours.death(contact.identity, suspect.refuted, now):
+                self._spread(Faulty(contact, suspect.refuted, self._settings.rumourHops), contact.id)
+        self._outlet.dead(contact, evidence)
+
+    # Private: rumours.
+
+    def _accused(self, message: Suspect, neighbour: Any, now: float) -> None:
+        """Somebody is suspected by somebody."""
+        contact = self._rumoured(message, neighbour, now)
+        if contact is None:
+            return
+        if not self._rumours.suspicion(contact.identity, message.refuted, message.by, now):
+            return
+        self._relay(message, contact.id, neighbour, now)
+        suspect = self._suspects.get(contact.id)
+        member = self._members.get(contact.id)
+        if suspect is not None:
+            if suspect.suspicion.confirm(message.by):
+                self._sooner(suspect, now)
+        elif member is not None:
+            self._check(member, now).accusers.append(message.by)
+
+    def _foundDead(self, message: Faulty, neighbour: Any, now: float) -> None:
+        """Somebody has found somebody dead."""
+        contact = self._rumoured(message, neighbour, now)
+        if contact is None or not self._rumours.death(contact.identity, message.refuted, now):
+            return
+        self._relay(message, contact.id, neighbour, now)
+        suspect = self._suspects.get(contact.id)
+        member = self._members.get(contact.id)
+        if suspect is not None:
+            suspect.suspicion.confirmAll()
+            self._sooner(suspect, now)
+        elif member is not None:
+            self._check(member, now).sure = True
+
+    def _rumoured(self, message: Suspect | Faulty, neighbour: Any, now: float) -> Contact | None:
+        """Whom a rumour is about, if it is worth anything: not this peer, which refutes, and no earlier life."""
+        contact = message.contact
+        checkedAddress(contact)
+        if not self._heard.allow(neighbour.contact.id, now):
+            return None
+        mine = self._outlet.identity
+        if contact.id == idOf(mine):
+            if contact.identity == mine:
+                self._refute(message.refuted, neighbour, now)
+            return None
+        member = self._members.get(contact.id)
+        return None if member is not None and member.contact.identity != contact.identity else contact
+
+    def _refute(self, refuted: int, neighbour: Any, now: float) -> None:
+        """This peer is suspected, and lives."""
+        if not self._refutations.allow("", now):
+            return
+        if refuted < self._refuted:
+            # That was refuted already, and has not got round.
+            self._outlet.send([neighbour], Refute(self._outlet.identity, self._refuted, 1))
+        elif refuted - self._refuted <= LEAP:
+            self._refuted = refuted + 1
+            self.health.worse()
+            self._spread(Refute(self._outlet.identity, self._refuted, self._settings.rumourHops))
+
+    def _refutes(self, message: Refute, neighbour: Any, now: float) -> None:
+        """Somebody who was suspected lives, it says."""
+        id = idOf(message.identity)
+        if id == idOf(self._outlet.identity) or not self._heard.allow(neighbour.contact.id, now):
+            return
+        if not self._rumours.refutation(message.identity, message.refuted, now):
+            return
+        self._relay(message, id, neighbour, now)
+        member = self._members.get(id)
+        if member is not None and member.contact.identity == message.identity:
+            member.refuted = max(member.refuted, message.refuted)
+        suspect = self._suspects.get(id)
+        if suspect is not None and suspect.contact.identity == message.identity and message.refuted > suspect.refuted:
+            self._vouch(suspect)
+
+    def _sooner(self, suspect: _Suspect, now: float) -> None:
+        """Its time has become shorter."""
+        if suspect.timer is not None:
+            self._dialInTime(suspect, now)
+
+    def _spread(self, message: Any, about: bytes = b"") -> None:
+        """Tell all neighbours but the one that it is about."""
+        there = [member.neighbour for id, member in self._members.items() if id != about]
+        if there:
+            self._outlet.send(there, message)
+
+    def _relay(self, message: Suspect | Refute | Faulty, about: bytes, source: Any, now: float) -> None:
+        """Pass a rumour on, one link less far; the accused hears it too, for it may refute."""
+        hops = min(message.hops, self._settings.rumourHops) - 1
+        if hops < 1:
+            return
+        there = [member.neighbour for member in self._members.values() if member.neighbour is not source]
+        if type(message) is Refute:
+            there = [neighbour for neighbour in there if neighbour.contact.id != about]
+        if there and self._relays.allow("", now):
+            fields = {name: getattr(message, name) for name in message.__struct_fields__}
+            self._outlet.send(there, type(message)(**{**fields, "hops": hops}))
+
+    # Private: fresh connections, and time.
+
+    def _dial(self, contact: Contact, own: bool = True) -> _Dial:
+        """Dial afresh, unless that is under way."""
+        dial = self._dials.get(contact.id)
+        if dial is not None:
+            dial.own = dial.own or own
+            return dial
+        dial = _Dial(contact, own)
+        if contact.address:
+            self._dials[contact.id] = dial
+            self._outlet.probe(contact)
+        return dial
+
+    def _isLinked(self, neighbour: Any) -> bool:
+        member = self._members.get(neighbour.contact.id)
+        return member is not None and member.neighbour is neighbour
+
+    def _forget(self, member: _Member) -> None:
+        """Its link is gone."""
+        id = member.contact.id
+        del self._members[id]
+        if member in self._order:
+            self._order.remove(member)
+        if self._question is not None and self._question.member is member:
+            self._question.over()
+            self._question = None
+        check = self._checks.pop(id, None)
+        if check is not None:
+            check.over()
+        suspect = self._suspects.get(id)
+        if suspect is not None:
+            suspect.member = None
+
+    def _after(self, delay: float, now: float, question: _Question, call: Callable[[_Question, float], None]) -> None:
+        """Look at a question in so many seconds, unless it was answered or this process slept meanwhile."""
+
+        def fire(later: float) -> None:
+            if not self._slept(now + delay, later):
+                call(question, later)
+
+        question.timers.append(self._outlet.later(delay, fire))
+
+    def _slept(self, due: float, now: float) -> bool:
+        """
+        A timer has come that was due then: has this process slept?
+
+        If so, what others did not say meanwhile is not their silence: no
+        question counts, and suspects have the time again.
+        """
+        late = now - max(due, self._awake)
+        self._awake = now
+        if late <= LATE * self._period:
+            return False
+        self.health.worse()
+        questions: Iterable[_Question] = [*self._checks.values(), *([self._question] if self._question else [])]
+        self._checks.clear()
+        self._question = None
+        for question in questions:
+            question.over()
+        for suspect in list(self._suspects.values()):
+            suspect.suspicion.start += late
+            if suspect.timer is not None:
+                self._dialInTime(suspect, now)
+        return True
