@@ -426,6 +426,24 @@ class CloseTests(LinkTestCase):
             self.node.memory.advance(0.2)
             self.assertTrue(mine.aborted)
 
+    def test_aGoodbyeThatIsNotAnsweredIsToldOf(self) -> None:
+        """Silence or a reset in answer to a Close; not a clean end, nor what follows the other side's own Close."""
+        for closes, answer, clean, told in (
+            (True, b"", False, True),
+            (True, b"", True, False),
+            (True, encode(Close(reasons.LEAVING, "", [])), False, False),
+            (False, encode(Close(reasons.LEAVING, "", [])), False, False),
+            (False, b"", False, False),
+        ):
+            link, wire = self.opened()
+            if closes:
+                link.close(reasons.REWIRED)
+            if answer:
+                link.dataReceived(answer)
+            wire.drop(clean)
+            self.assertEqual(self.node.forsaken, [link] if told else [])
+            self.node.forsaken.clear()
+
     def test_bothMaySayItAtOnce(self) -> None:
         """Each takes the other's for the answer to its own, and keeps its own reason."""
         _, link, theirs, mine = self.pair()

@@ -39,6 +39,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -252,6 +253,8 @@ class Link(Protocol):
         self._setTimer(None)
         self._takeKept()
         self._pending = None
+        # Whoever has heard a Close is deaf from then on.
+        waiting = self.state is State.CLOSING and not self._deaf
         with self._turn:
             try:
                 self._end(reasons.LOST, reason.getErrorMessage())
@@ -259,6 +262,8 @@ class Link(Protocol):
                 self.state = State.CLOSED
                 self._route()
                 self.factory.linkGone(self)
+            if waiting and reason.check(ConnectionDone) is None:
+                self.factory.unanswered(self)
 
     # What the transport calls, being full or empty.
 
