@@ -226,7 +226,7 @@ class IDetector(Interface):
         """
         A link is gone; C{reason} is a word of L{p2p.wire.reasons}.
 
-        Once more, with L{TIMEOUT<p2p.wire.reasons.TIMEOUT>}, if this side had closed it and was never answered.
+        Once more, with L{TIMEOUT<p2p.wire.reasons.TIMEOUT>}, if this side had closed it and nothing came any more.
         """
 
     def received(message: Any, neighbour: INeighbour, now: float) -> None:

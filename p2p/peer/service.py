@@ -553,7 +553,7 @@ class PeerService(Service):
 
     def goodbyeUnanswered(self, link: Link, now: float) -> None:
         """
-        A neighbour that this peer had taken leave of never said goodbye.
+        A neighbour that this peer had taken leave of has not said another word.
 
         It may have died just then, and nobody else be there to find that out.
         """

@@ -140,7 +140,7 @@ class LinkFactory(Factory[Link]):
             answered.errback(DialFailed(link.reason, link.detail, link.others, link.byOther))
 
     def unanswered(self, link: Link) -> None:
-        """A link that this side had closed politely is gone without the other side having closed it too."""
+        """A link that this side had closed politely broke off instead, or nothing came on it until its time was up."""
 
     def others(self, exclude: bytes) -> list[Contact]:
         """A few contacts to name to the peer of that id."""
