@@ -223,7 +223,11 @@ class IDetector(Interface):
         """A link is ready for messages."""
 
     def neighbourDown(neighbour: INeighbour, reason: str, now: float) -> None:
-        """A link is gone; C{reason} is a word of L{p2p.wire.reasons}."""
+        """
+        A link is gone; C{reason} is a word of L{p2p.wire.reasons}.
+
+        Once more, with L{TIMEOUT<p2p.wire.reasons.TIMEOUT>}, if this side had closed it and nothing came any more.
+        """
 
     def received(message: Any, neighbour: INeighbour, now: float) -> None:
         """One of the detector's messages came."""

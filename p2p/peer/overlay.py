@@ -11,9 +11,15 @@ graph from decaying:
    that began with one candidate does not stay at one link.
  - With each list a peer exchanges one link that it dialled for a new one
    (once a list, and only if it has its full number), so that two halves that
-   do not know of each other, but whose seeds do, are joined again.  Bollobas
-   and others: a random graph of a few links a node is connected almost surely;
-   the exchange keeps it random as peers come and go.
+   do not know of each other, but whose seeds do, are joined again.  The old
+   link is given up when the new one is there, not before: when many have just
+   died, most of a list is dead.  Bollobas and others: a random graph of a few
+   links a node is connected almost surely; the exchange keeps it random as
+   peers come and go.
+
+A peer that has lost all its links is cut off.  It does not wait for each dial to
+time out, for most may be to the dead: it dials others every L{IMPATIENCE}, and
+of those that answer keeps as many as it wants.
 
 An address that does not answer is tried again after a pause that doubles, and
 forgotten after L{MAX_FAILURES}, unless this peer has no link at all: then it may
@@ -45,6 +51,9 @@ from p2p.wire.probe import Outcome
 DIALS = 8
 """So many times the links it wants, a peer dials at most between two ticks, however many addresses it is told."""
 
+IMPATIENCE = 1.0
+"""Seconds that a peer without any link waits for those that it dials before it dials others, too."""
+
 FULL_PAUSE = 10.0
 """Seconds before a peer that had no room is dialled again."""
 
@@ -67,7 +76,10 @@ class RandomLinks:
         self._known = Known(settings.maxKnown, random)
         self._missing = Missing(settings, random)
         self._neighbours: dict[bytes, Any] = {}
-        self._dialling: dict[bytes, Contact] = {}
+        # Since when.
+        self._dialling: dict[bytes, float] = {}
+        # Who is dialled to take the place of another.
+        self._exchange = b""
         self._target = 0
         self._inVain = False
         self._dials = DIALS * self._maxOut
@@ -84,7 +96,7 @@ class RandomLinks:
             self._known.add(contact, now)
         if contacts:
             self._target = max(self._target, min(self._random.randint(1, len(contacts)), self._maxOut))
-        self._exchange(contacts, now)
+        self._beginExchange(contacts, now)
         self._fill(now)
 
     def learned(self, contacts: Iterable[Contact], now: float) -> None:
@@ -112,6 +124,8 @@ class RandomLinks:
         self._missing.forget(neighbour.contact)
         self._dialling.pop(neighbour.contact.id, None)
         self._neighbours[neighbour.contact.id] = neighbour
+        if neighbour.outgoing:
+            self._settle(neighbour, now)
 
     def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
         """Replace it, if it is one that this peer had dialled."""
@@ -129,6 +143,8 @@ class RandomLinks:
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
         """Try somebody else, at the next occasion."""
         self._dialling.pop(contact.id, None)
+        if contact.id == self._exchange:
+            self._exchange = b""
         if reason == reasons.SELF:
             self._known.dead(contact, now)
         elif reason in ELSEWHERE:
@@ -184,39 +200,49 @@ class RandomLinks:
         found = self._missing.answered(contact, outcome, now)
         if found is not None and found.id not in self._busy():
             self._known.lives(found, now)
-            self._exchange([found], now)
+            self._beginExchange([found], now)
             self._fill(now)
 
-    def _exchange(self, listed: list[Contact], now: float) -> None:
-        """Give up a link that was dialled for a new one, if there is another link to live on meanwhile."""
-        mine = [neighbour for neighbour in self._neighbours.values() if neighbour.outgoing]
-        if not mine or len(mine) + len(self._dialling) < self._target:
+    def _beginExchange(self, listed: list[Contact], now: float) -> None:
+        """Dial somebody in whose stead a link that was dialled is given up; or, beside a single link, another one."""
+        outgoing = sum(neighbour.outgoing for neighbour in self._neighbours.values())
+        if self._exchange or not outgoing or outgoing + len(self._dialling) < self._target:
             return
-        busy = self._busy()
-        ready = set(self._known.candidates(now, busy))
+        ready = set(self._known.candidates(now, self._busy()))
         strangers = [contact for contact in listed if contact in ready]
         if not strangers:
             return
         stranger = self._random.choice(strangers)
         if len(self._neighbours) > 1:
-            # Whoever was not heard lately may be dead, and this peer the only one to find that out.
-            heard = [neighbour for neighbour in mine if neighbour.heard]
-            if not heard:
-                return
-            given = self._random.choice(heard)
-            self._known.pause(given.contact, now + LONGEST_PAUSE)
-            # Its place is taken before it is free: what its end brings about must not fill it.
-            self._dialling[stranger.id] = stranger
-            self._outlet.disconnect(given, reasons.REWIRED)
+            self._exchange = stranger.id
         elif self._target >= self._maxOut:
             return
         else:
             self._target += 1
-        self._dial(stranger)
+        self._dial(stranger, now)
+
+    def _settle(self, neighbour: Any, now: float) -> None:
+        """A link that this peer dialled has come up: if that is one too many, give one up."""
+        exchange = neighbour.contact.id == self._exchange
+        if exchange:
+            self._exchange = b""
+        mine = [known for known in self._neighbours.values() if known.outgoing]
+        if len(mine) <= max(1, self._target):
+            return
+        given = neighbour
+        if exchange:
+            mine.remove(neighbour)
+            # Whoever was not heard lately may be dead; that it never says goodbye would tell, but late.
+            given = self._random.choice([known for known in mine if known.heard] or mine)
+        self._known.pause(given.contact, now + LONGEST_PAUSE)
+        self._outlet.disconnect(given, reasons.REWIRED)
 
     def _fill(self, now: float) -> None:
         """Dial until there are as many links as were drawn."""
-        mine = sum(neighbour.outgoing for neighbour in self._neighbours.values()) + len(self._dialling)
+        dials = [since for id, since in self._dialling.items() if id != self._exchange]
+        if not self._neighbours:
+            dials = [since for since in dials if now - since < IMPATIENCE]
+        mine = sum(neighbour.outgoing for neighbour in self._neighbours.values()) + len(dials)
         if mine and mine >= self._target:
             return
         candidates = self._known.candidates(now, self._busy(), met=self._inVain)
@@ -226,9 +252,9 @@ class RandomLinks:
             self._target = min(self._random.randint(1, len(candidates)), self._maxOut)
         wanted = min(self._target - mine, len(candidates), self._dials)
         for contact in self._random.sample(candidates, max(0, wanted)):
-            self._dial(contact)
+            self._dial(contact, now)
 
-    def _dial(self, contact: Contact) -> None:
+    def _dial(self, contact: Contact, now: float) -> None:
         self._dials -= 1
-        self._dialling[contact.id] = contact
+        self._dialling[contact.id] = now
         self._outlet.connect(contact)

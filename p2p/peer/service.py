@@ -149,6 +149,10 @@ class PeerFactory(LinkFactory):
         super().linkEnded(link, now)
         self.peer.linkEnded(link, now)
 
+    def unanswered(self, link: Link) -> None:
+        """A goodbye was not answered."""
+        self.peer.goodbyeUnanswered(link, self.seconds())
+
 
 @implementer(INode, IOverlayOutlet, IBroadcastOutlet, IDetectorOutlet)
 class PeerService(Service):
@@ -546,6 +550,17 @@ class PeerService(Service):
             self._tell(self.overlay.neighbourDown, link, link.reason, now)
             if link.byOther and link.reason == reasons.DEAD:
                 self.calledDead(link.mine, f"{identityText(contact.identity)} at {contact.address}")
+
+    def goodbyeUnanswered(self, link: Link, now: float) -> None:
+        """
+        A neighbour that this peer had taken leave of has not said another word.
+
+        It may have died just then, and nobody else be there to find that out.
+        """
+        if not (self.running and isinstance(link, PeerProtocol) and link.since) or link.reason == reasons.DEAD:
+            return
+        if link.contact.id not in self._neighbours:
+            self._tell(self.detector.neighbourDown, link, reasons.TIMEOUT, now)
 
     def listed(self, seed: Address, contacts: list[Contact], total: int, fresh: bool, now: float) -> None:
         """A seed has answered: these contacts, of so many."""

@@ -104,6 +104,7 @@ class Expect(Part, frozen=True, kw_only=True):
                     for limit, count, how in most:
                         assert limit is None or count <= limit, f"{peer.name} has {count} links that it has {how}"
 
+            linksWithinBounds.__qualname__ = "dialled, inbound"
             network.always(linksWithinBounds, every=1.0)
 
     def broken(self, results: dict[str, Any], swarm: Swarm) -> list[Broken]:
@@ -187,6 +188,7 @@ def _watchConnected(network: SimulatedNetwork, calm: float, due: float, componen
         parts = components()
         assert parts == 1, f"the running peers are in {parts} parts, undisturbed since {calm:g} s"
 
+    connectedWithin.__qualname__ = "connectedWithin"
     network.eventually(connectedWithin, by=due, every=0.5)
 
 

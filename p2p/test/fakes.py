@@ -26,6 +26,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import (
     CannotListenError,
+    ConnectionAborted,
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
@@ -251,16 +252,16 @@ class End:
         self.write(b"".join(data))
 
     def loseConnection(self) -> None:
-        self._end(ConnectionDone())
+        self._end(ConnectionDone(), ConnectionDone())
 
     def abortConnection(self) -> None:
-        self._end(ConnectionLost())
+        self._end(ConnectionAborted(), ConnectionLost())
 
-    def _end(self, why: Exception) -> None:
+    def _end(self, here: Exception, there: Exception) -> None:
         if not self.closing and not self.gone:
             self.closing = True
-            self.host.network.carry(self.other, lambda: self.other.lose(why))
-            self.host.callLater(0, self.lose, ConnectionDone())
+            self.host.network.carry(self.other, lambda: self.other.lose(there))
+            self.host.callLater(0, self.lose, here)
 
     def lose(self, why: Exception) -> None:
         """The connection is gone."""

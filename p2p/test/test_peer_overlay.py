@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IOverlay, IOverlayOutlet
 from p2p.peer.known import DOUBT, FIRST_PAUSE, LONGEST_PAUSE, MAX_FAILURES, WORTH, Known
-from p2p.peer.overlay import DIALS, FULL_PAUSE, RandomLinks
+from p2p.peer.overlay import DIALS, FULL_PAUSE, IMPATIENCE, RandomLinks
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact
 from p2p.wire import reasons
@@ -304,20 +304,26 @@ class RandomLinksTests(SynchronousTestCase):
     @given(EVENTS, st.integers(0, 9), st.integers(1, 4))
     def test_neverMoreLinksThanAllowedNeverAloneByItsOwnDoing(self, events: Any, seed: int, most: int) -> None:
         """
-        Whatever happens, it dials no more than C{maxConnections}, counting those that stand and those under way;
-        it dials nobody twice nor whom it is linked to; and what it gives up is never its last link.
+        Whatever happens, it has no more than C{maxConnections} links that it dialled; counting those under way at most
+        one more, or, if it has no link at all, as many again each second; it dials nobody twice nor whom it is linked
+        to; and what it gives up is never its last link.
         """
         overlay = self.overlay(seed, maxConnections=most, maxKnown=16)
         dialling: dict[bytes, Contact] = {}
+        since: dict[bytes, float] = {}
         connect = self.outlet.connect
         disconnect = self.outlet.disconnect
+
+        def outgoing() -> int:
+            return sum(neighbour.outgoing for neighbour in self.links.values())
 
         def counted(who: Contact) -> None:
             self.assertNotIn(who.id, dialling)
             self.assertNotIn(who.id, self.links)
             dialling[who.id] = who
-            outgoing = sum(neighbour.outgoing for neighbour in self.links.values())
-            self.assertLessEqual(outgoing + len(dialling), most)
+            since[who.id] = self.now
+            under = [id for id in dialling if self.links or self.now - since[id] < IMPATIENCE]
+            self.assertLessEqual(outgoing() + len(under), most + bool(self.links))
             connect(who)
 
         def ended(neighbour: FakeNeighbour, reason: str, others: Any = ()) -> None:
@@ -361,27 +367,78 @@ class RandomLinksTests(SynchronousTestCase):
                 del dialling[first.id]
                 overlay.dialFailed(first, reasons.STALE, self.now)
                 self.up(overlay, Contact(who.identity, first.address))
+            self.assertLessEqual(outgoing(), most)
         self.assertEqual(set(overlay._neighbours), set(self.links))
         self.assertEqual(set(overlay._dialling), set(dialling))
         self.assertLessEqual(len(overlay._known), 16)
 
-    def test_eachListExchangesOneLink(self) -> None:
-        """So that newcomers are found and a split network grows together: one link is given up for a stranger."""
+    def full(self) -> tuple[RandomLinks, list[Contact]]:
+        """One with its two links, to two of six."""
         overlay = self.overlay(maxConnections=2)
         old = [contact(number) for number in range(6)]
-        for _ in range(10):
+        while len(self.links) < 2:
             overlay.listed(old, False, 0.0)
             self.answerAll(overlay)
         self.outlet.take("disconnect")
-        self.assertEqual(len(self.links), 2)
+        return overlay, old
+
+    def test_eachListExchangesOneLink(self) -> None:
+        """So that newcomers are found and a split network grows together: one link is given up for a stranger."""
+        overlay, old = self.full()
         newcomers = [contact(number) for number in range(100, 103)]
         overlay.listed(newcomers, False, 100.0)
+        overlay.listed(newcomers, False, 100.0)
+        self.assertEqual(self.outlet.take("disconnect"), [])
+        (stranger,) = self.answerAll(overlay)
+        self.assertIn(stranger, newcomers)
         ((given, reason),) = self.outlet.take("disconnect")
         self.assertEqual(reason, reasons.REWIRED)
         self.assertIn(given.contact, old)
-        (stranger,) = self.outlet.take("connect")
-        self.assertIn(stranger, newcomers)
         self.assertEqual(self.outlet.asked, [])
+
+    def test_noLinkIsGivenUpForAStrangerThatDoesNotAnswer(self) -> None:
+        """When many have just died most of a list is dead; the next list is another try."""
+        for reason in (reasons.TIMEOUT, reasons.FULL, reasons.STALE):
+            overlay, _ = self.full()
+            overlay.listed([contact(100)], False, 100.0)
+            overlay.dialFailed(contact(100), reason, 105.0)
+            overlay.tick(106.0)
+            self.assertEqual(len(self.links), 2)
+            self.outlet.asked.clear()
+            overlay.listed([contact(101)], False, 130.0)
+            self.assertEqual(self.answerAll(overlay), [contact(101)])
+            self.assertEqual(len(self.outlet.take("disconnect")), 1)
+
+    def test_aLinkThatIsLostMeanwhileIsReplacedToo(self) -> None:
+        """At once: the stranger may never answer.  If both do, one is too much."""
+        overlay, _ = self.full()
+        overlay.listed([contact(100)], False, 100.0)
+        self.outlet.take("connect")
+        lost = self.links.pop(next(iter(self.links)))
+        overlay.neighbourDown(lost, reasons.LOST, 101.0)
+        (replacement,) = self.outlet.take("connect")
+        self.up(overlay, contact(100))
+        self.assertEqual(self.outlet.take("disconnect"), [])
+        late = self.up(overlay, replacement)
+        self.assertEqual(self.outlet.take("disconnect"), [(late, reasons.REWIRED)])
+        self.assertEqual(len(self.links), 2)
+
+    def test_whoHasNoLinkDoesNotWaitForTheDead(self) -> None:
+        """It dials others each second, and keeps no more of those that answer than it wanted."""
+        overlay = self.overlay(maxConnections=2)
+        while overlay._target < 2:
+            overlay.listed([contact(number) for number in range(20)], True, 0.0)
+        dialled = self.outlet.take("connect")
+        overlay.tick(IMPATIENCE / 2)
+        self.assertEqual(self.outlet.take("connect"), [])
+        overlay.tick(IMPATIENCE)
+        more = self.outlet.take("connect")
+        self.assertEqual((len(dialled), len(more)), (2, 2))
+        for who in dialled + more:
+            self.up(overlay, who)
+        self.assertEqual(list(self.links), [who.id for who in dialled])
+        overlay.tick(3 * IMPATIENCE)
+        self.assertEqual(self.outlet.take("connect"), [])
 
     def test_theOnlyLinkIsNotGivenUpAnotherIsMade(self) -> None:
         """Who has one link keeps it, and dials the stranger as a second."""
@@ -414,8 +471,7 @@ class RandomLinksTests(SynchronousTestCase):
             real = [contact(number) for number in range(12)]
             for known in real:
                 overlay.neighbourDown(self.up(overlay, known, outgoing=False), reasons.LOST, 0.0)
-            self.outlet.take("connect")
-            for who in list(overlay._dialling.values()):
+            for who in self.outlet.take("connect"):
                 overlay.dialFailed(who, reasons.DUPLICATE, 0.0)
             overlay.listed([contact(number) for number in range(100, 1100)], True, 2.0)
             dialled = self.outlet.take("connect")

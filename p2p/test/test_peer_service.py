@@ -742,6 +742,34 @@ class LivenessTests(PeerTestCase):
         self.assertEqual(removed, [])
         self.assertTrue(linked(*peers))
 
+    def test_whoDiesWhenItsLastNeighbourTakesLeaveIsFoundOut(self) -> None:
+        """Frozen, or killed: the goodbye is not answered, and a fresh connection tells; whoever answers it lives."""
+        for number, fate in enumerate(("frozen", "killed", "alive")):
+            first, second = (self.network.peer(10 * number + place, seeds=()) for place in (1, 2))
+            self.know(first, me(second))
+            self.network.run(1)
+            (link,) = first.neighbours
+            events = self.told(first)
+            link.close(reasons.REWIRED)
+            host = self.network.host(str(second.address).partition(":")[0])
+            if fate == "frozen":
+                host.frozen = True
+            elif fate == "killed":
+                host.kill()
+            self.network.run(4.1)
+            dead = [event["address"] for event in events if event["type"] == "dead"]
+            self.assertEqual(dead, [] if fate == "alive" else [str(second.address)], fate)
+
+    def test_whoseDeathIsKnownIsNotAskedAgain(self) -> None:
+        """Nor one with whom there is another link; a goodbye they do not answer tells nothing new."""
+        _, peers = self.swarm(2)
+        (link,) = peers[0].neighbours
+        self.network.host("10.1.0.2").frozen = True
+        link.close(reasons.DEAD)
+        probes = peers[0].factory.counters["probes"]
+        self.network.run(5)
+        self.assertEqual(peers[0].factory.counters["probes"], probes)
+
     def test_aPeerThatHearsItselfCalledDeadSaysItLives(self) -> None:
         """Under a later incarnation, to seeds and neighbours, which then know it by that."""
         seed, peers = self.swarm(3)

@@ -11,11 +11,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.logger import LogLevel, capturedLogs
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -425,6 +426,32 @@ class CloseTests(LinkTestCase):
             self.assertFalse(mine.aborted)
             self.node.memory.advance(0.2)
             self.assertTrue(mine.aborted)
+
+    def test_aGoodbyeThatIsNotAnsweredIsToldOf(self) -> None:
+        """
+        Silence until its time is up, or a reset, in answer to a Close; not a clean end, nor what follows the other
+        side's own Close, nor slowness: whoever still says something lives, and our Close may wait behind other data.
+        """
+        bye, word = encode(Close(reasons.LEAVING, "", [])), encode(message(1))
+        for closes, answer, end, told in (
+            (True, b"", ConnectionAborted(), True),
+            (True, b"", ConnectionLost(), True),
+            (True, word, ConnectionLost(), True),
+            (True, word, ConnectionAborted(), False),
+            (True, word[:5], ConnectionAborted(), False),
+            (True, b"", ConnectionDone(), False),
+            (True, bye, ConnectionLost(), False),
+            (False, bye, ConnectionLost(), False),
+            (False, b"", ConnectionLost(), False),
+        ):
+            link, _ = self.opened()
+            if closes:
+                link.close(reasons.REWIRED)
+            if answer:
+                link.dataReceived(answer)
+            link.connectionLost(Failure(end))
+            self.assertEqual(self.node.forsaken, [link] if told else [], (closes, answer, end))
+            self.node.forsaken.clear()
 
     def test_bothMaySayItAtOnce(self) -> None:
         """Each takes the other's for the answer to its own, and keeps its own reason."""

@@ -187,6 +187,7 @@ class Node(LinkFactory):
     @ivar handlers: what it takes from them.
     @ivar came: who introduced itself.
     @ivar ended: links that ended, in order.
+    @ivar forsaken: links whose goodbye was not answered.
     """
 
     def __init__(
@@ -209,6 +210,7 @@ class Node(LinkFactory):
         self.limit = 2**20
         self.came: list[Hello] = []
         self.ended: list[Link] = []
+        self.forsaken: list[Link] = []
         self.onEnd: Callable[[Link], object] = lambda link: None
 
     def introduced(self, link: Link, hello: Hello, now: float) -> None:
@@ -221,6 +223,10 @@ class Node(LinkFactory):
         super().linkEnded(link, now)
         self.ended.append(link)
         self.onEnd(link)
+
+    def unanswered(self, link: Link) -> None:
+        """Take note."""
+        self.forsaken.append(link)
 
     def accept(self, host: str = "10.0.0.2") -> tuple[Link, Wire]:
         """Somebody connects."""

@@ -139,6 +139,9 @@ class LinkFactory(Factory[Link]):
         if answered is not None:
             answered.errback(DialFailed(link.reason, link.detail, link.others, link.byOther))
 
+    def unanswered(self, link: Link) -> None:
+        """A link that this side had closed politely broke off instead, or nothing came on it until its time was up."""
+
     def others(self, exclude: bytes) -> list[Contact]:
         """A few contacts to name to the peer of that id."""
         return []

@@ -39,6 +39,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -252,6 +253,9 @@ class Link(Protocol):
         self._setTimer(None)
         self._takeKept()
         self._pending = None
+        # Whoever has heard a Close is deaf from then on.
+        waiting = self.state is State.CLOSING and not self._deaf
+        broken = not reason.check(ConnectionDone, ConnectionAborted)
         with self._turn:
             try:
                 self._end(reasons.LOST, reason.getErrorMessage())
@@ -259,6 +263,8 @@ class Link(Protocol):
                 self.state = State.CLOSED
                 self._route()
                 self.factory.linkGone(self)
+            if waiting and (broken or (reason.check(ConnectionAborted) and not self.heard)):
+                self.factory.unanswered(self)
 
     # What the transport calls, being full or empty.
 
@@ -339,6 +345,8 @@ class Link(Protocol):
             self.flush()
         self._closing()
         self._end(reason, detail)
+        # Anything that comes from now on is a sign of life, though it be no answer yet.
+        self.heard = False
 
     def turnAway(self, reason: str, detail: str, wait: bool) -> None:
         """
