@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import attrs
+
 from bench.client import follow, post
 from bench.daemons import Daemon, Network
 from bench.output import Column, Report, say
-from p2p.settings import PeerSettings
+from p2p.daemon.options import kebab
+from p2p.settings import SWITCH, PeerSettings
 
 PATIENCE = 60.0
 """Seconds after which what was waited for counts as not having happened."""
@@ -96,13 +99,14 @@ class Watch:
 async def measure(peers: int, extra: Sequence[str], python: str, repeat: int) -> Report:
     """The benchmark."""
     report = Report("detect", python, {"peers": peers, "extra": list(extra)}, COLUMNS)
+    settings = _settings(extra)
     async with Network(peers, python, peerOptions=["--gossip-count", "0", *extra]) as network:
         watch = Watch()
         try:
             for daemon in network.daemons:
                 await watch.add(daemon)
             for number in range(repeat):
-                run = {**await _killed(network, watch), **await _frozen(network, watch, _bound(extra))}
+                run = {**await _killed(network, watch), **await _frozen(network, watch, settings)}
                 report.runs.append(run)
                 say(f"run {number + 1} of {repeat}: {json.dumps(run)}")
         finally:
@@ -111,18 +115,20 @@ async def measure(peers: int, extra: Sequence[str], python: str, repeat: int) ->
     return report
 
 
-def _bound(extra: Sequence[str]) -> float:
-    """Within how long a frozen neighbour is to be noticed, by the settings in use."""
-    values = {"liveness-misses": 0.0, "liveness-interval": 0.0, "probe-timeout": 0.0}
-    defaults = PeerSettings()
-    values["liveness-misses"] = defaults.livenessMisses
-    values["liveness-interval"] = defaults.livenessInterval
-    values["probe-timeout"] = defaults.probeTimeout
-    for option in extra:
-        name, _, value = option.removeprefix("--").partition("=")
-        if name in values:
-            values[name] = float(value)
-    return (values["liveness-misses"] + 1) * values["liveness-interval"] + values["probe-timeout"]
+def _settings(extra: Sequence[str]) -> PeerSettings:
+    """
+    The settings that matter here, as the daemons are told them.
+
+    @param extra: options, each as C{--name=value}.
+    """
+    values: dict[str, Any] = {}
+    for field in attrs.fields(PeerSettings):
+        for option in extra:
+            name, _, value = option.removeprefix("--").partition("=")
+            if name == kebab(field.name):
+                kind = field.metadata["kind"]
+                values[field.name] = SWITCH[value] if kind is bool else kind(value)
+    return PeerSettings(**values)
 
 
 async def _killed(network: Network, watch: Watch) -> dict[str, Any]:
@@ -152,7 +158,7 @@ async def _killed(network: Network, watch: Watch) -> dict[str, Any]:
     }
 
 
-async def _frozen(network: Network, watch: Watch, bound: float) -> dict[str, Any]:
+async def _frozen(network: Network, watch: Watch, settings: PeerSettings) -> dict[str, Any]:
     """Freeze one daemon, publish, and thaw it."""
     links = await network.linkedUp()
     victim = random.choice(network.peers)
@@ -187,7 +193,7 @@ async def _frozen(network: Network, watch: Watch, bound: float) -> dict[str, Any
         "stopFirst": min(verdicts.values(), default=None),
         "stopAll": max(verdicts.values()) if len(verdicts) == len(should) else None,
         "stopSeed": min(removed.values(), default=None),
-        "bound": bound,
+        "bound": settings.silenceBound(max(map(len, links.values()))),
         "backLinked": min(linked.values(), default=None),
         "backListed": min(listed.values(), default=None),
         "backCaughtUp": caughtUp,

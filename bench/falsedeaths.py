@@ -151,7 +151,8 @@ def command(
     dropLog()
     results = []
     if not asJson:
-        click.echo("parts                   healthy called dead by healthy, by blocked, off the list; blocked; frames/s")
+        click.echo("                      healthy ones called dead                        blocked ones  frames a peer")
+        click.echo("parts                  by healthy, by blocked, off the seed's list     called dead     and second")
     for said in parts.split(","):
         options: dict[str, Any] = {"detector": "heartbeat"}
         if said != "heartbeat":
@@ -164,9 +165,10 @@ def command(
         results.append(result)
         if not asJson:
             click.echo(
-                f"{said:24}{result['healthyByHealthy']:28}{result['healthyByBlocked']:12}"
-                f"{result['healthyOffTheList']:14}{result['blocked']:9}{result['framesPerPeerAndSecond']:10.2f}"
+                f"{said:24}{result['healthyByHealthy']:11}{result['healthyByBlocked']:12}"
+                f"{result['healthyOffTheList']:21}{result['blocked']:16}{result['framesPerPeerAndSecond']:16.2f}"
                 + (f"  ({result['errors']} errors)" if result["errors"] else "")
             )
     if asJson:
-        click.echo(json.dumps({"benchmark": "falsedeaths", "peers": peers, "blocked": blocked, "runs": results}, indent=1))
+        found = {"benchmark": "falsedeaths", "peers": peers, "blocked": blocked, "runs": results}
+        click.echo(json.dumps(found, indent=1))

@@ -7,6 +7,7 @@ scenario file (C{gossipInterval}) are made from these two records.
 
 from __future__ import annotations
 
+from math import log10
 from typing import Any, TypeVar
 
 import attrs
@@ -213,40 +214,62 @@ class PeerSettings(LinkSettings):
     shuffleInterval: float = setting(
         10.0, "hyparview: pause between two shuffles that it begins", "seconds", 1, 86400
     )
-    # The detector "swim".  Its period T is livenessInterval; the defaults are memberlist's.  With n neighbours, a peer
-    # finds one that has fallen silent dead, if others confirm it, within
-    #   2 n T + max(suspicionMult * max(1, log10(n + 1)) * T, probeTimeout) + probeTimeout,
-    # and suspicionMaxMult times as late in the middle part, if nobody does.
+    # The detector "swim", whose period is livenessInterval; the defaults are memberlist's.  See C{silenceBound} below.
     pingTimeout: float = setting(
-        0.5, "how long a neighbour may take to answer before others are asked about it; never more than half of"
-        " livenessInterval", "seconds", 0.001, 60,
+        0.5, "swim: how long a neighbour may take to answer before others are asked about it; of livenessInterval never"
+        " more than half is taken", "seconds", 0.001, 60,
     )
     indirectProbes: int = setting(
-        3, "neighbours that are asked to reach one that did not answer", "neighbours", 0, 64
+        3, "swim: neighbours that are asked to reach one that did not answer", "neighbours", 0, 64
     )
     suspicionMult: float = setting(
-        4.0, "a suspect has this, times livenessInterval (and the logarithm to base 10 of one more than the neighbours,"
-        " if that is above 1), to show that it lives", "intervals", 1, 1000,
+        4.0, "swim: a suspect has this, times livenessInterval (times the logarithm to base 10 of one more than the"
+        " neighbours, if that is above 1), to show that it lives", "intervals", 1, 1000,
     )
     suspicionMaxMult: float = setting(
-        6.0, "so many times as long while nobody else confirms the suspicion (with lifeguardSuspicion)", "times", 1, 100
+        6.0, "swim: so many times as long while nobody else confirms the suspicion (with lifeguardSuspicion)",
+        "times", 1, 100,
     )
     healthMax: int = setting(
-        8, "so many times as slowly a peer probes, and waits, that finds itself in bad health (with lifeguardProbe)",
+        8, "swim: so many times as slowly a peer probes and waits at most, in bad health (with lifeguardProbe)",
         "times", 1, 100,
     )
     rumourHops: int = setting(
-        3, "links that suspicions, refutations and deaths cross at most", "links", 1, 8
+        2, "swim: links that suspicions, refutations and deaths cross at most", "links", 1, 8
     )
     forgetTime: float = setting(
-        60.0, "how long what was said of a peer is remembered, so that it is not passed on twice", "seconds", 1, 86400
+        60.0, "swim: how long what was said of a peer is remembered, so that it is not passed on twice",
+        "seconds", 1, 86400,
     )
     lifeguardProbe: bool = setting(
-        True, "Lifeguard: probe more slowly and wait longer in bad health of one's own"
+        True, "swim: probe more slowly and wait longer in bad health of one's own"
     )
     lifeguardSuspicion: bool = setting(
-        True, "Lifeguard: a suspect's time is long, and shrinks as others confirm the suspicion"
+        True, "swim: a suspect's time is long, and shrinks as others confirm the suspicion"
     )
     lifeguardBuddy: bool = setting(
-        True, "Lifeguard: tell a suspect that it is one with every ping"
+        True, "swim: tell a suspect that it is one with every ping"
     )
+
+    def silenceBound(self, neighbours: int) -> float:
+        """
+        Within how many seconds a peer that falls silent is found dead by each neighbour that is in good health.
+
+        With the detector C{heartbeat} (and one that is not known here)::
+
+            (livenessMisses + 1) * livenessInterval + probeTimeout
+
+        With C{swim}, whose neighbours are pinged one a period, if others confirm the suspicion::
+
+            2 * neighbours * livenessInterval                   until the ping that meets it, and its period's end
+            + max(probeTimeout, suspicionMult * max(1, log10(neighbours + 1)) * livenessInterval)
+            + probeTimeout                                      for the last fresh connection
+
+        and if nobody confirms it, C{suspicionMaxMult} times as many in the middle one.
+
+        @param neighbours: how many that neighbour has.
+        """
+        if self.detector != "swim":
+            return (self.livenessMisses + 1) * self.livenessInterval + self.probeTimeout
+        suspected = self.suspicionMult * max(1.0, log10(neighbours + 1)) * self.livenessInterval
+        return 2 * neighbours * self.livenessInterval + max(self.probeTimeout, suspected) + self.probeTimeout

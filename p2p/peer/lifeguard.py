@@ -60,6 +60,7 @@ class Suspicion:
     A suspicion and who else has it.
 
     @ivar start: since when; later if this process slept meanwhile.
+    @ivar confirmations: how many have it too, as far as they count.
     """
 
     def __init__(self, start: float, least: float, most: float, wanted: int) -> None:
@@ -68,20 +69,24 @@ class Suspicion:
         self._least = least
         self._most = most
         self._wanted = wanted
-        self._by: set[bytes] = set()
+        self._seen: set[bytes] = set()
+        self.confirmations = 0
 
-    def confirm(self, by: bytes) -> bool:
-        """Another one has it too; false if that changes nothing."""
-        if by in self._by or len(self._by) >= self._wanted:
+    def confirm(self, by: bytes, through: bytes) -> bool:
+        """
+        Another one has it too.
+
+        @param by: who says so.
+        @param through: who told; whatever one neighbour tells, in however many names, is one confirmation.
+        @return: false if that changes nothing.
+        """
+        if self.confirmations >= self._wanted or not self._seen.isdisjoint((by, through)):
             return False
-        self._by.add(by)
+        self._seen.update((by, through))
+        self.confirmations += 1
         return True
-
-    def confirmAll(self) -> None:
-        """Somebody is sure: the time is the shortest from now on."""
-        self._most = self._least
 
     @property
     def deadline(self) -> float:
         """When it becomes a verdict."""
-        return self.start + suspicionTimeout(self._least, self._most, len(self._by), self._wanted)
+        return self.start + suspicionTimeout(self._least, self._most, self.confirmations, self._wanted)

@@ -74,10 +74,10 @@ MAX_ERRANDS = 16
 ERRAND_RATE, ERRAND_BURST = 2.0, 10.0
 """L{PingReq}s a second that are taken from one neighbour, and how many at once after a rest."""
 
-RUMOUR_RATE, RUMOUR_BURST = 20.0, 100.0
+RUMOUR_RATE, RUMOUR_BURST = 5.0, 50.0
 """Rumours a second that are taken from one neighbour, and how many at once after a rest."""
 
-RELAY_RATE, RELAY_BURST = 50.0, 200.0
+RELAY_RATE, RELAY_BURST = 20.0, 100.0
 """Rumours a second that are passed on, whoever they came from, and how many at once after a rest."""
 
 REFUTE_RATE, REFUTE_BURST = 1.0, 5.0
@@ -116,8 +116,7 @@ class _Question:
     @ivar asked: the helpers.
     @ivar nacks: those of them that have no answer either.
     @ivar requests: neighbours on whose behalf it is asked, each with its own number.
-    @ivar accusers: who suspects that peer.
-    @ivar sure: somebody has found it dead.
+    @ivar accusers: who suspects that peer, each with the id of the neighbour that said so.
     @ivar timers: what is to be called off once it is answered.
     """
 
@@ -127,8 +126,7 @@ class _Question:
     asked: set[Any] = attrs.Factory(set)
     nacks: set[Any] = attrs.Factory(set)
     requests: list[tuple[Any, int]] = attrs.Factory(list)
-    accusers: list[bytes] = attrs.Factory(list)
-    sure: bool = False
+    accusers: list[tuple[bytes, bytes]] = attrs.Factory(list)
     timers: list[Any] = attrs.Factory(list)
 
     def over(self) -> None:
@@ -194,17 +192,19 @@ class Swim:
         self._question: _Question | None = None
         self._checks: dict[bytes, _Question] = {}
         self._suspects: dict[bytes, _Suspect] = {}
-        self._dials: dict[bytes, _Dial] = {}
+        # By the whole contact: what somebody else gives for one is dialled for them only.
+        self._dials: dict[Contact, _Dial] = {}
         self._number = 0
         self._refuted = 0
+        self._refutedAt = float("-inf")
         self._ticked: float | None = None
         self._due = 0.0
         # When a timer came last.
         self._awake = float("-inf")
         wanted = self._wanted()
         self._rumours = Rumours(wanted + 1, MAX_TOLD, settings.forgetTime)
-        self._errands = RateLimit(ERRAND_RATE, ERRAND_BURST)
-        self._heard = RateLimit(RUMOUR_RATE, RUMOUR_BURST)
+        self._errands = RateLimit(ERRAND_RATE, ERRAND_BURST, keys=MAX_TOLD)
+        self._heard = RateLimit(RUMOUR_RATE, RUMOUR_BURST, keys=MAX_TOLD)
         self._relays = RateLimit(RELAY_RATE, RELAY_BURST, keys=1)
         self._refutations = RateLimit(REFUTE_RATE, REFUTE_BURST, keys=1)
         self._handlers: dict[type, Callable[[Any, Any, float], None]] = {
@@ -240,9 +240,9 @@ class Swim:
         if reason == reasons.LEAVING:
             if suspect is not None:
                 self._clear(suspect)
-            dial = self._dials.get(contact.id)
-            if dial is not None:
-                dial.own = False
+            for dial in self._dials.values():
+                if dial.contact.id == contact.id:
+                    dial.own = False
         elif reason in _EVIDENCE:
             self._dial(contact)
 
@@ -261,7 +261,7 @@ class Swim:
 
     def probed(self, contact: Contact, outcome: Outcome, now: float) -> None:
         """A fresh connection was answered, or not."""
-        dial = self._dials.pop(contact.id, None)
+        dial = self._dials.pop(contact, None)
         if dial is None:
             return
         verdict = outcome.verdict
@@ -385,8 +385,10 @@ class Swim:
 
     def _tellAll(self, question: _Question, answer: Callable[[int], Any]) -> None:
         """Answer those on whose behalf it was asked."""
-        for neighbour, number in question.requests:
-            self._outlet.send([neighbour], answer(number))
+        requests, question.requests[:] = question.requests[:], []
+        for neighbour, number in requests:
+            if self._isLinked(neighbour):
+                self._outlet.send([neighbour], answer(number))
 
     # Private: answers, and questions of others.
 
@@ -422,7 +424,7 @@ class Swim:
             self._nackLater(check.requests, (neighbour, number))
         else:
             errands = sum(not dial.own for dial in self._dials.values())
-            if contact.id not in self._dials and errands >= MAX_ERRANDS:
+            if contact not in self._dials and errands >= MAX_ERRANDS:
                 self._outlet.send([neighbour], Nack(number))
                 return
             request = (neighbour, number, message.refuted)
@@ -442,7 +444,7 @@ class Swim:
 
     def _tellOfDial(self, dial: _Dial, verdict: Verdict) -> None:
         """Answer those for whom it was made: it is reached, or this peer confirms that it is not."""
-        requests, dial.requests = dial.requests[:], []
+        requests, dial.requests[:] = dial.requests[:], []
         for neighbour, number, refuted in requests:
             if not self._isLinked(neighbour):
                 continue
@@ -491,10 +493,8 @@ class Swim:
         suspect = self._suspects[contact.id] = _Suspect(contact, refuted, suspicion, member)
         if question is not None:
             suspect.number, suspect.asked = question.number, question.asked
-            for by in question.accusers:
-                suspicion.confirm(by)
-            if question.sure:
-                suspicion.confirmAll()
+            for by, through in question.accusers:
+                suspicion.confirm(by, through)
         if self._rumours.suspicion(contact.identity, refuted, self._outlet.identity, now):
             self._spread(Suspect(contact, refuted, self._outlet.identity, settings.rumourHops), contact.id)
         if member is not None:
@@ -550,10 +550,13 @@ class Swim:
         """Dial so that the answer is due when the suspicion runs out."""
         self._dialLater(suspect, now, suspect.suspicion.deadline - self._settings.probeTimeout)
 
-    def _dialLater(self, suspect: _Suspect, now: float, when: float) -> None:
-        due = max(now, when)
+    def _dialLater(self, suspect: _Suspect, now: float, due: float) -> None:
         if suspect.timer is not None:
             suspect.timer.cancel()
+            suspect.timer = None
+        if due <= now:
+            self._dial(suspect.contact)
+            return
 
         def dial(now: float) -> None:
             if self._suspects.get(suspect.contact.id) is suspect and not self._slept(due, now):
@@ -577,32 +580,30 @@ class Swim:
     def _accused(self, message: Suspect, neighbour: Any, now: float) -> None:
         """Somebody is suspected by somebody."""
         contact = self._rumoured(message, neighbour, now)
-        if contact is None:
-            return
-        if not self._rumours.suspicion(contact.identity, message.refuted, message.by, now):
-            return
-        self._relay(message, contact.id, neighbour, now)
-        suspect = self._suspects.get(contact.id)
-        member = self._members.get(contact.id)
-        if suspect is not None:
-            if suspect.suspicion.confirm(message.by):
-                self._sooner(suspect, now)
-        elif member is not None:
-            self._check(member, now).accusers.append(message.by)
+        if contact is not None:
+            news = self._rumours.suspicion(contact.identity, message.refuted, message.by, now)
+            self._consider(message, message.by, news, neighbour, now)
 
     def _foundDead(self, message: Faulty, neighbour: Any, now: float) -> None:
         """Somebody has found somebody dead."""
         contact = self._rumoured(message, neighbour, now)
-        if contact is None or not self._rumours.death(contact.identity, message.refuted, now):
-            return
-        self._relay(message, contact.id, neighbour, now)
+        if contact is not None:
+            news = self._rumours.death(contact.identity, message.refuted, now)
+            self._consider(message, neighbour.contact.identity, news, neighbour, now)
+
+    def _consider(self, message: Suspect | Faulty, by: bytes, news: bool, neighbour: Any, now: float) -> None:
+        """Pass it on; count it as a confirmation, or look for oneself."""
+        contact = message.contact
+        if news:
+            self._relay(message, contact.id, neighbour, now)
         suspect = self._suspects.get(contact.id)
         member = self._members.get(contact.id)
         if suspect is not None:
-            suspect.suspicion.confirmAll()
-            self._sooner(suspect, now)
-        elif member is not None:
-            self._check(member, now).sure = True
+            counts = by != self._outlet.identity and message.refuted >= suspect.refuted
+            if counts and suspect.suspicion.confirm(by, neighbour.contact.identity):
+                self._sooner(suspect, now)
+        elif member is not None and news:
+            self._check(member, now).accusers.append((by, neighbour.contact.identity))
 
     def _rumoured(self, message: Suspect | Faulty, neighbour: Any, now: float) -> Contact | None:
         """Whom a rumour is about, if it is worth anything: not this peer, which refutes, and no earlier life."""
@@ -620,13 +621,13 @@ class Swim:
 
     def _refute(self, refuted: int, neighbour: Any, now: float) -> None:
         """This peer is suspected, and lives."""
-        if not self._refutations.allow("", now):
-            return
         if refuted < self._refuted:
-            # That was refuted already, and has not got round.
-            self._outlet.send([neighbour], Refute(self._outlet.identity, self._refuted, 1))
-        elif refuted - self._refuted <= LEAP:
+            # That was refuted already, and may still be on its way.
+            if now - self._refutedAt > self._period and self._refutations.allow("", now):
+                self._outlet.send([neighbour], Refute(self._outlet.identity, self._refuted, 1))
+        elif refuted - self._refuted <= LEAP and self._refutations.allow("", now):
             self._refuted = refuted + 1
+            self._refutedAt = now
             self.health.worse()
             self._spread(Refute(self._outlet.identity, self._refuted, self._settings.rumourHops))
 
@@ -672,13 +673,13 @@ class Swim:
 
     def _dial(self, contact: Contact, own: bool = True) -> _Dial:
         """Dial afresh, unless that is under way."""
-        dial = self._dials.get(contact.id)
+        dial = self._dials.get(contact)
         if dial is not None:
             dial.own = dial.own or own
             return dial
         dial = _Dial(contact, own)
         if contact.address:
-            self._dials[contact.id] = dial
+            self._dials[contact] = dial
             self._outlet.probe(contact)
         return dial
 
