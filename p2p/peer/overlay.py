@@ -46,7 +46,7 @@ DIALS = 8
 """So many times the links it wants, a peer dials at most between two ticks, however many addresses it is told."""
 
 FULL_PAUSE = 10.0
-"""Seconds before a peer that had no room is dialled again."""
+"""Seconds before a peer is dialled again that had no room, or one of the two of which did not read."""
 
 
 @implementer(IOverlay)
@@ -133,7 +133,7 @@ class RandomLinks:
             self._known.dead(contact, now)
         elif reason in ELSEWHERE:
             self._known.forget(contact.id)
-        elif reason == reasons.FULL:
+        elif reason in (reasons.FULL, reasons.SLOW):
             self._known.pause(contact, now + FULL_PAUSE)
         elif reason in (reasons.DUPLICATE, reasons.LOCAL):
             self._known.pause(contact, now + FIRST_PAUSE)

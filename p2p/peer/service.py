@@ -40,6 +40,7 @@ from p2p.peer.dialling import oursStays, settle
 from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.seedlink import SeedLink
+from p2p.peer.slow import SlowReaders
 from p2p.peer.strategies import strategy
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
@@ -134,7 +135,8 @@ class PeerFactory(LinkFactory):
         link.urgent = hello.urgent
         reason = self.peer.admit(link, hello.contact, now)
         if reason is not None:
-            link.close(reason, "", self.others(hello.contact.id) if reason == reasons.FULL else None)
+            detail = "cut off a while ago for not reading" if reason == reasons.SLOW else ""
+            link.close(reason, detail, self.others(hello.contact.id) if reason == reasons.FULL else None)
             return
         self.welcome(link, hello, self.peer.handlers, self.peer.limit)
         self.peer.neighbourUp(link, now)
@@ -204,6 +206,7 @@ class PeerService(Service):
         self._neighbours: dict[bytes, PeerProtocol] = {}
         # Whom it is dialling, by address: the contact's id, and the attempt.
         self._dials: dict[str, tuple[bytes, Deferred[Link]]] = {}
+        self._slow = SlowReaders(settings.slowPause)
         self._refutations = RateLimit(REFUTATION_RATE, REFUTATION_BURST, keys=1)
         self._remembered: list[Contact] = []
         self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
@@ -434,8 +437,15 @@ class PeerService(Service):
 
     def connect(self, contact: Contact, urgent: bool = False) -> None:
         """Dial a peer to be its neighbour."""
-        if not self.running or contact.address in self._dials:
-            self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, self._reactor.seconds())
+        now = self._reactor.seconds()
+        address = Address.fromText(contact.address)
+        reason = (
+            reasons.DUPLICATE if not self.running or contact.address in self._dials
+            else reasons.SLOW if self._slow.shunned(contact.id, address.host, now)
+            else ""
+        )  # fmt: skip
+        if reason:
+            self._tell(self.overlay.dialFailed, contact, reason, now)
             return
 
         def over(result: Any) -> Any:
@@ -443,7 +453,7 @@ class PeerService(Service):
                 del self._dials[contact.address]
             return result
 
-        dialling = self.factory.dial(Address.fromText(contact.address), NEIGHBOUR, urgent)
+        dialling = self.factory.dial(address, NEIGHBOUR, urgent)
         self._dials[contact.address] = (contact.id, dialling)
         dialling.addBoth(over).addCallbacks(
             self._welcomed, self._notLinked, callbackArgs=(contact,), errbackArgs=(contact,)
@@ -498,6 +508,9 @@ class PeerService(Service):
         """May this caller become a neighbour, on that link?  C{None} for yes, else the reason."""
         if not self.running:
             return reasons.LEAVING
+        if self._slow.shunned(contact.id, link.host, now):
+            self.factory.counters["slowRefused"] += 1
+            return reasons.SLOW
         reason: str | None = self._settle(contact, outgoing=False)
         if reason:
             return reason
@@ -536,6 +549,13 @@ class PeerService(Service):
             return
         del self._neighbours[contact.id]
         self.factory.counters["neighboursDown"] += 1
+        if link.reason == reasons.SLOW and self._heldUp(link.unread):
+            # Not who was cut off for what others had left unread.
+            self.factory.counters["slowReaders"] += 1
+            pause = self._slow.cutOff(contact.id, link.host, now)
+            self._log.info(
+                "{peer} did not read: left alone for {seconds:.0f} s", peer=identityText(contact.identity), seconds=pause
+            )
         # Of one that broke the protocol the log has told already: one fault, one line.
         line = "" if link.faulty else "link to {peer} at {address} ended: {reason} {detail}; {count} neighbours"
         logged = {"detail": link.detail, "count": len(self._neighbours)}
@@ -711,7 +731,10 @@ class PeerService(Service):
 
     def _holdsUp(self, link: PeerProtocol) -> bool:
         """Nothing is published until that neighbour has read."""
-        return link.backlog > self.settings.maxBacklog // 2
+        return self._heldUp(link.backlog)
+
+    def _heldUp(self, unread: int) -> bool:
+        return unread > self.settings.maxBacklog // 2
 
     def _crowded(self, host: str) -> bool:
         """As many neighbours as may be have dialled from that address."""
