@@ -5,6 +5,7 @@ Starting and ending daemons under C{twistd} and C{twist}: what goes wrong ends t
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -149,6 +150,21 @@ class TakenTests(StartCase):
             "p2ppeer: --http tcp:8001: others can connect there, so it needs --http-token-file",
             "-n", "p2ppeer", "--http", "tcp:8001",
         )  # fmt: skip
+
+
+    def test_aDiskThatTakesNothingEndsTheStart(self) -> None:
+        """In one line that names the file, in the foreground and in the background."""
+        self.configure(freePort())
+        for first in (["-n"], []):
+            result = subprocess.run(
+                [sys.executable, *TWISTD, *first, "p2ppeer", "--port", "6001"],
+                cwd=self.directory, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+            )  # fmt: skip
+            path = os.path.join(os.path.realpath(self.directory), "peer-6001.pid")
+            self.assertEqual(result.stderr, f"p2ppeer: {path}: File too large\n")
+            self.assertNotEqual(result.returncode, 0)
+            self.assertEqual(self.files(), {"config.txt"})
 
 
 class LifeTests(StartCase):

@@ -91,7 +91,7 @@ class SlowTests(NetworkTestCase):
         return taken / tried, leeches, peer
 
     def test_theySilenceItOnlyOnce(self) -> None:
-        """Then they are turned away with the reason, though a probe of theirs is answered; without that, it is silent."""
+        """Then they are turned away with the reason, though a probe of theirs is answered."""
         silenced, leeches, _ = self.share(0.0, 8.0)
         self.assertGreater(sum(leech.links for leech in leeches), 4)
         share, leeches, peer = self.share(30.0, 12.0)

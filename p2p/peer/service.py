@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.address import Address
-from p2p.events import Events, enlist
+from p2p.events import PEER_EVENTS, Events, enlist
 from p2p.identity import ID_SIZE, identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import (
     IBroadcastOutlet,
@@ -56,6 +56,9 @@ from p2p.wire.probe import Outcome, probe
 
 NAMED = 8
 """How many others a peer names to one that dials it."""
+
+SAMPLE = 32
+"""How many contacts a peer that knows as many asks each seed for, now and then."""
 
 TICK = 1.0
 """Pause between two ticks of overlay and broadcast, in seconds."""
@@ -193,7 +196,7 @@ class PeerService(Service):
         """
         self.settings = settings
         self.random = random or SystemRandom()
-        self.events = Events(reactor.seconds)
+        self.events = Events(reactor.seconds, PEER_EVENTS)
         self._makeStrategies()
         self.limit = settings.maxPayload + OVERHEAD
         self._reactor = reactor
@@ -553,12 +556,11 @@ class PeerService(Service):
             # Not who was cut off for what others had left unread.
             self.factory.counters["slowReaders"] += 1
             pause = self._slow.cutOff(contact.id, link.host, now)
-            self._log.info(
-                "{peer} did not read: left alone for {seconds:.0f} s", peer=identityText(contact.identity), seconds=pause
-            )
+            text = "{peer} did not read: left alone for {seconds:.0f} s"
+            self._log.info(text, peer=identityText(contact.identity), seconds=pause)
         # Of one that broke the protocol the log has told already: one fault, one line.
-        line = "" if link.faulty else "link to {peer} at {address} ended: {reason} {detail}; {count} neighbours"
-        logged = {"detail": link.detail, "count": len(self._neighbours)}
+        line = "" if link.faulty else "link to {peer} at {address} ended: {why}; {count} neighbours"
+        logged = {"why": link.why, "detail": link.detail, "count": len(self._neighbours)}
         self._happened("neighbourDown", contact, line, logged, reason=link.reason)
         self._tell(self.broadcast.neighbourDown, link, link.reason, now)
         if self.running:
@@ -744,8 +746,10 @@ class PeerService(Service):
         return inbound >= self.settings.maxInboundPerHost
 
     def _askSeeds(self) -> None:
+        # A sample is enough to meet newcomers by, unless contacts are lacking.
+        plenty = bool(self._neighbours) and len(self.overlay.known(SAMPLE)) >= SAMPLE
         for seed in self._seeds:
-            seed.ask()
+            seed.ask(SAMPLE if plenty else self.settings.maxKnown)
 
     def _gossip(self) -> None:
         """Make a message of one's own."""

@@ -61,9 +61,10 @@ class PeerTestCase(SynchronousTestCase):
         return deliveries
 
     def told(self, peer: PeerService) -> list[Any]:
-        """Its events from now on."""
+        """Its events from now on, each of a type that it says there is."""
         events: list[Any] = []
         peer.events.subscribe(events.append)
+        self.addCleanup(lambda: self.assertEqual({event["type"] for event in events} - peer.events.types, set()))
         return events
 
     def know(self, peer: PeerService, *others: Contact) -> None:
@@ -936,6 +937,18 @@ class LeavingTests(PeerTestCase):
             host = self.network.host("10.1.0.1")
             self.assertEqual((host.timers, host.ends), ([], {}), hundredths)
 
+
+    def test_theLogSaysWhyALinkEnded(self) -> None:
+        """With what more there is to say, if there is any, and no gap if there is not."""
+        peer = self.network.peer(1, seeds=())
+        with capturedLogs() as logs:
+            self.friend(peer, contact(50)).send(Close(reasons.LEAVING, "", []))
+            self.network.run(0.1)
+            self.friend(peer, contact(51)).send(Close(reasons.DONE, "for today", []))
+            self.network.run(0.1)
+        lines = [str(formatEvent(entry)) for entry in logs]
+        told = [line.partition(" ended: ")[2] for line in lines if " ended: " in line]
+        self.assertEqual(told, ["leaving; 0 neighbours", "done: for today; 0 neighbours"])
 
     def test_itHasStoppedWhenItsPortIsFree(self) -> None:
         """Who waits for the end may start another on the same port."""

@@ -287,6 +287,11 @@ class Link(Protocol):
         """Bytes that wait here, because the other side does not read."""
         return len(self._kept)
 
+    @property
+    def why(self) -> str:
+        """Why it ended, for the log: the reason, and the detail if there is one."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
     def send(self, message: AnyMessage) -> None:
         """Send a message; on a link that has ended, nothing happens."""
         self.sendFrame(encode(message))
