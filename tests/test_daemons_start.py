@@ -216,6 +216,20 @@ class LifeTests(StartCase):
             address = daemon.ready().get("/status")["address"]
             self.assertEqual(f"peer-{address.rpartition(':')[2]}", daemon.name)
 
+    def test_whenDescriptorsRunOutTheLogSaysSo(self) -> None:
+        """Once, however many callers there are; when they have gone it answers again."""
+        self.configure(freePort())
+        port = freePort()
+        peer = self.start("peer", port).ready()
+        resource.prlimit(peer.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+        callers = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(60)]
+        line = "warn: new connections cannot be taken: no file descriptor is left"
+        until(lambda: line in peer.log, "it is told")
+        for caller in callers:
+            caller.close()
+        peer.ready()
+        self.assertEqual(peer.log.count(line), 1)
+
     def test_theSocketIsForThisUserOnly(self) -> None:
         """Nobody else on the machine may drive the daemon."""
         self.configure(freePort())

@@ -39,7 +39,7 @@ KEPT = 5
 OBSERVERS = "twisted.logger._observer"
 """In whose name Twisted tells that an observer failed."""
 
-ACCEPTING = "twisted.internet.tcp"
+ACCEPTING = "twisted.internet.tcp.Port"
 """In whose name Twisted tells that it could not take a connection."""
 
 NOT_ACCEPTED = ("EMFILE encountered", "Could not accept new connection")

@@ -200,7 +200,7 @@ class LogFileTests(LogCase):
     def test_connectionsThatCannotBeTakenAreToldOnceAMinute(self) -> None:
         """Twisted says so for each, as if it were nothing; the reason is in the line, and what helps."""
         self.start()
-        twisted = Logger("twisted.internet.tcp")
+        twisted = Logger("twisted.internet.tcp.Port")
         for _ in range(10):
             twisted.info("EMFILE encountered; releasing reserved file descriptor.")
             twisted.info("EMFILE recovery: Closed socket from {address}", address="x")
