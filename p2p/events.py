@@ -8,10 +8,19 @@ to disturb the node or the other listeners.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.logger import Logger
+
+SEED_EVENTS = frozenset({"registered", "removed"})
+"""The types of a seed's events."""
+
+PEER_EVENTS = frozenset({
+    "registered", "neighbourUp", "neighbourDown", "delivered", "suspected", "trusted", "dead", "reportedDead",
+    "refuted", "unreachable",
+})  # fmt: skip
+"""The types of a peer's events."""
 
 Event = dict[str, Any]
 Listener = Callable[[Event], object]
@@ -21,6 +30,7 @@ class Events:
     """
     A point to subscribe to and to publish at.
 
+    @ivar types: what types there may be; a program that emits others adds them.
     @ivar listeners: who is told.
     @ivar messageListeners: those of them who are told of C{delivered} too.
         Empty means that the event need not even be made: callers on a
@@ -29,8 +39,9 @@ class Events:
 
     _log = Logger()
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(self, seconds: Callable[[], float], types: Iterable[str] = ()) -> None:
         self._seconds = seconds
+        self.types = set(types)
         self.listeners: tuple[Listener, ...] = ()
         self.messageListeners: tuple[Listener, ...] = ()
 

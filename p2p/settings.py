@@ -164,6 +164,10 @@ class PeerSettings(LinkSettings):
     reconnectTime: float = setting(
         3600.0, "how long those are remembered that fell silent; 0 for not at all", "seconds", 0, 10 * 86400
     )
+    slowPause: float = setting(
+        30.0, "how long one that was cut off because it did not read is neither let in nor dialled; each time again,"
+        " twice as long, up to 64 times; 0 for not at all", "seconds", 0, 86400,
+    )
     maxKnown: int = setting(
         256, "addresses it remembers, to replace lost links from", "addresses", 8, 10**5
     )

@@ -8,12 +8,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.processes import NetworkTestCase, until
+from tests.processes import NetworkTestCase, freePort, until
 
 P2P = [sys.executable, "-m", "p2p"]
 
@@ -73,6 +74,28 @@ class TalkTests(CommandCase):
         self.assertEqual((event["id"], event["payload"], event["hops"]), (id, "hello", 1))
         watching.send_signal(signal.SIGINT)
         self.assertEqual(watching.wait(30), 0)
+
+    def test_whatThereIsNotIsOneLine(self) -> None:
+        """An event that no node has; a daemon whose HTTP interface is elsewhere."""
+        port, http = freePort(), freePort()
+        self.configure(freePort())
+        self.start("peer", port, "--http", f"tcp:{http}:interface=127.0.0.1")
+
+        def listens() -> bool:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", http), 1):
+                return True
+            return False
+
+        until(listens, "it listens")
+        watching = self.popen("watch", "--http", f"tcp:127.0.0.1:{http}", "--type", "neighborUp")
+        self.assertEqual(watching.wait(30), 1)
+        assert watching.stderr is not None
+        self.assertRegex(watching.stderr.read(), r"^p2p: .*: type: a peer has no event 'neighborUp', only [^\n]*\n$")
+        status = self.popen("status", "--port", str(port))
+        self.assertEqual(status.wait(30), 1)
+        assert status.stderr is not None
+        where = f"p2p: peer-{port} has no socket in '.': say with --http where its HTTP interface is\n"
+        self.assertEqual(status.stderr.read(), where)
 
     def watched(self, name: str) -> bool:
         """Somebody is connected to a daemon's socket beside this question: the kernel lists both ends."""

@@ -5,6 +5,7 @@ Starting and ending daemons under C{twistd} and C{twist}: what goes wrong ends t
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -151,6 +152,21 @@ class TakenTests(StartCase):
         )  # fmt: skip
 
 
+    def test_aDiskThatTakesNothingEndsTheStart(self) -> None:
+        """In one line that names the file, in the foreground and in the background."""
+        self.configure(freePort())
+        for first in (["-n"], []):
+            result = subprocess.run(
+                [sys.executable, *TWISTD, *first, "p2ppeer", "--port", "6001"],
+                cwd=self.directory, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+            )  # fmt: skip
+            path = os.path.join(os.path.realpath(self.directory), "peer-6001.pid")
+            self.assertEqual(result.stderr, f"p2ppeer: {path}: File too large\n")
+            self.assertNotEqual(result.returncode, 0)
+            self.assertEqual(self.files(), {"config.txt"})
+
+
 class LifeTests(StartCase):
     """Daemons that start well."""
 
@@ -199,6 +215,20 @@ class LifeTests(StartCase):
             daemon.name = name.removesuffix(".sock")
             address = daemon.ready().get("/status")["address"]
             self.assertEqual(f"peer-{address.rpartition(':')[2]}", daemon.name)
+
+    def test_whenDescriptorsRunOutTheLogSaysSo(self) -> None:
+        """Once, however many callers there are; when they have gone it answers again."""
+        self.configure(freePort())
+        port = freePort()
+        peer = self.start("peer", port).ready()
+        resource.prlimit(peer.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+        callers = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(60)]
+        line = "warn: new connections cannot be taken: no file descriptor is left"
+        until(lambda: line in peer.log, "it is told")
+        for caller in callers:
+            caller.close()
+        peer.ready()
+        self.assertEqual(peer.log.count(line), 1)
 
     def test_theSocketIsForThisUserOnly(self) -> None:
         """Nobody else on the machine may drive the daemon."""

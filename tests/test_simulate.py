@@ -96,6 +96,14 @@ class SimulateTests(NetworkTestCase):
         self.assertEqual(run.stderr, expected)
         self.assertIn("does NOT hold", run.stdout)
 
+    def test_whatDoesNotHoldOftenIsOneLine(self) -> None:
+        """However many broadcasts it is not true of; the results name each."""
+        text = self.scenario(SMALL.replace("reach = 1.0", "lastDelivery = 0.001"))
+        run = self.simulate(text, "--seed", "6", "--json")
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(run.stderr, r"^p2p: .*: lastDelivery: broadcast .* took .* s, and so for 2 more\n$")
+        self.assertEqual(len(json.loads(run.stdout)["broken"]), 3)
+
     def test_mistakes(self) -> None:
         """Exit status 2 and one line, for a file that is none and for one that is wrong."""
         run = self.simulate("missing.toml")

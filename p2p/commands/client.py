@@ -152,13 +152,24 @@ def findDaemon(port: int | None, directory: str, http: str | None, token: str | 
     if port is not None:
         names = [name for name in names if name in (f"peer-{port}.sock", f"seed-{port}.sock")]
         if not names:
-            raise Failed(f"no daemon with port {port} runs in {directory!r} (--log-dir says where its log is)")
+            raise Failed(_notFound(port, directory))
     elif not names:
         raise Failed(f"no daemon runs in {directory!r} (--log-dir says where its log is)")
     elif len(names) > 1:
         ports = ", ".join(f"{match[2]} ({match[1]})" for match in map(SOCKET.fullmatch, names) if match)
         raise click.UsageError(f"say with --port which daemon is meant: {ports}")
     return Daemon(names[0].removesuffix(".sock"), path=os.path.join(directory, names[0]), token=token)
+
+
+def _notFound(port: int, directory: str) -> str:
+    """Why there is no socket of a daemon with that port: one line."""
+    for role in ("peer", "seed"):
+        if os.path.exists(os.path.join(directory, f"{role}-{port}.lock")):
+            return f"{role}-{port} has no socket in {directory!r}: say with --http where its HTTP interface is"
+    return (
+        f"neither peer-{port}.sock nor seed-{port}.sock is in {directory!r}:"
+        " is the daemon's log elsewhere (--log-dir), or its HTTP interface (--http)?"
+    )
 
 
 HERE = {"tcp": "127.0.0.1", "tcp6": "::1"}

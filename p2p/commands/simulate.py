@@ -88,10 +88,14 @@ def simulate(
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from None
     click.echo(json.dumps(results, indent=1) if asJson else summary(results))
+    found: dict[str, list[dict[str, Any]]] = {}
     for broken in results["broken"]:
+        found.setdefault(broken["expectation"], []).append(broken)
+    for expectation, (first, *others) in found.items():
+        more = f", and so for {len(others)} more" if others else ""
         click.echo(
-            f"p2p: {scenario}: does not hold with seed {broken['seed']}, seen at {broken['time']:.3f} s: "
-            f"{broken['expectation']}: {broken['problem']}",
+            f"p2p: {scenario}: does not hold with seed {first['seed']}, seen at {first['time']:.3f} s: "
+            f"{expectation}: {first['problem']}{more}",
             err=True,
         )
     return 0 if results["held"] else 1

@@ -51,6 +51,15 @@ class Claim:
         number: int = sock.getsockname()[1]
         return number
 
+    def isOurs(self, host: str) -> bool:
+        """Is that IP address one of this machine's?"""
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as sock:
+            try:
+                sock.bind((host, 0))
+            except OSError:
+                return False
+        return True
+
     def files(self, directory: str, name: str) -> None:
         """
         Take all files in C{directory} that are called C{name} and something.

@@ -158,6 +158,10 @@ class Resources:
 
     def _events(self, request: WebRequest) -> None:
         types = {name for value in request.parameters("type") for name in value.split(",") if name}
+        unknown = sorted(types - self._node.events.types)
+        if unknown:
+            known = ", ".join(sorted(self._node.events.types))
+            raise HttpError(400, f"type: a {self._node.role} has no event {unknown[0]!r}, only {known}")
         try:
             self.streams.open(request, types)
         except TooManyStreams as error:

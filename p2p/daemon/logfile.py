@@ -39,6 +39,15 @@ KEPT = 5
 OBSERVERS = "twisted.logger._observer"
 """In whose name Twisted tells that an observer failed."""
 
+ACCEPTING = "twisted.internet.tcp.Port"
+"""In whose name Twisted tells that it could not take a connection."""
+
+NOT_ACCEPTED = ("EMFILE encountered", "Could not accept new connection")
+"""How what it says then begins."""
+
+TOLD_AGAIN = 60.0
+"""Seconds after which it is told again here."""
+
 RETRY = 5.0
 """Seconds after a failure until the file is tried again."""
 
@@ -341,6 +350,8 @@ class LogFile(Service):
         self._messages = MessageLines(reactor, lines, self._file.write, messagesPerSecond)
         self._open = False
         self._told = False
+        self._seconds = seconds
+        self._toldFull = float("-inf")
         self._unsubscribe: Callable[[], object] | None = None
 
     def privilegedStartService(self) -> None:
@@ -380,8 +391,20 @@ class LogFile(Service):
         if namespace == OBSERVERS:
             self._otherFailed(event)
             return
+        if namespace == ACCEPTING and str(event.get("log_format")).startswith(NOT_ACCEPTED):
+            self._notAccepted(event.get("acceptError", "EMFILE"))
         if level >= LogLevel.error or (level >= LogLevel.info and namespace.startswith("p2p.")):
             self._file.write(self._lines.event(event))
+
+    def _notAccepted(self, why: str) -> None:
+        """A caller could not be let in; Twisted tells of each in several lines, and not as an error."""
+        now = self._seconds()
+        if now - self._toldFull >= TOLD_AGAIN:
+            self._toldFull = now
+            remedy = "no file descriptor is left, raise the limit (ulimit -n, LimitNOFILE)"
+            self._log.warn(
+                "new connections cannot be taken: {why}", why=remedy if why in ("EMFILE", "ENFILE") else why
+            )
 
     def _otherFailed(self, event: LogEvent) -> None:
         """

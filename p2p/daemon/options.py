@@ -19,6 +19,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import attrs
@@ -283,11 +284,16 @@ class DaemonOptions(usage.Options):
         if parent.get("pidfile") == "twistd.pid":
             path = parent["pidfile"] = self.file("log", "pid")
             try:
-                os.unlink(path)
-            except FileNotFoundError:
-                pass
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+                # On a disk that is full, twistd itself would end with a traceback.
+                with open(path, "wb") as file:
+                    file.write(b"%d\n" % os.getpid())
             except OSError as error:
                 raise usage.UsageError(f"{path}: {error.strerror}") from None
+            finally:
+                with suppress(OSError):
+                    os.unlink(path)
         if "nodaemon" in parent and not parent["nodaemon"] and parent.get("logfile") is None:
             parent["logfile"] = self.file("log", "twistd.log")
 
@@ -321,7 +327,8 @@ class SeedOptions(DaemonOptions):
         """
         Find the entry of the list that is this seed.
 
-        C{--port}, and C{--host} where that leaves several, say which it is;
+        C{--port}, and C{--host} where that leaves several, say which it is,
+        or, if it listens on all, which of them is an address of this machine;
         C{--advertise} says it outright.  It listens on the entry's own
         address unless C{--host} is another one (C{0.0.0.0}, say).
         """
@@ -335,7 +342,13 @@ class SeedOptions(DaemonOptions):
             raise usage.UsageError(f"--port {port}: {config} lists no seed with that port")
         else:
             exact = [entry for entry in entries if entry.host == host] or entries
-            if len(exact) > 1 and (port is not None or host not in (None, *WILDCARDS)):
+            unclear = len(exact) > 1 and (port is not None or host is not None)
+            if unclear and host in WILDCARDS:
+                # Of several machines' seeds it is the one whose address is this machine's.
+                ours = [entry for entry in exact if self.claim.isOurs(entry.host)]
+                exact = ours or exact
+                unclear = not ours or (len(ours) > 1 and port is not None)
+            if unclear:
                 raise usage.UsageError(
                     f"{config} lists {' and '.join(map(str, exact))}: say with --host or --advertise which one this is"
                 )

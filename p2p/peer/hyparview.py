@@ -251,6 +251,8 @@ class HyParView:
         elif reason == reasons.FULL:
             self._refusals += 1
             self._passive.pause(contact, now + FULL_PAUSE)
+        elif reason == reasons.SLOW:
+            self._passive.pause(contact, now + FULL_PAUSE)
         elif reason in UNFIT:
             self._passive.pause(contact, now + LONGEST_PAUSE)
         elif reason in (reasons.DUPLICATE, reasons.LOCAL):

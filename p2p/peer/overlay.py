@@ -55,7 +55,7 @@ IMPATIENCE = 1.0
 """Seconds that a peer without any link waits for those that it dials before it dials others, too."""
 
 FULL_PAUSE = 10.0
-"""Seconds before a peer that had no room is dialled again."""
+"""Seconds before a peer is dialled again that had no room, or one of the two of which did not read."""
 
 
 @implementer(IOverlay)
@@ -149,7 +149,7 @@ class RandomLinks:
             self._known.dead(contact, now)
         elif reason in ELSEWHERE:
             self._known.forget(contact.id)
-        elif reason == reasons.FULL:
+        elif reason in (reasons.FULL, reasons.SLOW):
             self._known.pause(contact, now + FULL_PAUSE)
         elif reason in (reasons.DUPLICATE, reasons.LOCAL):
             self._known.pause(contact, now + FIRST_PAUSE)

@@ -106,9 +106,13 @@ class SeedLink:
             self._open += 1
             self._link.send(Register(self._peer.factory.contactOn(self._link), min(want, MAX_CONTACTS)))
 
-    def ask(self) -> None:
-        """Ask for the list again."""
-        self.register(self._peer.settings.maxKnown)
+    def ask(self, want: int | None = None) -> None:
+        """
+        Ask for the list again.
+
+        @param want: for how many contacts; C{None} for as many as the peer remembers.
+        """
+        self.register(self._peer.settings.maxKnown if want is None else want)
 
     def report(self, contact: Contact, evidence: str) -> bool:
         """Tell the seed that a peer is dead; false if it is not connected."""
@@ -123,8 +127,8 @@ class SeedLink:
             self._link = None
             if self.connected:
                 self._log.info(
-                    "lost seed {seed}: {reason} {detail}",
-                    seed=str(self.address), reason=link.reason, detail=link.detail,
+                    "lost seed {seed}: {why}",
+                    seed=str(self.address), why=link.why, reason=link.reason, detail=link.detail,
                 )  # fmt: skip
             self.connected = False
             self._fresh = True

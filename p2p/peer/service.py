@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.address import Address
-from p2p.events import Events, enlist
+from p2p.events import PEER_EVENTS, Events, enlist
 from p2p.identity import ID_SIZE, identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import (
     IBroadcastOutlet,
@@ -40,6 +40,7 @@ from p2p.peer.dialling import oursStays, settle
 from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.seedlink import SeedLink
+from p2p.peer.slow import SlowReaders
 from p2p.peer.strategies import strategy
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
@@ -55,6 +56,9 @@ from p2p.wire.probe import Outcome, probe
 
 NAMED = 8
 """How many others a peer names to one that dials it."""
+
+SAMPLE = 32
+"""How many contacts a peer that knows as many asks each seed for, now and then."""
 
 TICK = 1.0
 """Pause between two ticks of overlay and broadcast, in seconds."""
@@ -134,7 +138,8 @@ class PeerFactory(LinkFactory):
         link.urgent = hello.urgent
         reason = self.peer.admit(link, hello.contact, now)
         if reason is not None:
-            link.close(reason, "", self.others(hello.contact.id) if reason == reasons.FULL else None)
+            detail = "cut off a while ago for not reading" if reason == reasons.SLOW else ""
+            link.close(reason, detail, self.others(hello.contact.id) if reason == reasons.FULL else None)
             return
         self.welcome(link, hello, self.peer.handlers, self.peer.limit)
         self.peer.neighbourUp(link, now)
@@ -195,7 +200,7 @@ class PeerService(Service):
         """
         self.settings = settings
         self.random = random or SystemRandom()
-        self.events = Events(reactor.seconds)
+        self.events = Events(reactor.seconds, PEER_EVENTS)
         self._makeStrategies()
         self.limit = settings.maxPayload + OVERHEAD
         self._reactor = reactor
@@ -208,6 +213,7 @@ class PeerService(Service):
         self._neighbours: dict[bytes, PeerProtocol] = {}
         # Whom it is dialling, by address: the contact's id, and the attempt.
         self._dials: dict[str, tuple[bytes, Deferred[Link]]] = {}
+        self._slow = SlowReaders(settings.slowPause)
         self._refutations = RateLimit(REFUTATION_RATE, REFUTATION_BURST, keys=1)
         self._remembered: list[Contact] = []
         self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
@@ -438,8 +444,15 @@ class PeerService(Service):
 
     def connect(self, contact: Contact, urgent: bool = False) -> None:
         """Dial a peer to be its neighbour."""
-        if not self.running or contact.address in self._dials:
-            self._tell(self.overlay.dialFailed, contact, reasons.DUPLICATE, self._reactor.seconds())
+        now = self._reactor.seconds()
+        address = Address.fromText(contact.address)
+        reason = (
+            reasons.DUPLICATE if not self.running or contact.address in self._dials
+            else reasons.SLOW if self._slow.shunned(contact.id, address.host, now)
+            else ""
+        )  # fmt: skip
+        if reason:
+            self._tell(self.overlay.dialFailed, contact, reason, now)
             return
 
         def over(result: Any) -> Any:
@@ -447,7 +460,7 @@ class PeerService(Service):
                 del self._dials[contact.address]
             return result
 
-        dialling = self.factory.dial(Address.fromText(contact.address), NEIGHBOUR, urgent)
+        dialling = self.factory.dial(address, NEIGHBOUR, urgent)
         self._dials[contact.address] = (contact.id, dialling)
         dialling.addBoth(over).addCallbacks(
             self._welcomed, self._notLinked, callbackArgs=(contact,), errbackArgs=(contact,)
@@ -502,6 +515,9 @@ class PeerService(Service):
         """May this caller become a neighbour, on that link?  C{None} for yes, else the reason."""
         if not self.running:
             return reasons.LEAVING
+        if self._slow.shunned(contact.id, link.host, now):
+            self.factory.counters["slowRefused"] += 1
+            return reasons.SLOW
         reason: str | None = self._settle(contact, outgoing=False)
         if reason:
             return reason
@@ -540,9 +556,15 @@ class PeerService(Service):
             return
         del self._neighbours[contact.id]
         self.factory.counters["neighboursDown"] += 1
+        if link.reason == reasons.SLOW and self._heldUp(link.unread):
+            # Not who was cut off for what others had left unread.
+            self.factory.counters["slowReaders"] += 1
+            pause = self._slow.cutOff(contact.id, link.host, now)
+            text = "{peer} did not read: left alone for {seconds:.0f} s"
+            self._log.info(text, peer=identityText(contact.identity), seconds=pause)
         # Of one that broke the protocol the log has told already: one fault, one line.
-        line = "" if link.faulty else "link to {peer} at {address} ended: {reason} {detail}; {count} neighbours"
-        logged = {"detail": link.detail, "count": len(self._neighbours)}
+        line = "" if link.faulty else "link to {peer} at {address} ended: {why}; {count} neighbours"
+        logged = {"why": link.why, "detail": link.detail, "count": len(self._neighbours)}
         self._happened("neighbourDown", contact, line, logged, reason=link.reason)
         self._tell(self.broadcast.neighbourDown, link, link.reason, now)
         if self.running:
@@ -726,7 +748,10 @@ class PeerService(Service):
 
     def _holdsUp(self, link: PeerProtocol) -> bool:
         """Nothing is published until that neighbour has read."""
-        return link.backlog > self.settings.maxBacklog // 2
+        return self._heldUp(link.backlog)
+
+    def _heldUp(self, unread: int) -> bool:
+        return unread > self.settings.maxBacklog // 2
 
     def _crowded(self, host: str) -> bool:
         """As many neighbours as may be have dialled from that address."""
@@ -736,8 +761,10 @@ class PeerService(Service):
         return inbound >= self.settings.maxInboundPerHost
 
     def _askSeeds(self) -> None:
+        # A sample is enough to meet newcomers by, unless contacts are lacking.
+        plenty = bool(self._neighbours) and len(self.overlay.known(SAMPLE)) >= SAMPLE
         for seed in self._seeds:
-            seed.ask()
+            seed.ask(SAMPLE if plenty else self.settings.maxKnown)
 
     def _gossip(self) -> None:
         """Make a message of one's own."""

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.address import Address
-from p2p.events import Events
+from p2p.events import SEED_EVENTS, Events
 from p2p.identity import identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import INode, ISeedStore
 from p2p.listening import listen
@@ -63,7 +63,7 @@ class SeedService(Service):
         """
         self.settings = settings
         self.address = address
-        self.events = Events(reactor.seconds)
+        self.events = Events(reactor.seconds, SEED_EVENTS)
         self._reactor = reactor
         self._host = host or address.host
         self._wanted = port or address.port

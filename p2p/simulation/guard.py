@@ -154,6 +154,9 @@ class Guard:
         self._network = network
         self._allowed = (*_ALLOWED, *_TOOLS, *_HARMLESS, *allowed)
         self._replaced: list[tuple[Any, str, Any]] = []
+        # What stands for an original, by the original's id, which remains its own while that is kept.
+        self._stands: dict[int, Any] = {}
+        self._originals: list[Any] = []
         self._seen: set[str] = set()
         self._copying: dict[str, list[str]] = {}
         self._randomState: object = None
@@ -163,17 +166,17 @@ class Guard:
 
     def __enter__(self) -> None:
         self.active = True
-        instead: dict[int, Any] = {}
+        stands = self._stands
         for module, name in _FORBIDDEN:
             original = getattr(module, name, None)
             if original is not None:
-                replacement = instead.get(id(original))
-                if replacement is None:
-                    replacement = instead[id(original)] = self._instead(module, name, original)
-                self._replace(module, name, replacement)
+                if id(original) not in stands:
+                    stands[id(original)] = self._instead(module, name, original)
+                    self._originals.append(original)
+                self._replace(module, name, stands[id(original)])
         self._replace(threading.Thread, "start", self._instead(threading, "Thread.start", threading.Thread.start))
         self._replace(random.Random, "seed", self._seeding(random.Random.seed))
-        self._replaceCopies(instead)
+        self._replaceCopies(stands)
         self._replace(twistedLogger, "time", lambda: self._network.clock.now)
         reactor: Any = sys.modules.get(_GLOBAL_REACTOR)
         if reactor is None:

@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from p2p.daemon.claim import Claim
 from p2p.daemon.web import Site
-from p2p.events import Events
+from p2p.events import PEER_EVENTS, Events
 from p2p.identity import makeIdentity
 from p2p.interfaces import INode
 from p2p.peer.delivery import Delivery
@@ -53,7 +53,7 @@ class FakeNode(Service):
     def __init__(self, clock: Clock, role: str = "peer", story: list[str] | None = None) -> None:
         self.role = role
         self.settings = PeerSettings(maxPayload=100) if role == "peer" else SeedSettings()
-        self.events = Events(clock.seconds)
+        self.events = Events(clock.seconds, PEER_EVENTS)
         self.published: list[tuple[bytes, bool]] = []
         self.busyAfter = 10**9
         self.seen: list[Delivery] = []
@@ -133,6 +133,7 @@ class FakeClaim(Claim):
 
     @ivar taken: what was asked for.
     @ivar refuse: what to raise when a port is asked for.
+    @ivar ours: this machine's addresses.
     """
 
     def __init__(self) -> None:
@@ -140,6 +141,7 @@ class FakeClaim(Claim):
         self.taken: list[tuple[str, Any]] = []
         self.refuse: Exception | None = None
         self.released = 0
+        self.ours = {"127.0.0.1"}
 
     def port(self, host: str, port: int) -> int:
         """Grant any port; 40000 where it does not matter."""
@@ -147,6 +149,10 @@ class FakeClaim(Claim):
             raise self.refuse
         self.taken.append((host, port))
         return port or 40000
+
+    def isOurs(self, host: str) -> bool:
+        """As told."""
+        return host in self.ours
 
     def files(self, directory: str, name: str) -> None:
         """Grant all files of a name."""

@@ -311,7 +311,13 @@ class FindTests(SynchronousTestCase):
     def test_aPortWithoutSocketIsTold(self) -> None:
         """With where it was looked for."""
         error = self.assertRaises(Failed, findDaemon, 6009, self.directory, None, None)
-        self.assertIn(f"no daemon with port 6009 runs in {self.directory!r}", error.message)
+        self.assertIn(f"neither peer-6009.sock nor seed-6009.sock is in {self.directory!r}", error.message)
+        self.assertIn("--http", error.message)
+        with open(os.path.join(self.directory, "peer-6009.lock"), "w"):
+            pass
+        error = self.assertRaises(Failed, findDaemon, 6009, self.directory, None, None)
+        self.assertIn("peer-6009 has no socket in ", error.message)
+        self.assertIn("say with --http", error.message)
 
     def test_withoutPortTheOnlyOneIsMeant(self) -> None:
         """If there is but one; else the question is which."""

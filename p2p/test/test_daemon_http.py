@@ -309,6 +309,14 @@ class EventsTests(HttpCase):
                 self.node.events.emit(type)
             self.assertEqual([event["type"] for event in self.take(caller)], ["suspected", "dead"])
 
+    def test_aTypeThatThereIsNotIsRefused(self) -> None:
+        """Who misspelt it would wait for ever; the answer names those that there are."""
+        response = self.request("GET", "/events?type=dead,died")
+        self.assertEqual(response.status, 400)
+        self.assertIn("a peer has no event 'died', only dead, delivered, ", response.json["error"])
+        self.node.events.types.add("died")
+        self.listen("/events?type=died")
+
     def test_whatHappensAtOnceIsWrittenAtOnce(self) -> None:
         """One write for a thousand events of one turn."""
         caller = self.listen()

@@ -197,6 +197,19 @@ class LogFileTests(LogCase):
         lines = self.read()
         self.assertFalse(any(re.match(f"{STAMP} info: forged", line) for line in lines))
 
+    def test_connectionsThatCannotBeTakenAreToldOnceAMinute(self) -> None:
+        """Twisted says so for each, as if it were nothing; the reason is in the line, and what helps."""
+        self.start()
+        twisted = Logger("twisted.internet.tcp.Port")
+        for _ in range(10):
+            twisted.info("EMFILE encountered; releasing reserved file descriptor.")
+            twisted.info("EMFILE recovery: Closed socket from {address}", address="x")
+        (line,) = self.read()
+        self.assertIn("warn: new connections cannot be taken: no file descriptor is left, raise the limit", line)
+        self.clock.advance(61)
+        twisted.info("Could not accept new connection ({acceptError})", acceptError="ENOBUFS")
+        self.assertIn("cannot be taken: ENOBUFS", self.read()[-1])
+
     def test_nothingListensToTheNodesEvents(self) -> None:
         """They would be made for every message."""
         self.start()

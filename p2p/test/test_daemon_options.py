@@ -277,6 +277,25 @@ class SeedAddressTests(OptionsCase):
         self.assertEqual(options.address, Address("127.0.0.1", 5000))
         self.assertEqual(options.listen, Address("0.0.0.0", 5000))
 
+    def test_onAllAddressesItIsTheEntryThatIsThisMachines(self) -> None:
+        """Of several that share a port; if none is, or several are, the line asks which."""
+        self.write("config.txt", "10.0.0.1:5000\n10.0.0.2:5000\n")
+        self.claim.ours = {"10.0.0.2"}
+        for port in ((), ("--port", "5000")):
+            self.assertEqual(self.seed("--host", "0.0.0.0", *port).address, Address("10.0.0.2", 5000))
+            self.claim.ours = set()
+            self.claim.released = 0
+            self.assertIn(
+                "config.txt lists 10.0.0.1:5000 and 10.0.0.2:5000: say with --host or --advertise which one this is",
+                self.refused(SeedOptions(self.claim), "--host", "0.0.0.0", *port),
+            )
+            self.claim.ours = {"10.0.0.2"}
+        self.claim.ours = {"10.0.0.1", "10.0.0.2"}
+        self.claim.released = 0
+        self.assertIn(
+            "say with --host or --advertise", self.refused(SeedOptions(self.claim), "--host", "::", "--port", "5000")
+        )
+
     def test_whatNobodyCanDialIsNotAdvertised(self) -> None:
         """All of a machine's addresses, or many machines' at once."""
         for text in ("0.0.0.0:6001", "[::]:6001", "224.0.0.1:6001"):

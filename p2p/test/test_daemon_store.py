@@ -226,7 +226,15 @@ class SeedDatabaseTests(StoreCase):
             states.append(fields(kept.values()))
         size = os.path.getsize(self.path("seed-5000.db-wal"))
         reached = set()
-        for length in [*range(0, size, 97), *range(max(0, size - 300), size + 1)]:
+        # A header of 32 bytes, then frames, each a page of 4096 behind its own header of 24: the bytes around each end
+        # of these, and some between.
+        ends = {
+            place
+            for frame in range(32, size + 1, 4120)
+            for end in (frame, frame + 24)
+            for place in range(end - 2, end + 3)
+        }
+        for length in sorted((ends | set(range(0, size, 997)) | set(range(size - 8, size + 1))) & set(range(size + 1))):
             identity, loaded = self.crashedCopy(length)
             self.assertIn(fields(loaded), states, length)
             self.assertIn(identity, (None, self.identity))

@@ -4,10 +4,15 @@ Tests for L{p2p.events}.
 
 from __future__ import annotations
 
+import os
+import re
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.events import Event, Events
+from p2p.events import PEER_EVENTS, SEED_EVENTS, Event, Events
+
+DOCUMENT = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "operations.md")
 
 
 class EventsTests(SynchronousTestCase):
@@ -19,6 +24,16 @@ class EventsTests(SynchronousTestCase):
         self.clock.advance(12.5)
         self.events = Events(self.clock.seconds)
         self.told: list[Event] = []
+
+    def test_theDocumentNamesEachType(self) -> None:
+        """Those that there are, and no others."""
+        with open(DOCUMENT, encoding="utf-8") as file:
+            (table,) = re.findall(r"^\| type \| fields \|\n(.*?)\n\n", file.read(), re.MULTILINE | re.DOTALL)
+        named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+        self.assertEqual(named, SEED_EVENTS | PEER_EVENTS)
+
+    if not os.path.exists(DOCUMENT):
+        test_theDocumentNamesEachType.skip = "an installed package has no documents"  # type: ignore[attr-defined]
 
     def test_everyListenerIsToldTypeTimeAndFields(self) -> None:
         """All in the order in which they came."""

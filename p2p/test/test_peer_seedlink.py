@@ -9,10 +9,22 @@ from typing import Any
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.peer.service import REFUTATION_BURST
-from p2p.test.fakes import FakePeerStore, Network, Script, contact, identity, impostor
+from p2p.peer.service import REFUTATION_BURST, SAMPLE
+from p2p.test.fakes import FakePeerStore, Network, Script, contact, dial, identity, impostor
 from p2p.wire import reasons
-from p2p.wire.messages import Close, Contact, Dead, Hello, Message, Register, Registered, Removed, Unreachable
+from p2p.wire.messages import (
+    Close,
+    Contact,
+    Dead,
+    Hello,
+    Message,
+    Ping,
+    Pong,
+    Register,
+    Registered,
+    Removed,
+    Unreachable,
+)
 
 SEED = Contact(identity(1000), "10.0.0.1:5000")
 
@@ -91,6 +103,23 @@ class SeedLinkTests(SynchronousTestCase):
         self.take(Register)
         self.network.run(50)
         self.assertEqual([message.want for message in self.take(Register)], [256] * 10)
+
+    def test_whoKnowsEnoughAsksForASample(self) -> None:
+        """It meets newcomers by that; with few contacts, or no neighbour, it asks for all."""
+        self.play()
+        peer = self.peer(seedInterval=10.0)
+        friend = dial(self.network, str(peer.address), contact(50))
+        friend.answer = lambda script, message: script.send(Pong(message.number)) if type(message) is Ping else None
+        self.network.run(20)
+        self.assertEqual({message.want for message in self.take(Register)} - {0}, {256})
+        self.contacts = [contact(number) for number in range(100, 300)]
+        self.network.run(10)
+        self.take(Register)
+        self.network.run(20)
+        self.assertEqual({message.want for message in self.take(Register)} - {0}, {SAMPLE})
+        friend.send(Close(reasons.LEAVING, "", []))
+        self.network.run(20)
+        self.assertEqual({message.want for message in self.take(Register)} - {0, SAMPLE}, {256})
 
     def test_aSeedThatIsDownIsDialledLessAndLessOftenButForEver(self) -> None:
         """After half a second, one, two, four, then every eight, with some jitter; and once it is up, at once."""

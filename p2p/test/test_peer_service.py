@@ -61,9 +61,10 @@ class PeerTestCase(SynchronousTestCase):
         return deliveries
 
     def told(self, peer: PeerService) -> list[Any]:
-        """Its events from now on."""
+        """Its events from now on, each of a type that it says there is."""
         events: list[Any] = []
         peer.events.subscribe(events.append)
+        self.addCleanup(lambda: self.assertEqual({event["type"] for event in events} - peer.events.types, set()))
         return events
 
     def know(self, peer: PeerService, *others: Contact) -> None:
@@ -626,6 +627,90 @@ class GossipTests(PeerTestCase):
         self.assertEqual(link.reason, reasons.SLOW)
         first.publish("heard again")
 
+    def cutOff(self, peer: PeerService, who: Contact) -> None:
+        """A neighbour by hand does not read, until it is cut off."""
+        self.friend(peer, who)
+        (link,) = [link for link in peer.neighbours if link.contact == who]
+        link.pauseProducing()
+        with self.assertRaises(Busy):
+            for _ in range(10):
+                peer.publish(b"x" * 500)
+        self.network.run(2.5)
+        self.assertEqual(link.reason, reasons.SLOW)
+
+    def test_whoWasCutOffIsNotTakenBackAtOnce(self) -> None:
+        """It is told why, and a probe of it is answered; after C{slowPause} it is let in again."""
+        peer = self.network.peer(
+            1, seeds=(), maxBacklog=4000, maxPayload=1000, slowTimeout=1.0, slowPause=20.0, livenessMisses=100
+        )
+        who = contact(50)
+        with capturedLogs() as logs:
+            self.cutOff(peer, who)
+        self.assertIn("left alone for 20 s", " ".join(str(formatEvent(entry)) for entry in logs))
+        again = dial(self.network, str(peer.address), who)
+        (close,) = again.take(Close)
+        self.assertEqual((close.reason, close.others), (reasons.SLOW, []))
+        self.assertEqual(len(dial(self.network, str(peer.address), who, purpose="probe").take(Welcome)), 1)
+        self.friend(peer, contact(51))
+        self.assertEqual([link.contact.id for link in peer.neighbours], [contact(51).id])
+        peer.publish("not held up")
+        self.network.run(20)
+        self.assertEqual(dial(self.network, str(peer.address), who).kinds()[:1], ["Welcome"])
+        counters = peer.status()["counters"]
+        self.assertEqual((counters["slowReaders"], counters["slowRefused"]), (1, 1))
+
+    def test_whoWasCutOffIsNotDialledMeanwhile(self) -> None:
+        """Though it is the only address known; then it is."""
+        peer = self.network.peer(
+            1, seeds=(), maxBacklog=4000, maxPayload=1000, slowTimeout=1.0, slowPause=20.0, livenessMisses=100
+        )
+        who = contact(50)
+        met = impostor(self.network, who)
+        self.cutOff(peer, who)
+        self.know(peer, who)
+        probed = len(met)
+        self.network.run(15)
+        self.assertLessEqual(len(met), probed + 1)
+        self.assertEqual(peer.neighbours, [])
+        self.network.run(30)
+        self.assertEqual([link.contact.id for link in peer.neighbours], [who.id])
+
+    def test_whoIsCutOffForTheOthersIsNotHeldToBeSlow(self) -> None:
+        """When all links together have too much to keep, the one that gets more is cut off; it may come back."""
+        peer = self.network.peer(1, seeds=(), maxBacklog=4000, maxPayload=1000, livenessMisses=100)
+        who = contact(50)
+        self.friend(peer, who)
+        (link,) = peer.neighbours
+        link.pauseProducing()
+        peer.factory.backlog = peer.factory.maxBacklog
+        peer.publish(b"x" * 500)
+        self.assertEqual(link.reason, reasons.SLOW)
+        peer.factory.backlog = 0
+        self.assertEqual(dial(self.network, str(peer.address), who).kinds()[:1], ["Welcome"])
+
+    def test_twoWhoNeverReadAndComeBackAtOnceDoNotSilenceAPeer(self) -> None:
+        """Of what is published all the while, under old names or new ones, nine tenths are taken."""
+        peer = self.network.peer(
+            1, seeds=(), maxBacklog=4000, maxPayload=1000, slowTimeout=10.0, slowPause=30.0, livenessMisses=100
+        )
+        taken = busy = 0
+        for second in range(1200):
+            for host in (50, 51):
+                # A new name every minute.
+                who = contact(1000 * host + second // 60, 1, f"10.1.0.{host}:6000")
+                if not any(link.contact.address == who.address for link in peer.neighbours):
+                    dial(self.network, str(peer.address), who)
+            for link in peer.neighbours:
+                link.pauseProducing()
+            for _ in range(4):
+                try:
+                    peer.publish(b"x" * 500)
+                    taken += 1
+                except Busy:
+                    busy += 1
+            self.network.run(1.0)
+        self.assertGreater(taken / (taken + busy), 0.9)
+
     def test_whoReadsSlowlyButHoldsUpNobodyIsKept(self) -> None:
         """A full transport alone, of a link that is just being sent the history, is no reason."""
         first, _ = self.pair(maxBacklog=4000, maxPayload=1000, slowTimeout=3.0, livenessMisses=100)
@@ -880,6 +965,18 @@ class LeavingTests(PeerTestCase):
             host = self.network.host("10.1.0.1")
             self.assertEqual((host.timers, host.ends), ([], {}), hundredths)
 
+
+    def test_theLogSaysWhyALinkEnded(self) -> None:
+        """With what more there is to say, if there is any, and no gap if there is not."""
+        peer = self.network.peer(1, seeds=())
+        with capturedLogs() as logs:
+            self.friend(peer, contact(50)).send(Close(reasons.LEAVING, "", []))
+            self.network.run(0.1)
+            self.friend(peer, contact(51)).send(Close(reasons.DONE, "for today", []))
+            self.network.run(0.1)
+        lines = [str(formatEvent(entry)) for entry in logs]
+        told = [line.partition(" ended: ")[2] for line in lines if " ended: " in line]
+        self.assertEqual(told, ["leaving; 0 neighbours", "done: for today; 0 neighbours"])
 
     def test_itHasStoppedWhenItsPortIsFree(self) -> None:
         """Who waits for the end may start another on the same port."""

@@ -169,13 +169,14 @@ class Link(Protocol):
     @ivar byOther: the other side ended it.
     @ivar faulty: it ended because the other side broke the protocol, and the log says so.
     @ivar others: whom the other side named when it closed the connection.
+    @ivar unread: how many bytes waited here when this side cut the other off.
     @ivar pausedSince: since when the transport is full, the other side not reading; C{None} while it takes more.
     """
 
     __slots__ = (
         "_atOnce", "_decoder", "_deaf", "_handlers", "_kept", "_out", "_pending", "_timer", "_turn", "_writeNow",
         "byOther", "connected", "contact", "detail", "factory", "faulty", "heard", "others", "outgoing", "pausedSince",
-        "purpose", "reason", "state", "transport", "urgent", "where",
+        "purpose", "reason", "state", "transport", "unread", "urgent", "where",
     )  # fmt: skip
 
     _log = Logger()
@@ -199,6 +200,7 @@ class Link(Protocol):
         self.byOther = False
         self.faulty = False
         self.others: tuple[Contact, ...] = ()
+        self.unread = 0
         self.pausedSince: float | None = None
         self.state = State.SHAKING
         self.where = "?"
@@ -291,6 +293,11 @@ class Link(Protocol):
         """Bytes that wait here, because the other side does not read."""
         return len(self._kept)
 
+    @property
+    def why(self) -> str:
+        """Why it ended, for the log: the reason, and the detail if there is one."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
     def send(self, message: AnyMessage) -> None:
         """Send a message; on a link that has ended, nothing happens."""
         self.sendFrame(encode(message))
@@ -367,7 +374,7 @@ class Link(Protocol):
         self.state = State.CLOSING
         self._route()
         self._deafen()
-        self._takeKept()
+        self.unread = len(self._takeKept())
         self.transport.abortConnection()
         self._end(reason, detail)
 

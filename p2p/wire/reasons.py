@@ -42,7 +42,7 @@ TIMEOUT = "timeout"
 """The other did not say who it is, or did not close, in time."""
 
 SLOW = "slow"
-"""The other did not read what was sent to it."""
+"""The other did not read what was sent to it, now or a while ago."""
 
 RATE = "rate"
 """Too many requests in too short a time."""
