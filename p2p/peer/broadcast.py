@@ -116,6 +116,12 @@ class _Hearing:
 class Flood:
     """The broadcast named C{flood}; see the module's text."""
 
+    __slots__ = (
+        "_dropped", "_hearing", "_history", "_historyBytes", "_identity", "_maxAge", "_maxBytes", "_maxGap",
+        "_maxMessages", "_maxOrigins", "_maxPayload", "_neighbours", "_origins", "_outlet", "_sequence", "_times",
+        "duplicates",
+    )  # fmt: skip
+
     messages = (Message, Have)
 
     def __init__(self, outlet: Any, settings: PeerSettings) -> None:
