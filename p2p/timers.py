@@ -1,5 +1,9 @@
 """
 A node's timers: periodic jobs and single calls, started in one place, staggered, and not stopped by an error.
+
+Periodic jobs are Twisted's L{LoopingCall}s, as everybody who reads this knows
+them.  A loop of our own would save a Deferred a call, which a large simulation
+would notice, and nobody else.
 """
 
 from __future__ import annotations

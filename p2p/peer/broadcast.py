@@ -23,6 +23,8 @@ from p2p.wire.messages import MAX_HOPS, Have, Message
 class Flood:
     """The broadcast named C{flood}; see the module's text."""
 
+    __slots__ = ("_history", "_neighbours", "_outlet")
+
     messages = (Message, Have)
 
     def __init__(self, outlet: Any, settings: PeerSettings, random: Random) -> None:

@@ -115,6 +115,11 @@ class History:
     @ivar duplicates: messages that were taken before.
     """
 
+    __slots__ = (
+        "_dropped", "_hearing", "_history", "_historyBytes", "_identity", "_maxAge", "_maxBytes", "_maxGap",
+        "_maxMessages", "_maxOrigins", "_maxPayload", "_origins", "_outlet", "_sequence", "_times", "duplicates",
+    )  # fmt: skip
+
     def __init__(self, outlet: Any, settings: PeerSettings) -> None:
         """
         @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.

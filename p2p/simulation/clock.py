@@ -293,7 +293,7 @@ class Timer:
         """
         When the call will be made, in the seconds of the host's own clock.
         """
-        return self.reactor.host.localTime(self.time)
+        return self.reactor.host.wall.at(self.time)
 
     def cancel(self) -> None:
         """
@@ -310,7 +310,7 @@ class Timer:
         See L{IDelayedCall.delay}.
         """
         self._check()
-        self._moveTo(self.time + secondsLater / self.reactor.host.rate)
+        self._moveTo(self.time + secondsLater / self.reactor.host.wall.rate)
 
     def reset(self, secondsFromNow: float) -> None:
         """

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.abstract import isIPv6Address
 
 if TYPE_CHECKING:
+    from p2p.simulation.clock import Clock
     from p2p.simulation.listening import Port
     from p2p.simulation.network import SimulatedNetwork
     from p2p.simulation.reactor import SimulatedReactor
@@ -24,6 +25,48 @@ if TYPE_CHECKING:
 FIRST_EPHEMERAL = 49152
 LOOPBACK = ("127.0.0.1", "::1")
 ANY = ("", "0.0.0.0", "::")
+
+
+class WallClock:
+    """
+    The clock on a host's wall, which may be wrong.
+
+    It is asked at every segment that arrives, so it is small and holds all it needs.
+
+    @ivar base: What it showed when it was last set, which was at C{baseAt} in the network's time.
+    @ivar rate: Seconds it counts in one second of the network.
+    """
+
+    __slots__ = ("base", "baseAt", "clock", "rate")
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.base = self.baseAt = 0.0
+        self.rate = 1.0
+
+    def seconds(self) -> float:
+        """
+        What it shows now.
+        """
+        return self.base + (self.clock.now - self.baseAt) * self.rate
+
+    def at(self, time: float) -> float:
+        """
+        What it shows at a time of the network.
+        """
+        return self.base + (time - self.baseAt) * self.rate
+
+    def set(self, offset: float | None, drift: float | None) -> None:
+        """
+        Set it wrong, see L{Host.setClock}.
+        """
+        if drift is not None and drift <= -1:
+            raise ValueError(f"a clock cannot drift by {drift}: it would run backwards")
+        now = self.clock.now
+        self.base = self.at(now) if offset is None else now + offset
+        self.baseAt = now
+        if drift is not None:
+            self.rate = 1.0 + drift
 
 
 class Host:
@@ -38,15 +81,12 @@ class Host:
     @ivar up: Whether the machine has power.
     @ivar held: L{None} while the process runs. While it is stopped: what waits to be told to it, in order.
     @ivar goingOn: Whether a stopped process is about to go on.
-    @ivar base: What its own clock showed when it was last set, which was at C{baseAt} in the network's time.
-    @ivar rate: Seconds its own clock counts in one second of the network.
+    @ivar wall: Its own clock.
     @ivar ends: Its ends of connections, as an ordered set.
     @ivar ports: Its listening TCP ports by port number, and C{datagramPorts} those of UDP.
     """
 
     __slots__ = (
-        "base",
-        "baseAt",
         "_ephemeral",
         "address",
         "boot",
@@ -58,10 +98,10 @@ class Host:
         "held",
         "network",
         "ports",
-        "rate",
         "reactor",
         "tick",
         "up",
+        "wall",
     )
 
     reactor: SimulatedReactor
@@ -78,18 +118,9 @@ class Host:
         self.ends: dict[Connection, None] = {}
         self.ports: dict[int, list[Port]] = {}
         self.datagramPorts: dict[int, list[DatagramPort]] = {}
-        self.rate = 1.0
+        self.wall = WallClock(network.clock)
         self.tick = 0.0
-        self.base = self.baseAt = 0.0
         self._ephemeral = FIRST_EPHEMERAL
-
-    # The clock on its wall.
-
-    def localTime(self, time: float) -> float:
-        """
-        What this host's clock shows at a time of the network.
-        """
-        return self.base + (time - self.baseAt) * self.rate
 
     def setClock(self, offset: float | None = None, drift: float | None = None) -> None:
         """
@@ -98,13 +129,7 @@ class Host:
         @param offset: Seconds it is to be ahead of the network's time now; L{None} leaves it as it is.
         @param drift: How much too fast it is to run: 0.001 gains a millisecond a second. Above -1. L{None} leaves it.
         """
-        now = self.network.clock.now
-        if drift is not None and drift <= -1:
-            raise ValueError(f"a clock cannot drift by {drift}: it would run backwards")
-        self.base = self.localTime(now) if offset is None else now + offset
-        self.baseAt = now
-        if drift is not None:
-            self.rate = 1.0 + drift
+        self.wall.set(offset, drift)
 
     # Its kernel.
 

@@ -54,6 +54,7 @@ class SimulatedReactor:
     @ivar network: The network it is on.
     @ivar host: The machine it runs on.
     @ivar alive: Whether the process exists: it has not been stopped and has not crashed.
+    @ivar seconds: What the host's clock shows, in seconds.
     @ivar running: Whether its start-up is done and its shutdown is not.
     """
 
@@ -67,6 +68,7 @@ class SimulatedReactor:
         self._boot = boot
         self.clock = network.clock
         self.host = host
+        self.seconds = host.wall.seconds
         self.alive = True
         self.running = False
         self._random: Random | None = None
@@ -92,19 +94,11 @@ class SimulatedReactor:
 
     # IReactorTime
 
-    def seconds(self) -> float:
-        """
-        What the host's clock shows, in seconds.
-        """
-        # Asked at every segment that arrives: what the host's own function does, without its call.
-        host = self.host
-        return host.base + (self.clock.now - host.baseAt) * host.rate
-
     def dueTime(self, delay: float) -> float:
         """
         When in the network's time something is to happen after a delay on this host's clock.
         """
-        when = self.clock.now + delay / self.host.rate
+        when = self.clock.now + delay / self.host.wall.rate
         tick = self.host.tick
         if tick:
             # Only then: a process that is late is late for all its timers, so these keep their order.

@@ -46,7 +46,18 @@ Arrival = bytes | Callable[[], object]
 class Ciphertext(bytes):
     """
     Bytes made by TLS, which are different in each run whatever the seed: left out of the digest.
+
+    @cvar made: Whether there ever were any in this process.
     """
+
+    made = False
+
+    def __new__(cls, data: bytes) -> Ciphertext:
+        """
+        Mark some bytes.
+        """
+        cls.made = True
+        return super().__new__(cls, data)
 
 
 class Stream:

@@ -1115,7 +1115,7 @@ class RobustnessTests(PeerTestCase):
         peer = self.network.peer(1, seeds=())
         events = self.told(peer)
         told: list[Any] = []
-        peer.broadcast.neighbourUp = lambda link, now: told.append(link)
+        self.patch(type(peer.broadcast), "neighbourUp", lambda broadcast, link, now: told.append(link))
         peer.overlay.neighbourUp = lambda link, now: peer.disconnect(link, reasons.FULL)
         script = dial(self.network, str(peer.address), contact(3))
         self.assertEqual(script.take(Close)[0].reason, reasons.FULL)

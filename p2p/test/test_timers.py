@@ -58,6 +58,30 @@ class TimersTests(SynchronousTestCase):
         self.assertGreaterEqual(len(self.calls), 4)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(self.calls))
 
+    def test_itKeepsItsTime(self) -> None:
+        """A job that takes long, or a clock that is late, does not shift what follows."""
+
+        def long() -> None:
+            self.job()
+            self.clock.rightNow += 0.5
+
+        self.timers.start("a", 10.0, long)
+        self.clock.pump([0.25] * 400)
+        first = self.calls[0]
+        for number, call in enumerate(self.calls):
+            self.assertAlmostEqual(call - first, 10.0 * number, delta=0.26)
+
+    def test_whatWasSleptThroughIsNotMadeUpFor(self) -> None:
+        """One call, however many intervals it was, and the next when it would have been anyway."""
+        self.timers.start("a", 10.0, self.job)
+        self.clock.advance(10.0)
+        (first,) = self.calls
+        self.clock.advance(1000.0)
+        self.assertEqual(len(self.calls), 2)
+        (call,) = self.clock.getDelayedCalls()
+        self.assertAlmostEqual((call.getTime() - first) % 10.0, 0.0)
+        self.assertLessEqual(call.getTime() - self.clock.seconds(), 10.0)
+
     def test_aStoppedJobIsNotCalled(self) -> None:
         """Whether it had been called yet or not; and nothing is left on the clock."""
         self.timers.start("waiting", 5.0, self.job)
