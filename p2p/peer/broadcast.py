@@ -16,14 +16,14 @@ from zope.interface import implementer
 from p2p.interfaces import IBroadcast
 from p2p.peer.history import History
 from p2p.settings import PeerSettings
-from p2p.wire.messages import MAX_HOPS, Have, Message
+from p2p.wire.messages import MAX_HOPS, Have, Lack, Message
 
 
 @implementer(IBroadcast)
 class Flood:
     """The broadcast named C{flood}; see the module's text."""
 
-    messages = (Message, Have)
+    messages = (Message, Have, Lack)
 
     def __init__(self, outlet: Any, settings: PeerSettings, random: Random) -> None:
         """
@@ -55,11 +55,14 @@ class Flood:
         self._neighbours.pop(neighbour, None)
         self._history.part(neighbour)
 
-    def received(self, message: Message | Have, neighbour: Any, now: float) -> None:
+    def received(self, message: Message | Have | Lack, neighbour: Any, now: float) -> None:
         """Take a message: the path that everything a peer does is measured by."""
         if isinstance(message, Have):
             if neighbour in self._neighbours:
                 self._history.had(message, neighbour, now)
+            return
+        if isinstance(message, Lack):
+            self._history.gone(message.gone, now)
             return
         new = self._history.take(message, now)
         if new is None:
@@ -76,6 +79,10 @@ class Flood:
     def recent(self) -> list[tuple[float, Message]]:
         """See L{IBroadcast}."""
         return self._history.recent()
+
+    def settled(self, origin: bytes) -> int:
+        """See L{IBroadcast}."""
+        return self._history.settled(origin)
 
     def tick(self, now: float) -> None:
         """Forget messages that are too old to be asked for."""

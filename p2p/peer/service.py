@@ -437,6 +437,9 @@ class PeerService(Service):
     def lost(self, origin: bytes, first: int, last: int) -> None:
         """Numbers of an origin are given up."""
         self.factory.counters["lost"] += last - first + 1
+        who = identityText(origin)
+        self._log.warn("messages {first} to {last} of {origin} are lost", first=first, last=last, origin=who)
+        self.events.emit("lost", origin=who, first=first, last=last)
 
     def later(self, delay: float, call: Callable[[float], object]) -> Any:
         """Call a strategy in so many seconds."""
