@@ -62,10 +62,11 @@ class Origin:
     @ivar given: ranges given up lately, for whoever counts what is lost.
     @ivar lastSeen: when something new of it came.
     @ivar waived: ranges that are not owed: given up, or of before this peer's time.
+    @ivar before: when the last of those was seen by somebody, at the latest.
     @ivar marks: what was the highest number when, for as long as there are gaps.
     """
 
-    __slots__ = ("gaps", "given", "identity", "lastSeen", "marks", "top", "waived")
+    __slots__ = ("before", "gaps", "given", "identity", "lastSeen", "marks", "top", "waived")
 
     def __init__(self, identity: bytes = b"") -> None:
         self.identity = identity
@@ -74,6 +75,7 @@ class Origin:
         self.given: list[tuple[int, int]] = []
         self.lastSeen = 0.0
         self.waived = _NONE
+        self.before = 0.0
         self.marks: tuple[tuple[float, int], ...] = ()
 
     @property
@@ -95,8 +97,9 @@ class Origin:
             return []
         return intersect(these, [*self.gaps, (self.top + 1, 2**63 - 1)])
 
-    def waive(self, these: Ranges) -> None:
-        """They are not owed any more."""
+    def waive(self, these: Ranges, before: float) -> None:
+        """They are not owed any more, having been seen by somebody before that time."""
+        self.before = max(self.before, before) if self.waived else before
         self.waived = union(self.waived, these, MAX_GAPS)
 
     def lacks(self, number: int) -> bool:
@@ -205,7 +208,7 @@ class History:
         # Origins that have gaps, to be looked at as time passes.
         self._gapped: dict[bytes, None] = {}
         # What somebody no longer keeps: until when it is waited for, and what it is.
-        self._doomed: deque[tuple[float, bytes, Ranges]] = deque()
+        self._doomed: deque[tuple[float, bytes, Ranges, float]] = deque()
         # What a new neighbour has said so far of what it has; gone once it has said all.
         self._hearing: dict[Any, _Hearing] = {}
         self.identity = b""
@@ -343,8 +346,15 @@ class History:
         rest: dict[bytes, Ranges] = {}
         for identity, these in asked.items():
             unseen = self.lacking(identity, these)
+            origin = self._origins.get(identity)
+            if unseen and origin is not None and origin.waived:
+                waived = intersect(unseen, origin.waived)
+                if waived:
+                    gone.append(Gone(identity, flat(waived)[: 2 * MAX_GAPS], max(0.0, now - origin.before)))
             if unseen:
-                never.append(Wanted(identity, flat(unseen)[: 2 * MAX_GAPS]))
+                unknown = subtract(unseen, origin.waived) if origin is not None else unseen
+                if unknown:
+                    never.append(Wanted(identity, flat(unknown)[: 2 * MAX_GAPS]))
             seen = subtract(these, unseen)
             if seen:
                 rest[identity] = seen
@@ -388,9 +398,9 @@ class History:
             origin = self._origins.get(each.origin)
             if self._began is None or each.age >= now - self._began:
                 # Of before this peer's time.
-                (origin or self._origin(each.origin, now)).waive(lacking)
+                (origin or self._origin(each.origin, now)).waive(lacking, now - each.age)
             elif subtract(lacking, origin.waived if origin is not None else []):
-                self._doomed.append((now + self._lossDelay, each.origin, lacking))
+                self._doomed.append((now + self._lossDelay, each.origin, lacking, now - each.age))
                 if len(self._doomed) > DOOMED:
                     self._giveUp(*self._doomed.popleft()[1:])
 
@@ -436,10 +446,10 @@ class History:
             origin.marks = marks = (*marks, (now, origin.top))
         while marks and now - marks[0][0] > self._maxAge:
             # What was missing below the highest number of then has been missing since.
-            self._giveUp(identity, [(1, marks[0][1])])
+            self._giveUp(identity, [(1, marks[0][1])], marks[0][0])
             origin.marks = marks = marks[1:]
 
-    def _giveUp(self, identity: bytes, these: Ranges) -> None:
+    def _giveUp(self, identity: bytes, these: Ranges, before: float) -> None:
         """What of these numbers is owed yet, is lost."""
         origin = self._origins.get(identity)
         lacking = self.lacking(identity, these) if origin is None else subtract(origin.lacking(these), origin.waived)
@@ -447,7 +457,7 @@ class History:
             return
         if origin is None:
             origin = self._origin(identity, 0.0)
-        origin.waive(lacking)
+        origin.waive(lacking, before)
         for first, last in lacking:
             self._outlet.lost(identity, first, last)
 
@@ -465,11 +475,12 @@ class History:
         for held in self._held(now):
             seen = subtract([(1, held.top)] if held.top else [], ranges(held.gaps) or [])
             missing = subtract(seen, union(kept.get(held.origin, []), []))
-            other = origins.get(held.origin)
-            if other is not None:
-                missing = other.lacking(missing)
-            if missing:
-                gone.append(Gone(held.origin, flat(missing)[: 2 * MAX_GAPS], age))
+            origin = self._origins[held.origin]
+            for these, old in (missing, age), (intersect(origin.waived, origin.gaps), max(0.0, now - origin.before)):
+                other = origins.get(held.origin)
+                lacking = other.lacking(these) if other is not None else these
+                if lacking:
+                    gone.append(Gone(held.origin, flat(lacking)[: 2 * MAX_GAPS], old))
         return gone
 
     def _origin(self, identity: bytes, now: float) -> Origin:
