@@ -13,13 +13,20 @@ After Joao Leitao, Jose Pereira and Luis Rodrigues, "Epidemic Broadcast Trees"
  - An announcement that is C{treeThreshold} hops ahead of the way by which that
    origin's messages come makes its sender eager, and the other one lazy.
 
-Three things are different here.  A payload of C{announceSize} and more is only
+What is different here:
+
+The tree is shaped by one origin's messages at a time, the lowest of the
+identities that are heard: only its duplicates prune, only its announcements
+make the tree shorter.  For with many messages of many origins under way, a
+circle would be cut at several places at once, and each origin would pull the
+tree its way.  A neighbour that was the first to bring one of these messages
+within L{CALM} is not pruned either.
+
+A payload of C{announceSize} and more is only
 announced, to everyone, and asked of one neighbour at a time, so that no second
 copy starts while one is under way (section 3.8 of the paper leaves it at a
-remark).  Nobody prunes a neighbour unless the one who was faster is still
-eager, so that many senders at once do not cut each other's trees.  And what a
-new neighbour has is told by it in its L{Have}, and is taken for an
-announcement.
+remark).  What a new neighbour tells in its L{Have} is taken for an
+announcement.  And several messages may share a frame (C{batchDelay}).
 
 On a settled tree of N peers a message of one sender costs N - 1 frames with the
 payload, and one announcement for each end of the E - (N - 1) other links.
@@ -28,6 +35,7 @@ payload, and one announcement for each end of the E - (N - 1) other links.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from random import Random
 from typing import Any
 
@@ -63,6 +71,19 @@ what is under way meanwhile knows nothing of it.
 """
 
 
+MEASURE = 10.0
+"""Seconds of silence after which the tree is shaped by another origin's messages."""
+
+VAIN = 5.0
+"""Seconds within which a duplicate from a neighbour that was asked shows that it was asked in vain."""
+
+PATIENCE = 4.0
+"""How many times as long as C{graftDelay} is waited at most, when neighbours are asked in vain."""
+
+EASE = 0.995
+"""By how much it shrinks again each second: by half in two minutes."""
+
+
 class _Log:
     """What is to be announced of one origin."""
 
@@ -90,13 +111,21 @@ class Plumtree:
         self._threshold = settings.treeThreshold
         self._maxOrigins = settings.maxOrigins
         self._history = History(outlet, settings)
-        self._repair = Repair(outlet, self._history, settings, self._graft)
+        self._repair = Repair(outlet, self._history, settings, self._wanting)
         self._eager: dict[Any, None] = {}
         # And when each was pruned.
         self._lazy: dict[Any, float] = {}
         # By whom an origin's messages come, and over how many hops.
         self._parents: dict[bytes, tuple[Any, int]] = {}
+        # By whose messages the tree is shaped, when the last of them came, and when each neighbour was the first to
+        # bring one.
+        self._measure = b""
+        self._measured = -inf
+        self._useful: dict[Any, float] = {}
         self._changed = -CALM
+        self._graftDelay = settings.graftDelay
+        # Who was asked to become eager for want of a message, and when.
+        self._asked: dict[Any, float] = {}
         # What lazy neighbours have not been told yet.
         self._log: dict[bytes, _Log] = {}
         self._logTimer: Any = None
@@ -139,6 +168,8 @@ class Plumtree:
         """Others are asked for what it owed; and if no eager one is left, a lazy one is made so."""
         self._eager.pop(neighbour, None)
         self._lazy.pop(neighbour, None)
+        self._asked.pop(neighbour, None)
+        self._useful.pop(neighbour, None)
         self._history.part(neighbour)
         self._repair.down(neighbour, now)
         self._keepOne(now)
@@ -162,6 +193,7 @@ class Plumtree:
     def tick(self, now: float) -> None:
         """Forget messages that are too old to be asked for."""
         self._history.tick(now)
+        self._graftDelay = max(self._settings.graftDelay, EASE * self._graftDelay)
 
     # Messages.
 
@@ -184,6 +216,12 @@ class Plumtree:
         """Send on, or announce, what is new; C{neighbour} brought it, C{None} for its own."""
         origin, number, hops = message.origin, message.sequence, message.hops
         self._parents[origin] = neighbour, hops
+        if origin == self._measure:
+            self._measured = now
+            self._useful[neighbour] = now
+        elif origin < self._measure or now - self._measured > MEASURE:
+            self._measure, self._measured = origin, now
+            self._useful = {neighbour: now}
         if len(self._parents) > self._maxOrigins:
             del self._parents[next(iter(self._parents))]
         if hops >= MAX_HOPS:
@@ -209,10 +247,15 @@ class Plumtree:
 
     def _duplicate(self, message: Message, neighbour: Any, now: float) -> None:
         """Somebody was faster than this neighbour."""
-        parent = self._parents.get(message.origin, (None, 0))[0]
+        if self._asked and now - self._asked.pop(neighbour, -inf) < VAIN:
+            # It was asked in vain: the message was on its way.
+            self._graftDelay = min(PATIENCE * self._settings.graftDelay, 1.5 * self._graftDelay)
+        if message.origin != self._measure or now - self._useful.get(neighbour, -inf) < CALM:
+            return
+        parent = self._parents[message.origin][0]
         if neighbour in self._eager:
-            # Its own message comes back: it has gone round a circle.
-            if parent is not neighbour and (parent in self._eager or message.origin == self._history.identity):
+            # If its own message comes back, that has gone round a circle.
+            if parent in self._eager or (parent is None and message.origin == self._history.identity):
                 self._prune(neighbour, now)
         elif neighbour in self._lazy and now - self._lazy[neighbour] >= CALM:
             self._prune(neighbour, now)
@@ -293,9 +336,9 @@ class Plumtree:
                 self._repair.announced(neighbour, each.origin, lacking, now, 0.0, False, settings.pullTimeout)
             elif lacking:
                 self._repair.announced(
-                    neighbour, each.origin, lacking, now, settings.graftDelay, True, settings.graftTimeout
+                    neighbour, each.origin, lacking, now, self._graftDelay, True, settings.graftTimeout
                 )
-            elif self._threshold and not message.now:
+            elif self._threshold and not message.now and each.origin == self._measure:
                 parent, hops = self._parents.get(each.origin, (None, 0))
                 ahead = ahead or (parent in self._eager and hops - each.hops >= self._threshold)
                 if ahead and neighbour in self._lazy and now - self._changed >= CALM:
@@ -317,6 +360,11 @@ class Plumtree:
             self._outlet.send([neighbour], self._logged())
         del self._lazy[neighbour]
         self._eager[neighbour] = None
+
+    def _wanting(self, neighbour: Any, now: float) -> None:
+        """A neighbour is made eager because it has what did not come by itself."""
+        self._asked[neighbour] = now
+        self._graft(neighbour, now)
 
     def _prune(self, neighbour: Any, now: float) -> None:
         """Make a neighbour lazy, and tell it so."""

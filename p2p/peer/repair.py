@@ -31,6 +31,12 @@ from p2p.wire.messages import MAX_GAPS, MAX_HELD, Gone, Graft, Lack, Wanted
 SHARE = 8
 """Of all the origins that may be missing something, the share that one neighbour may speak of: one in so many."""
 
+STEPS = 4
+"""How many announcements of one neighbour may wait apart from each other; further ones join the last."""
+
+GLANCE = 1.0
+"""Seconds after which it is looked at the latest whether an answer has begun to come."""
+
 LONGEST = 64.0
 """Pause between two rounds for a hole at most, as a multiple of the first."""
 
@@ -52,26 +58,60 @@ class _Ask:
 
 
 @attrs.define(eq=False)
+class _Holder:
+    """
+    What a neighbour says to have that this peer lacks.
+
+    @ivar eager: he is to send everything new when he is asked.
+    @ivar patience: how many seconds he may take.
+    @ivar waiting: what may still come by itself, and until when.
+    @ivar ready: what is to be asked for.
+    """
+
+    eager: bool
+    patience: float
+    waiting: list[tuple[float, Ranges]] = attrs.field(factory=list)
+    ready: Ranges = attrs.field(factory=list)
+
+    def add(self, these: Ranges, at: float, now: float) -> None:
+        """He has these, which may come by themselves until then."""
+        if at <= now:
+            self.ready = union(self.ready, these, MAX_GAPS)
+        elif len(self.waiting) < STEPS:
+            self.waiting.append((at, these))
+        else:
+            self.waiting[-1] = at, union(self.waiting[-1][1], these, MAX_GAPS)
+
+    def look(self, lacking: Callable[[Ranges], Ranges], now: float) -> bool:
+        """What has come is not lacking any more, and some may have waited long enough; false if nothing is left."""
+        while self.waiting and self.waiting[0][0] <= now:
+            self.ready = union(self.ready, self.waiting.pop(0)[1], MAX_GAPS)
+        self.ready = lacking(self.ready)
+        self.waiting = [(at, left) for at, these in self.waiting if (left := lacking(these))]
+        return bool(self.ready or self.waiting)
+
+    def without(self, these: Ranges) -> None:
+        """He does not have these."""
+        self.ready = subtract(self.ready, these)
+        self.waiting = [(at, left) for at, waiting in self.waiting if (left := subtract(waiting, these))]
+
+
+@attrs.define(eq=False)
 class _Want:
     """
     What is missing of one origin.
 
-    @ivar holders: who says to have what of it, in the order in which they are asked.
-    @ivar eager: those of them that are to send everything new from then on.
-    @ivar patience: how many seconds each of them may take.
+    @ivar holders: who says to have what of it, in the order in which they are asked; what comes by itself apart from
+        what does not.
     @ivar asks: who has been asked for what.
-    @ivar askAt: until when what was announced may come by itself.
     @ivar holesAt: when holes are looked for next; 0 for never.
     @ivar mark: holes above this number are too young to be asked for then.
     @ivar rounds: how many neighbours were asked for holes.
     @ivar due: when all this is looked at again.
     """
 
-    holders: dict[Any, Ranges] = attrs.field(factory=dict)
-    eager: set[Any] = attrs.field(factory=set)
-    patience: dict[Any, float] = attrs.field(factory=dict)
+    holders: dict[tuple[Any, bool], _Holder] = attrs.field(factory=dict)
     asks: dict[Any, _Ask] = attrs.field(factory=dict)
-    askAt: float = 0.0
     holesAt: float = 0.0
     mark: int = 0
     rounds: int = 0
@@ -112,7 +152,8 @@ class Repair:
         """He is gone: ask others for what he was asked for."""
         self._neighbours.pop(neighbour, None)
         for origin, want in list(self._wants.items()):
-            self._forget(want, neighbour)
+            for key in (neighbour, False), (neighbour, True):
+                want.holders.pop(key, None)
             if want.asks.pop(neighbour, None) is not None:
                 self._look(origin, want, now)
         self.say(now)
@@ -131,21 +172,19 @@ class Repair:
             return
         want = self._wants.get(origin)
         if want is None:
-            if len(self._wants) >= self._most or self._neighbours[neighbour] >= self._each:
+            if len(self._wants) >= self._most:
                 return
-            want = self._wants[origin] = _Want(askAt=now + delay)
-        elif not want.holders:
-            want.askAt = now + delay
-        elif not delay:
-            want.askAt = now
-        if neighbour not in want.holders:
+            want = self._wants[origin] = _Want()
+        key = neighbour, bool(delay)
+        holder = want.holders.get(key)
+        if holder is None:
+            if self._neighbours[neighbour] >= self._each:
+                return
             self._neighbours[neighbour] += 1
-        want.holders[neighbour] = union(want.holders.get(neighbour, []), these, MAX_GAPS)
-        want.patience[neighbour] = patience
-        if eager:
-            want.eager.add(neighbour)
+            holder = want.holders[key] = _Holder(eager, patience)
+        holder.add(these, now + delay, now)
         if delay:
-            self._arm(origin, want, now, want.askAt)
+            self._arm(origin, want, now, now + delay)
         else:
             self._look(origin, want, now)
 
@@ -176,8 +215,9 @@ class Repair:
             want = self._wants.get(each.origin)
             if want is None:
                 continue
-            if neighbour in want.holders:
-                want.holders[neighbour] = subtract(want.holders[neighbour], these)
+            for key in (neighbour, False), (neighbour, True):
+                if key in want.holders:
+                    want.holders[key].without(these)
             ask = want.asks.get(neighbour)
             if ask is not None:
                 ask.ranges = subtract(ask.ranges, these)
@@ -201,12 +241,10 @@ class Repair:
 
     # Private.
 
-    def _forget(self, want: _Want, neighbour: Any) -> None:
+    def _forget(self, want: _Want, key: tuple[Any, bool]) -> None:
         """He has nothing more to be asked for."""
-        if want.holders.pop(neighbour, None) is not None and neighbour in self._neighbours:
-            self._neighbours[neighbour] -= 1
-        want.eager.discard(neighbour)
-        want.patience.pop(neighbour, None)
+        if want.holders.pop(key, None) is not None and key[0] in self._neighbours:
+            self._neighbours[key[0]] -= 1
 
     def _look(self, origin: bytes, want: _Want, now: float) -> None:
         """Ask for what is missing and not under way; when nothing is left to be done, be done."""
@@ -226,28 +264,21 @@ class Repair:
                 del want.asks[neighbour]
                 continue
             under = union(under, ask.ranges)
-            wait.append(ask.by)
-        for neighbour, these in list(want.holders.items()):
-            rest = history.lacking(origin, these)
-            if not rest:
-                self._forget(want, neighbour)
+            wait.append(min(ask.by, now + GLANCE))
+        for key, holder in list(want.holders.items()):
+            if not holder.look(lambda these: history.lacking(origin, these), now):
+                self._forget(want, key)
                 continue
-            want.holders[neighbour] = rest
-            if want.askAt > now:
-                wait.append(want.askAt)
-                continue
-            part = subtract(rest, under)[:MAX_GAPS]
-            if part and neighbour not in want.asks:
-                patience = want.patience[neighbour]
-                eager = neighbour in want.eager
-                self._ask(want, neighbour, origin, part, now, patience, eager)
+            if holder.waiting:
+                wait.append(holder.waiting[0][0])
+            part = subtract(holder.ready, under)[:MAX_GAPS]
+            if part:
+                self._ask(want, key[0], origin, part, now, holder.patience, holder.eager)
                 under = union(under, part)
-                wait.append(now + patience)
-                left = subtract(rest, part)
-                if left:
-                    want.holders[neighbour] = left
-                else:
-                    self._forget(want, neighbour)
+                wait.append(now + min(holder.patience, GLANCE))
+                holder.ready = subtract(holder.ready, part)
+                if not holder.ready and not holder.waiting:
+                    self._forget(want, key)
         if want.holesAt:
             self._lookForHoles(origin, want, under, now, wait)
         if wait:
@@ -269,8 +300,9 @@ class Repair:
         # Those that have come up since are young; all that is left when it is looked again is not.
         old = subtract(intersect(owed, [(1, want.mark)]), under)
         want.mark = owed[-1][1]
-        for neighbour in want.holders:
-            old = subtract(old, want.holders[neighbour])
+        for holder in want.holders.values():
+            for these in (holder.ready, *(waiting for _, waiting in holder.waiting)):
+                old = subtract(old, these)
         if old and want.rounds < settings.repairRounds:
             free = [neighbour for neighbour in self._neighbours if neighbour not in want.asks]
             if free:
@@ -290,10 +322,13 @@ class Repair:
     def _ask(
         self, want: _Want, neighbour: Any, origin: bytes, these: Ranges, now: float, patience: float, eager: bool
     ) -> None:
-        these = these[:MAX_GAPS]
+        new = these = these[:MAX_GAPS]
+        ask = want.asks.get(neighbour)
+        if ask is not None:
+            these, patience = union(ask.ranges, these), max(patience, ask.patience)
         want.asks[neighbour] = _Ask(these, now + patience, patience, neighbour.arriving)
         wanted, before = self._asking.get(neighbour, ([], False))
-        wanted.append(Wanted(origin, flat(these)))
+        wanted.append(Wanted(origin, flat(new)))
         self._asking[neighbour] = wanted, before or eager
 
     def _arm(self, origin: bytes, want: _Want, now: float, at: float) -> None:
@@ -328,6 +363,6 @@ class Repair:
         self.say(now)
 
     def _done(self, origin: bytes, want: _Want) -> None:
-        for neighbour in list(want.holders):
-            self._forget(want, neighbour)
+        for key in list(want.holders):
+            self._forget(want, key)
         self._wants.pop(origin, None)
