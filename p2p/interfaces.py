@@ -35,6 +35,7 @@ class INeighbour(Interface):
     heard = Attribute("C{bool}: set at every sign of life; whoever watches resets it")
     rtt = Attribute("C{float | None}: the last round-trip time measured, in seconds")
     suspected = Attribute("C{bool}: it has been silent for too long")
+    arriving = Attribute("C{int}: bytes that have come of a message that is not complete yet")
 
 
 class IStrategy(Interface):
@@ -162,7 +163,10 @@ class IBroadcastOutlet(IOutlet):
         """Hand a message to this node's subscribers; C{neighbour} brought it, C{None} for its own."""
 
     def lost(origin: bytes, first: int, last: int) -> None:
-        """Numbers C{first..last} of that origin are given up: they are outside what is remembered."""
+        """
+        Numbers C{first..last} of that origin are given up: nobody keeps them any more, or they are outside what is
+        remembered.
+        """
 
 
 class IBroadcast(Interface):
@@ -188,6 +192,9 @@ class IBroadcast(Interface):
 
     def received(message: Any, neighbour: INeighbour, now: float) -> None:
         """One of the broadcast's messages came."""
+
+    def settled(origin: bytes) -> int:
+        """The number of that origin up to which every message has been delivered or given up."""
 
     def recent() -> list[tuple[float, Message]]:
         """The messages still kept for others, the oldest first, each as a pair (time it was first seen, L{Message})."""

@@ -192,6 +192,44 @@ class PeerSettings(LinkSettings):
         " latest; costs no memory, and less than what may be under way in an overloaded network loses messages",
         "messages", 1, 10**7,
     )
+    lossDelay: float = setting(
+        10.0, "how long a missing message is still hoped for once somebody has said that he had it and no longer keeps"
+        " it", "seconds", 0, 3600,
+    )
+    # Plumtree. The paper gives no times; its simulator works in cycles. What speaks for these stands in
+    # docs/protocols.md.
+    lazyDelay: float = setting(
+        0.2, "plumtree: how long what is announced over lazy links is collected; longer means fewer frames, and a later"
+        " repair", "seconds", 0, 60,
+    )
+    graftDelay: float = setting(
+        0.5, "plumtree: how long a message that was announced may still come by itself before it is asked for; less"
+        " than the tree's slowest way asks in vain", "seconds", 0, 60,
+    )
+    graftTimeout: float = setting(
+        1.0, "plumtree: how long whoever was asked may take before another is asked too", "seconds", 0.01, 60
+    )
+    treeThreshold: int = setting(
+        3, "plumtree: by how many hops an announcement must be ahead to change the tree; 0 for never", "hops", 0, 100
+    )
+    announceSize: int = setting(
+        32 * 2**10, "plumtree: payloads of so many bytes are announced and asked for, so that no second copy starts"
+        " while one is under way; that costs a round trip a hop", "bytes", 0, 2**31,
+    )
+    pullTimeout: float = setting(
+        30.0, "plumtree: how long whoever was asked for such a payload may take without a sign of it before another is"
+        " asked", "seconds", 0.01, 3600,
+    )
+    batchDelay: float = setting(
+        0.0, "plumtree: pause between two frames with new messages to one neighbour, which collect what comes"
+        " meanwhile; fewer frames, and up to so much later a hop", "seconds", 0, 10,
+    )
+    repairDelay: float = setting(
+        1.0, "plumtree: how long a hole in the numbers of an origin may last before it is asked for", "seconds", 0, 60
+    )
+    repairRounds: int = setting(
+        8, "plumtree: how many neighbours in turn are asked for what nobody has announced", "neighbours", 0, 1000
+    )
     maxLinks: int = setting(
         1024, "connections at a time, probes and newcomers included", "connections", 2, 10**6
     )

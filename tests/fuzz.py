@@ -34,26 +34,36 @@ from p2p.wire.codec import HEADER, STRANGER_LIMIT, Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (
     Alive,
+    Announced,
     AnyMessage,
+    Batch,
     Close,
     Contact,
     Custom,
     Dead,
     ForwardJoin,
+    Gone,
+    Graft,
     Have,
     Held,
     Hello,
+    IHave,
     Join,
+    Lack,
     Message,
     Ping,
     Pong,
+    Prune,
     Register,
     Registered,
     Removed,
     Shuffle,
     ShuffleReply,
     Sighting,
+    Sync,
+    Synced,
     Unreachable,
+    Wanted,
     Welcome,
 )
 from tests.processes import Daemon, freePort, until
@@ -82,6 +92,7 @@ class Maker:
         """A valid message of any kind."""
         random = self.random
         number = random.choice((0, 1, random.randrange(300), 2**63 - 1))
+        few = lambda: range(random.randrange(4))  # noqa: E731
         makers: tuple[Callable[[], AnyMessage], ...] = (
             lambda: Hello(1, "p2p", random.choice(("neighbour", "register", "probe")), self.contact()),
             lambda: Welcome(self.contact(), self.contacts()),
@@ -95,6 +106,13 @@ class Maker:
             lambda: Message(self.someone(), number or 1, random.randrange(1, 65536), random.randbytes(random.choice(
                 (0, 1, 20, 300)))),
             lambda: Have([self.held() for _ in range(random.randrange(4))], random.random() < 0.5),
+            lambda: IHave([Announced(self.someone(), 1 + number % 9, self.ranges()) for _ in few()], number > 9),
+            lambda: Graft([Wanted(self.someone(), self.ranges()) for _ in few()], random.random() < 0.5),
+            lambda: Prune(),
+            lambda: Lack([Wanted(self.someone(), self.ranges())], [Gone(self.someone(), self.ranges(), 1.5)]),
+            lambda: Batch([Message(self.someone(), number or 1, 1, random.randbytes(20)) for _ in few()]),
+            lambda: Sync(number),
+            lambda: Synced(number),
             lambda: Ping(number),
             lambda: Pong(number),
             lambda: Join(random.randrange(65)),
@@ -120,6 +138,11 @@ class Maker:
     def sightings(self) -> list[Sighting]:
         """A few."""
         return [Sighting(contact, self.random.randrange(400)) for contact in self.contacts()]
+
+    def ranges(self) -> list[int]:
+        """Ranges of numbers, whether they make sense or not."""
+        numbers = [self.random.choice((0, 1, self.random.randrange(300), 2**63 - 1)) for _ in range(4)]
+        return sorted(numbers) if self.random.random() < 0.7 else numbers
 
     def held(self) -> Held:
         """What somebody has, whether it makes sense or not."""

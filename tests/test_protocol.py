@@ -16,7 +16,7 @@ from p2p.identity import makeIdentity
 from p2p.wire import messages as catalogue
 from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
-from p2p.wire.messages import AnyMessage, Contact, Held, Sighting
+from p2p.wire.messages import Announced, AnyMessage, Contact, Gone, Held, Sighting, Wanted
 from tests.processes import Daemon, NetworkTestCase, freePort, until
 from tests.second import DOCUMENT, NUMBERS, Second, Talk, frame, pack, unpack
 
@@ -26,7 +26,10 @@ EXAMPLES = [
 ]
 """Each example of the document: the message as it is written there, and its bytes."""
 
-TYPES: dict[str, Any] = {type.__name__: type for type in (Contact, Held, Sighting, *get_args(AnyMessage))}
+PARTS = (Contact, Held, Sighting, Announced, Wanted, Gone)
+"""What messages are made of."""
+
+TYPES: dict[str, Any] = {type.__name__: type for type in (*PARTS, *get_args(AnyMessage))}
 
 WORDS = {
     "ME": makeIdentity(bytes.fromhex("a1" * 8), 1),
@@ -78,8 +81,8 @@ class ExampleTests(SynchronousTestCase):
     def test_headingsNameTheCatalogue(self) -> None:
         """Number, fields and their order, of every message, and no others."""
         found = {}
-        for name, number, text in re.findall(r"^### (\w+) \((\d+)\): (.*)$", DOCUMENT, re.MULTILINE):
-            fields = re.split(r", (?=[a-z]+ (?:`|str|array))", text)
+        for name, number, text in re.findall(r"^### (\w+) \((\d+)\)(?:: (.*))?$", DOCUMENT, re.MULTILINE):
+            fields = re.split(r", (?=[a-z]+ (?:`|str|array))", text) if text else []
             found[name] = (int(number), tuple(field.split()[0] for field in fields))
         self.assertEqual(
             found,

@@ -72,13 +72,14 @@ class Daemon:
         with self._ask("GET", resource) as response:
             return _json(response)
 
-    def post(self, resource: str, body: bytes) -> Any:
+    def post(self, resource: str, body: bytes, wait: float = 0.0) -> Any:
         """
         What C{POST} answers.
 
+        @param wait: for how many seconds longer than usual.
         @raise Failed: it does not.
         """
-        with self._ask("POST", resource, body) as response:
+        with self._ask("POST", resource, body, TIMEOUT + wait) as response:
             return _json(response)
 
     def events(self, types: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
@@ -118,7 +119,7 @@ class Daemon:
             except (ConnectionRefusedError, FileNotFoundError):
                 raise Failed(f"{self.name}: nobody listens there; has the daemon ended?") from None
             except TimeoutError:
-                raise Failed(f"{self.name}: no answer within {TIMEOUT:.0f} seconds") from None
+                raise Failed(f"{self.name}: no answer within {timeout or 0.0:.0f} seconds") from None
             except (OSError, HTTPException) as error:
                 raise Failed(f"{self.name}: {str(error) or type(error).__name__}") from None
 
@@ -132,7 +133,9 @@ def _json(response: HTTPResponse) -> Any:
 
 def _error(response: HTTPResponse) -> str:
     try:
-        return str(json.loads(response.read(65536))["error"])
+        answer = json.loads(response.read(65536))
+        # What was published nevertheless.
+        return f"{answer['id']}: {answer['error']}" if answer.get("id") else str(answer["error"])
     except (ValueError, KeyError, TypeError, OSError, HTTPException):
         return f"HTTP status {response.status}"
 

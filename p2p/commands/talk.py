@@ -16,6 +16,12 @@ from p2p.commands.client import Daemon, Failed, ofDaemon
 from p2p.commands.text import clock, columns, duration
 from p2p.text import harmless
 
+WAIT = 5.0
+"""Seconds that C{publish --wait} waits."""
+
+LONGEST_WAIT = 3600.0
+"""Seconds that it may be told to."""
+
 asJson = click.option("--json", "asJson", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -39,7 +45,7 @@ def status(daemon: Daemon, asJson: bool) -> None:
         values = sorted(answer.get(title, {}).items())
         if values:
             click.echo(f"{title}:")
-            click.echo(columns([(name, _number(value)) for name, value in values], "  ", right=[1]))
+            click.echo(columns([(name, _grouped(value)) for name, value in values], "  ", right=[1]))
 
 
 @click.command()
@@ -87,14 +93,28 @@ def peers(daemon: Daemon, asJson: bool) -> None:
 @click.command()
 @click.argument("text", required=False)
 @click.option("--file", "file", type=click.File("rb"), metavar="FILE", help="Take the payload from a file.")
+@click.option(
+    "--wait", is_flag=False, flag_value=f"{WAIT:g}", metavar="[SECONDS]",
+    help=f"Wait until the neighbours that it is sent to have taken it over  [{WAIT:g} s at most].",
+)
 @ofDaemon
 @asJson
-def publish(daemon: Daemon, text: str | None, file: IO[bytes] | None, asJson: bool) -> None:
+def publish(daemon: Daemon, text: str | None, file: IO[bytes] | None, wait: str | None, asJson: bool) -> None:
     """
     Send TEXT to the whole network, and print the message's id.
 
     A TEXT of - stands for what comes on standard input, byte by byte.
+
+    With --wait the exit status is 0 only if at least one neighbour has said that it has the message and passes it on.
     """
+    seconds = None
+    if wait is not None:
+        seconds = _number(wait)
+        if seconds is None and text is None and file is None:
+            # It is not how long, but what.
+            text, seconds = wait, WAIT
+        if seconds is None or not 0 < seconds <= LONGEST_WAIT:
+            raise click.UsageError(f"--wait: {wait!r} is no number of seconds above 0 and up to {LONGEST_WAIT:g}")
     if (text is None) == (file is None):
         raise click.UsageError("give either a TEXT (- for standard input) or a --file")
     if file is not None:
@@ -104,7 +124,10 @@ def publish(daemon: Daemon, text: str | None, file: IO[bytes] | None, asJson: bo
     else:
         assert text is not None
         payload = text.encode("utf-8", "surrogateescape")
-    answer = daemon.post("/messages", payload)
+    if seconds is None:
+        answer = daemon.post("/messages", payload)
+    else:
+        answer = daemon.post(f"/messages?wait={seconds:g}", payload, seconds)
     click.echo(json.dumps(answer) if asJson else answer["id"])
 
 
@@ -149,5 +172,13 @@ def eventLine(event: dict[str, Any]) -> str:
     return f"{head} {rest}"
 
 
-def _number(value: Any) -> str:
+def _number(text: str) -> float | None:
+    """The number that a text is, if it is one."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _grouped(value: Any) -> str:
     return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)

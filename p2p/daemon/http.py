@@ -4,7 +4,8 @@ The HTTP interface of a node: what it answers to which request.
 =======  ==================  ====================================================
 GET      /status             who the node is, its counters
 GET      /peers              whom it is linked to; a seed: who is active
-POST     /messages           publish the body; answers 201 and the message's id
+POST     /messages           publish the body; answers 201 and the message's id;
+                             C{?wait=SECONDS} for neighbours to take it over
 POST     /messages/batch     publish many, one JSON string a line
 GET      /messages           what was seen of late; C{?after=ID}, C{?limit=N}
 GET      /events             what happens, as server-sent events; C{?type=NAME}
@@ -47,6 +48,9 @@ Bytes of a batch that are published in one go.
 Only then does the node see whether its neighbours take them, and may be busy
 for the rest.
 """
+
+LONGEST_WAIT = 3600.0
+"""Seconds that a request to publish may wait."""
 
 OTHER_LIMIT = 2**16
 """Bytes in a body that nothing is made of."""
@@ -113,13 +117,35 @@ class Resources:
     def _publish(self, request: WebRequest) -> None:
         from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 
+        wait = request.parameter("wait")
         try:
+            if wait is not None:
+                self._confirm(request, _seconds("wait", wait))
+                return
             id = self._node.publish(request.body)
         except PayloadTooLarge as error:
             raise HttpError(413, str(error)) from None
         except (Busy, NotRunning) as error:
             raise HttpError(503, str(error), {b"Retry-After": b"1"}) from None
         request.answer({"id": id}, 201)
+
+    def _confirm(self, request: WebRequest, seconds: float) -> None:
+        """Publish, and answer when neighbours have taken the message over."""
+        from p2p.peer.errors import NotConfirmed
+
+        closed: list[Failure] = []
+        request.notifyFinish().addErrback(closed.append)
+
+        def confirmed(result: Any) -> None:
+            if not closed:
+                request.answer({"id": result.id, "confirmed": result.neighbours, "sent": result.sent}, 201)
+
+        def failed(failure: Failure) -> None:
+            error = failure.trap(NotConfirmed) and failure.value
+            if not closed:
+                request.answerError(HttpError(504, str(error), details={"id": getattr(error, "id", None)}))
+
+        self._node.publishConfirmed(request.body, seconds).addCallbacks(confirmed, failed)
 
     def _publishBatch(self, request: WebRequest) -> None:
         from p2p.peer.errors import Busy, NotRunning
@@ -172,6 +198,17 @@ class Resources:
         from p2p.daemon.metrics import CONTENT_TYPE, metrics
 
         request.answerBytes(metrics(self._node), CONTENT_TYPE)
+
+
+def _seconds(name: str, text: str) -> float:
+    """A time as a parameter of a request."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= LONGEST_WAIT:
+        raise HttpError(400, f"{name}: {text!r} is no number of seconds above 0 and up to {LONGEST_WAIT:g}")
+    return seconds
 
 
 _lines = msgspec.json.Decoder(str)

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from p2p.interfaces import IBroadcast
 from p2p.peer.history import History
 from p2p.settings import PeerSettings
-from p2p.wire.messages import MAX_HOPS, Have, Message
+from p2p.wire.messages import MAX_HOPS, Have, Lack, Message
 
 
 @implementer(IBroadcast)
@@ -25,7 +25,7 @@ class Flood:
 
     __slots__ = ("_history", "_neighbours", "_outlet")
 
-    messages = (Message, Have)
+    messages = (Message, Have, Lack)
 
     def __init__(self, outlet: Any, settings: PeerSettings, random: Random) -> None:
         """
@@ -57,11 +57,14 @@ class Flood:
         self._neighbours.pop(neighbour, None)
         self._history.part(neighbour)
 
-    def received(self, message: Message | Have, neighbour: Any, now: float) -> None:
+    def received(self, message: Message | Have | Lack, neighbour: Any, now: float) -> None:
         """Take a message: the path that everything a peer does is measured by."""
         if isinstance(message, Have):
             if neighbour in self._neighbours:
                 self._history.had(message, neighbour, now)
+            return
+        if isinstance(message, Lack):
+            self._history.gone(message.gone, now)
             return
         new = self._history.take(message, now)
         if new is None:
@@ -78,6 +81,10 @@ class Flood:
     def recent(self) -> list[tuple[float, Message]]:
         """See L{IBroadcast}."""
         return self._history.recent()
+
+    def settled(self, origin: bytes) -> int:
+        """See L{IBroadcast}."""
+        return self._history.settled(origin)
 
     def tick(self, now: float) -> None:
         """Forget messages that are too old to be asked for."""

@@ -1,4 +1,4 @@
-"""Why a message was not published."""
+"""Why a message was not published, or not confirmed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ class PayloadTooLarge(ValueError):
 
 class NotRunning(RuntimeError):
     """This peer was not started, or has been stopped."""
+
+
+class NotConfirmed(RuntimeError):
+    """
+    A message was published, and nobody has said that he took it over.
+
+    @ivar id: the message's; it may be on its way all the same.
+    """
+
+    def __init__(self, id: str, why: str) -> None:
+        super().__init__(why)
+        self.id = id
 
 
 class Busy(RuntimeError):

@@ -10,6 +10,12 @@ each tells the other what it has (L{Have}), and is sent what it lacks, out of
 the recent messages that everyone keeps.  So a message published in one half of
 a split network reaches the other when they meet again.
 
+B{What cannot be made good} is said.  A number that is missing below one that
+was seen is a hole, and owed.  It is given up (C{lost}) when it has been missing
+for as long as anybody keeps a message, or a while after somebody said that it
+was there and is not kept any more (L{Gone}), unless that was before this
+peer's time.  Should it come after all, it is taken.
+
 Every broadcast has one L{History}; how a message spreads beyond that is its own.
 """
 
@@ -23,13 +29,27 @@ from typing import Any
 
 import attrs
 
+from p2p.peer.ranges import Ranges, flat, intersect, ranges, subtract, union
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.messages import MAX_GAPS, MAX_HELD, MAX_HOPS, Have, Held, Message
+from p2p.wire.messages import MAX_GAPS, MAX_HELD, MAX_HOPS, Gone, Have, Held, Lack, Message, Wanted
 
 SAID = 2**16
 """Numbers of gaps that a new neighbour may tell, beyond two for each origin."""
+
+QUIET = 1000
+"""Origins that a new neighbour is told of though nothing of them came within C{historyTime}: the latest."""
+
+MARKS = 4
+"""In how many steps of its time a hole grows old."""
+
+DOOMED = 10_000
+"""Ranges at a time that somebody no longer keeps and that others may still have."""
+
+
+_NONE: Ranges = []
+"""No ranges; shared, and never changed."""
 
 
 class Origin:
@@ -41,9 +61,12 @@ class Origin:
     @ivar gaps: ranges below it not seen, first and last number each, rising.
     @ivar given: ranges given up lately, for whoever counts what is lost.
     @ivar lastSeen: when something new of it came.
+    @ivar waived: ranges that are not owed: given up, or of before this peer's time.
+    @ivar before: when the last of those was seen by somebody, at the latest.
+    @ivar marks: what was the highest number when, for as long as there are gaps.
     """
 
-    __slots__ = ("gaps", "given", "identity", "lastSeen", "top")
+    __slots__ = ("before", "gaps", "given", "identity", "lastSeen", "marks", "top", "waived")
 
     def __init__(self, identity: bytes = b"") -> None:
         self.identity = identity
@@ -51,6 +74,33 @@ class Origin:
         self.gaps: list[tuple[int, int]] = []
         self.given: list[tuple[int, int]] = []
         self.lastSeen = 0.0
+        self.waived = _NONE
+        self.before = 0.0
+        self.marks: tuple[tuple[float, int], ...] = ()
+
+    @property
+    def owed(self) -> Ranges:
+        """The holes that are to be filled yet."""
+        return subtract(self.gaps, self.waived)
+
+    @property
+    def settled(self) -> int:
+        """The number up to which nothing is owed."""
+        if not self.gaps:
+            return self.top
+        owed = self.owed
+        return owed[0][0] - 1 if owed else self.top
+
+    def lacking(self, these: Ranges) -> Ranges:
+        """Those that have not been seen and would be taken."""
+        if not these or (these[-1][1] <= self.top and not self.gaps):
+            return []
+        return intersect(these, [*self.gaps, (self.top + 1, 2**63 - 1)])
+
+    def waive(self, these: Ranges, before: float) -> None:
+        """They are not owed any more, having been seen by somebody before that time."""
+        self.before = max(self.before, before) if self.waived else before
+        self.waived = union(self.waived, these, MAX_GAPS)
 
     def lacks(self, number: int) -> bool:
         """That number has not been seen and would be taken."""
@@ -108,16 +158,32 @@ class _Hearing:
     held: dict[bytes, Held] = attrs.field(factory=dict)
 
 
+@attrs.define(eq=False)
+class Told:
+    """
+    What a new neighbour has.
+
+    @ivar since: how many messages had been kept when the link came up.
+    @ivar origins: by identity.
+    """
+
+    since: int
+    origins: dict[bytes, Origin]
+
+
 class History:
     """
     What was seen and what is kept; see the module's text.
 
     @ivar duplicates: messages that were taken before.
+    @ivar identity: this peer's own, under which it published last.
+    @ivar holed: origins in which a hole was seen since this was last emptied.
     """
 
     __slots__ = (
-        "_dropped", "_hearing", "_history", "_historyBytes", "_identity", "_maxAge", "_maxBytes", "_maxGap",
-        "_maxMessages", "_maxOrigins", "_maxPayload", "_origins", "_outlet", "_sequence", "_times", "duplicates",
+        "_began", "_doomed", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history", "_historyBytes",
+        "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins", "_maxPayload", "_origins",
+        "_outlet", "_sequence", "_times", "duplicates", "holed", "identity",
     )  # fmt: skip
 
     def __init__(self, outlet: Any, settings: PeerSettings) -> None:
@@ -125,6 +191,7 @@ class History:
         @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
         """
         self.duplicates = 0
+        self.holed: dict[bytes, None] = {}
         self._outlet = outlet
         self._maxPayload = settings.maxPayload
         self._maxGap = settings.maxGap
@@ -133,6 +200,7 @@ class History:
         # All of it must fit into the backlog of a link that comes up.
         self._maxBytes = min(settings.historyBytes, settings.maxBacklog // 2)
         self._maxAge = settings.historyTime
+        self._lossDelay = settings.lossDelay
         # The longest silent first.
         self._origins: OrderedDict[bytes, Origin] = OrderedDict()
         # What is kept, and when it came: side by side, for there may be ten thousand of them.
@@ -140,9 +208,16 @@ class History:
         self._times: deque[float] = deque()
         self._historyBytes = 0
         self._dropped = 0
+        # When the last of those was seen that are kept no longer.
+        self._droppedSeen = 0.0
+        self._began: float | None = None
+        # Origins that have gaps, to be looked at as time passes.
+        self._gapped: dict[bytes, None] = {}
+        # What somebody no longer keeps: until when it is waited for, and what it is.
+        self._doomed: deque[tuple[float, bytes, Ranges, float]] = deque()
         # What a new neighbour has said so far of what it has; gone once it has said all.
         self._hearing: dict[Any, _Hearing] = {}
-        self._identity = b""
+        self.identity = b""
         self._sequence = 0
 
     def own(self, identity: bytes, payload: bytes, now: float) -> Message:
@@ -151,8 +226,9 @@ class History:
 
         It has crossed no link here, and one when it arrives at a neighbour, now or later.
         """
-        if identity != self._identity:
-            self._identity = identity
+        self._begin(now)
+        if identity != self.identity:
+            self.identity = identity
             self._sequence = 0
         self._sequence += 1
         message = Message(identity, self._sequence, 0, payload)
@@ -176,6 +252,7 @@ class History:
             origin.see(number, self._maxGap)
             # What was before this peer came is not lost to it.
             origin.given.clear()
+            self._noticed(origin)
         elif number <= origin.top and not origin.gaps:
             # Nearly all that a flood brings.
             self.duplicates += 1
@@ -189,6 +266,7 @@ class History:
             self._origins.move_to_end(message.origin)
             if origin.given:
                 self._lost(message.origin, origin)
+            self._noticed(origin)
         else:
             self.duplicates += 1
             return None
@@ -199,7 +277,8 @@ class History:
         return message
 
     def meet(self, neighbour: Any, now: float) -> None:
-        """Tell a new neighbour what is here, so that it sends what is not."""
+        """Tell a new neighbour what is here."""
+        self._begin(now)
         self._hearing[neighbour] = _Hearing(self._dropped + len(self._history), SAID + 2 * self._maxOrigins)
         held = list(self._held(now))
         chunks = [held[start : start + MAX_HELD] for start in range(0, len(held), MAX_HELD)] or [[]]
@@ -210,8 +289,13 @@ class History:
         """A neighbour is gone."""
         self._hearing.pop(neighbour, None)
 
-    def had(self, message: Have, neighbour: Any, now: float) -> None:
-        """A new neighbour says what it has: send what it lacks, once it has said all."""
+    def told(self, message: Have, neighbour: Any, now: float) -> Told | None:
+        """
+        A new neighbour says what it has.
+
+        @return: C{None} until it has said all.
+        @raise RemoteProtocolError: it says what cannot be, too much, or something after the last.
+        """
         hearing = self._hearing.get(neighbour)
         if hearing is None:
             raise RemoteProtocolError(reasons.MALFORMED, "Have after the last one")
@@ -222,14 +306,109 @@ class History:
         if len(hearing.held) > self._maxOrigins or hearing.left < 0:
             raise RemoteProtocolError(reasons.MALFORMED, f"Have of more than {self._maxOrigins} origins")
         if not message.last:
-            return
+            return None
         del self._hearing[neighbour]
-        origins = {identity: _believed(held) for identity, held in hearing.held.items()}
+        return Told(hearing.since, {identity: _believed(held) for identity, held in hearing.held.items()})
+
+    def had(self, message: Have, neighbour: Any, now: float) -> None:
+        """A new neighbour says what it has: once it has said all, send what it lacks, or say that it is gone."""
+        told = self.told(message, neighbour, now)
+        if told is None:
+            return
         # What came later it was sent as it came.
-        for kept in islice(self._history, max(0, hearing.since - self._dropped)):
-            origin = origins.get(kept.origin)
+        for kept in islice(self._history, max(0, told.since - self._dropped)):
+            origin = told.origins.get(kept.origin)
             if kept.hops < MAX_HOPS and (origin is None or origin.lacks(kept.sequence)):
                 self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
+        gone = self._notKept(told.origins, now)
+        for start in range(0, len(gone), MAX_HELD):
+            self._outlet.send([neighbour], Lack([], gone[start : start + MAX_HELD]))
+
+    def lacking(self, identity: bytes, these: Ranges) -> Ranges:
+        """Of these numbers of an origin, those that have not been seen and would be taken."""
+        origin = self._origins.get(identity)
+        return origin.lacking(these) if origin is not None else these
+
+    def owed(self, identity: bytes) -> Ranges:
+        """The holes in an origin's numbers that are to be filled yet."""
+        origin = self._origins.get(identity)
+        return origin.owed if origin is not None and origin.gaps else []
+
+    def settled(self, identity: bytes) -> int:
+        """The number of an origin up to which everything has been seen or given up."""
+        origin = self._origins.get(identity)
+        return origin.settled if origin is not None else 0
+
+    def answer(self, wanted: list[Wanted], neighbour: Any, now: float) -> None:
+        """
+        Send a neighbour what it asks for, and say what cannot be sent.
+
+        @raise RemoteProtocolError: it asks for what cannot be.
+        """
+        asked: dict[bytes, Ranges] = {}
+        for each in wanted:
+            asked[each.origin] = union(asked.get(each.origin, []), checked(each.ranges))
+        never, gone = [], []
+        rest: dict[bytes, Ranges] = {}
+        for identity, these in asked.items():
+            unseen = self.lacking(identity, these)
+            origin = self._origins.get(identity)
+            if unseen and origin is not None and origin.waived:
+                waived = intersect(unseen, origin.waived)
+                if waived:
+                    gone.append(Gone(identity, flat(waived)[: 2 * MAX_GAPS], max(0.0, now - origin.before)))
+            if unseen:
+                unknown = subtract(unseen, origin.waived) if origin is not None else unseen
+                if unknown:
+                    never.append(Wanted(identity, flat(unknown)[: 2 * MAX_GAPS]))
+            seen = subtract(these, unseen)
+            if seen:
+                rest[identity] = seen
+        found = []
+        # The latest are asked for most.
+        for kept in reversed(self._history):
+            if not rest:
+                break
+            ours = rest.get(kept.origin)
+            if ours and intersect(ours, [(kept.sequence, kept.sequence)]):
+                left = subtract(ours, [(kept.sequence, kept.sequence)])
+                if left:
+                    rest[kept.origin] = left
+                else:
+                    del rest[kept.origin]
+                if kept.hops < MAX_HOPS:
+                    found.append(kept)
+        for kept in reversed(found):
+            self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
+        age = max(0.0, now - self._droppedSeen)
+        for identity, left in rest.items():
+            gone.append(Gone(identity, flat(left)[: 2 * MAX_GAPS], age))
+        # One at a time, for both may not fit into a frame.
+        if never:
+            self._outlet.send([neighbour], Lack(never, []))
+        if gone:
+            self._outlet.send([neighbour], Lack([], gone))
+
+    def gone(self, gone: list[Gone], now: float) -> None:
+        """
+        Somebody has had messages and keeps them no longer: what of them is owed is given up after a while.
+
+        @raise RemoteProtocolError: what it says cannot be.
+        """
+        self._begin(now)
+        for each in gone:
+            these = checked(each.ranges)
+            lacking = self.lacking(each.origin, these)
+            if not lacking:
+                continue
+            origin = self._origins.get(each.origin)
+            if self._began is None or each.age >= now - self._began:
+                # Of before this peer's time.
+                (origin or self._origin(each.origin, now)).waive(lacking, now - each.age)
+            elif subtract(lacking, origin.waived if origin is not None else []):
+                self._doomed.append((now + self._lossDelay, each.origin, lacking, now - each.age))
+                if len(self._doomed) > DOOMED:
+                    self._giveUp(*self._doomed.popleft()[1:])
 
     def recent(self) -> list[tuple[float, Message]]:
         """The messages still kept for others, the oldest first, each with the time it was first seen."""
@@ -237,11 +416,78 @@ class History:
 
     def tick(self, now: float) -> None:
         """Forget messages that are too old to be asked for."""
+        self._begin(now)
         times = self._times
         while times and now - times[0] > self._maxAge:
             self._drop()
+        doomed = self._doomed
+        while doomed and doomed[0][0] <= now:
+            self._giveUp(*doomed.popleft()[1:])
+        for identity in list(self._gapped):
+            self._age(identity, now)
 
     # Private.
+
+    def _begin(self, now: float) -> None:
+        """This peer is up."""
+        if self._began is None:
+            self._began = now
+
+    def _noticed(self, origin: Origin) -> None:
+        """A number came that was not the next one: are there holes?"""
+        if origin.gaps:
+            self.holed[origin.identity] = None
+            self._gapped[origin.identity] = None
+
+    def _age(self, identity: bytes, now: float) -> None:
+        """Give up the holes of an origin that are older than anything that is kept."""
+        origin = self._origins.get(identity)
+        if origin is None or not origin.gaps:
+            del self._gapped[identity]
+            if origin is not None:
+                origin.marks = ()
+            return
+        marks = origin.marks
+        if not marks or now - marks[-1][0] >= self._maxAge / MARKS:
+            origin.marks = marks = (*marks, (now, origin.top))
+        while marks and now - marks[0][0] > self._maxAge:
+            # What was missing below the highest number of then has been missing since.
+            self._giveUp(identity, [(1, marks[0][1])], marks[0][0])
+            origin.marks = marks = marks[1:]
+
+    def _giveUp(self, identity: bytes, these: Ranges, before: float) -> None:
+        """What of these numbers is owed yet, is lost."""
+        origin = self._origins.get(identity)
+        lacking = self.lacking(identity, these) if origin is None else subtract(origin.lacking(these), origin.waived)
+        if not lacking:
+            return
+        if origin is None:
+            origin = self._origin(identity, 0.0)
+        origin.waive(lacking, before)
+        for first, last in lacking:
+            self._outlet.lost(identity, first, last)
+
+    def _notKept(self, origins: dict[bytes, Origin], now: float) -> list[Gone]:
+        """What somebody who has these lacks of what was seen here and is kept no longer."""
+        kept: dict[bytes, Ranges] = {}
+        for message in self._history:
+            known = kept.setdefault(message.origin, [])
+            if known and message.sequence == known[-1][1] + 1:
+                known[-1] = (known[-1][0], message.sequence)
+            else:
+                known.append((message.sequence, message.sequence))
+        age = max(0.0, now - self._droppedSeen)
+        gone = []
+        for held in self._held(now):
+            seen = subtract([(1, held.top)] if held.top else [], ranges(held.gaps) or [])
+            missing = subtract(seen, union(kept.get(held.origin, []), []))
+            origin = self._origins[held.origin]
+            for these, old in (missing, age), (intersect(origin.waived, origin.gaps), max(0.0, now - origin.before)):
+                other = origins.get(held.origin)
+                lacking = other.lacking(these) if other is not None else these
+                if lacking:
+                    gone.append(Gone(held.origin, flat(lacking)[: 2 * MAX_GAPS], old))
+        return gone
 
     def _origin(self, identity: bytes, now: float) -> Origin:
         """The record of an origin, made if need be; something new of it came."""
@@ -263,21 +509,38 @@ class History:
 
     def _drop(self) -> None:
         self._dropped += 1
-        self._times.popleft()
+        self._droppedSeen = self._times.popleft()
         self._historyBytes -= len(self._history.popleft().payload)
 
     def _held(self, now: float) -> Iterable[Held]:
-        """What to tell a new neighbour: origins from whom anybody may still keep something."""
+        """What to tell a new neighbour: origins from whom anybody may still keep something, and the latest others."""
+        quiet = 0
         for identity, origin in reversed(self._origins.items()):
             if now - origin.lastSeen > self._maxAge:
-                break
+                quiet += 1
+                if quiet > QUIET:
+                    break
+            if not origin.top:
+                continue
             yield Held(identity, origin.top, [number for gap in origin.gaps for number in gap])
 
     def _lost(self, identity: bytes, origin: Origin) -> None:
         """Say what was given up."""
         given, origin.given = origin.given, []
-        for first, last in given:
+        for first, last in subtract(union(given, []), origin.waived):
             self._outlet.lost(identity, first, last)
+
+
+def checked(numbers: list[int]) -> Ranges:
+    """
+    Ranges that came from outside.
+
+    @raise RemoteProtocolError: they do not rise.
+    """
+    found = ranges(numbers)
+    if found is None or (found and not found[0][0]):
+        raise RemoteProtocolError(reasons.MALFORMED, "ranges do not rise")
+    return found
 
 
 def _believed(held: Held) -> Origin:
@@ -286,12 +549,10 @@ def _believed(held: Held) -> Origin:
 
     @raise RemoteProtocolError: the ranges do not rise, or reach beyond the top.
     """
-    numbers = held.gaps
-    pairs = list(zip(numbers[::2], numbers[1::2], strict=False))
-    flat = [0, *numbers, held.top]
-    if len(numbers) % 2 or any(first > last for first, last in pairs) or sorted(flat) != flat:
+    gaps = ranges(held.gaps)
+    if gaps is None or (gaps and gaps[-1][1] > held.top):
         raise RemoteProtocolError(reasons.MALFORMED, "the gaps in a Have do not rise")
     origin = Origin()
     origin.top = held.top
-    origin.gaps = pairs
+    origin.gaps = gaps
     return origin

@@ -35,10 +35,12 @@ from p2p.interfaces import (
     IPeerStore,
 )
 from p2p.listening import listen
+from p2p.peer.confirm import Confirmations, Confirmed
 from p2p.peer.delivery import Delivery
 from p2p.peer.dialling import oursStays, settle
 from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
+from p2p.peer.order import InOrder
 from p2p.peer.seedlink import SeedLink
 from p2p.peer.slow import SlowReaders
 from p2p.peer.strategies import strategy
@@ -51,7 +53,7 @@ from p2p.wire.contacts import checkedContact
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory
 from p2p.wire.link import Handlers, Link, Turn
-from p2p.wire.messages import MISSION, Alive, AnyMessage, Contact, Custom, Hello, Message
+from p2p.wire.messages import MISSION, Alive, AnyMessage, Contact, Custom, Hello, Message, Sync, Synced
 from p2p.wire.probe import Outcome, probe
 
 NAMED = 8
@@ -217,6 +219,10 @@ class PeerService(Service):
         self._refutations = RateLimit(REFUTATION_RATE, REFUTATION_BURST, keys=1)
         self._remembered: list[Contact] = []
         self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
+        # Those that want each origin's messages in order; and what is held back for them.
+        self._inOrder: tuple[Callable[[Delivery], object], ...] = ()
+        self._heldBack: InOrder | None = None
+        self._confirmations = Confirmations(lambda delay, call: self._timers.later(delay, call))
         self._port: IListeningPort | None = None
         # How often it was started; each time is a later life.
         self._lives = 0
@@ -277,7 +283,7 @@ class PeerService(Service):
         settings, start = self.settings, self._timers.start
         start("liveness", settings.livenessInterval, lambda: self._tick(self._watch))
         start("overlay", TICK, lambda: self._tick(self.overlay.tick))
-        start("broadcast", TICK, lambda: self._tick(self.broadcast.tick))
+        start("broadcast", TICK, lambda: self._tick(self._tickBroadcast))
         start("seeds", settings.seedInterval, self._askSeeds)
         if settings.gossipCount:
             start("gossip", settings.gossipInterval, self._gossip)
@@ -287,6 +293,7 @@ class PeerService(Service):
     def stopService(self) -> Deferred[None]:
         """Say goodbye to neighbours and seeds; fires when all is closed, within about C{goodbyeTimeout}."""
         super().stopService()
+        self._confirmations.stop()
         self._timers.stopAll()
         port, self._port = self._port, None
         if port is None:
@@ -331,6 +338,25 @@ class PeerService(Service):
         @raise PayloadTooLarge: it is larger than that.
         @raise Busy: a neighbour has half of C{maxBacklog} still to read.
         """
+        return Delivery(self._publish(self._checked(payload)), 0.0).id
+
+    def publishConfirmed(self, payload: bytes | str, seconds: float = 5.0) -> Deferred[Confirmed]:
+        """
+        Send a message to the whole network, and wait until neighbours have taken it over.
+
+        @param payload: as for C{publish}.
+        @param seconds: how long it is waited for.
+        @return: fires with a L{Confirmed} when all neighbours that it was sent to have said that they have it (those
+            whose links ended do not count), or when the time is over and at least one has; fails with
+            L{NotConfirmed<p2p.peer.errors.NotConfirmed>} when by then none has, or there was none.
+        @raise NotRunning: as for C{publish}; so L{PayloadTooLarge} and L{Busy}.
+        """
+        data = self._checked(payload)
+        with self.factory.turn:
+            return self._confirmations.publish(lambda: self._publish(data), seconds)
+
+    def _checked(self, payload: bytes | str) -> bytes:
+        """A payload that may be published now."""
         if not self.running:
             raise NotRunning("this peer does not run")
         data = payload.encode() if isinstance(payload, str) else payload
@@ -338,19 +364,28 @@ class PeerService(Service):
             raise PayloadTooLarge(f"{len(data)} bytes, {self.settings.maxPayload} are allowed")
         if any(map(self._holdsUp, self._neighbours.values())):
             raise Busy("a neighbour does not read as fast as this peer publishes")
+        return data
+
+    def _publish(self, data: bytes) -> Message:
         self.factory.counters["published"] += 1
         with self.factory.turn:
-            message = self.broadcast.publish(self.identity, data, self._reactor.seconds())
-        return Delivery(message, 0.0).id
+            message: Message = self.broadcast.publish(self.identity, data, self._reactor.seconds())
+        return message
 
-    def subscribe(self, subscriber: Callable[[Delivery], object]) -> Callable[[], None]:
+    def subscribe(self, subscriber: Callable[[Delivery], object], ordered: bool = False) -> Callable[[], None]:
         """
         Call C{subscriber} with every message that is seen for the first time, this peer's own included.
 
         One that raises is logged and stays.
 
+        @param ordered: each origin's messages in the order of their numbers.  One that came early waits for those
+            before it, until they are given up (event C{lost}); one that comes after that is left out.
         @return: call this to end it.
         """
+        if ordered:
+            if self._heldBack is None:
+                self._holdBack()
+            return enlist(self, "_inOrder", subscriber)
         return enlist(self, "_subscribers", subscriber)
 
     def batch(self) -> Turn:
@@ -418,25 +453,31 @@ class PeerService(Service):
 
     def send(self, neighbours: Iterable[Any], message: AnyMessage) -> None:
         """Send one message to each of those neighbours; it is packed once."""
+        if self._confirmations.watching:
+            neighbours = list(neighbours)
+            self.factory.turn.send(neighbours, encode(message))
+            self._confirmations.sent(neighbours, message)
+            return
         self.factory.turn.send(neighbours, encode(message))
 
     def deliver(self, message: Message, neighbour: PeerProtocol | None, now: float) -> None:
         """Hand a message to this node's subscribers."""
         self.factory.counters["delivered"] += 1
-        if not self._subscribers and not self.events.messageListeners:
+        if not self._subscribers and not self.events.messageListeners and not self._inOrder:
             return
         delivery = Delivery(message, now, neighbour.contact if neighbour is not None else None)
-        for subscriber in self._subscribers:
-            try:
-                subscriber(delivery)
-            except Exception:
-                self._log.failure("a subscriber failed on {id}", id=delivery.id)
+        self._tellSubscribers(self._subscribers, delivery)
+        if self._inOrder and self._heldBack is not None:
+            self._heldBack.take(delivery)
         if self.events.messageListeners:
             self._tellDelivered(delivery)
 
     def lost(self, origin: bytes, first: int, last: int) -> None:
         """Numbers of an origin are given up."""
         self.factory.counters["lost"] += last - first + 1
+        who = identityText(origin)
+        self._log.warn("messages {first} to {last} of {origin} are lost", first=first, last=last, origin=who)
+        self.events.emit("lost", origin=who, first=first, last=last)
 
     def later(self, delay: float, call: Callable[[float], object]) -> Any:
         """Call a strategy in so many seconds."""
@@ -566,6 +607,7 @@ class PeerService(Service):
         line = "" if link.faulty else "link to {peer} at {address} ended: {why}; {count} neighbours"
         logged = {"why": link.why, "detail": link.detail, "count": len(self._neighbours)}
         self._happened("neighbourDown", contact, line, logged, reason=link.reason)
+        self._confirmations.gone(link)
         self._tell(self.broadcast.neighbourDown, link, link.reason, now)
         if self.running:
             self._tell(self.detector.neighbourDown, link, link.reason, now)
@@ -683,6 +725,8 @@ class PeerService(Service):
             Alive: self._alive,
             **{type: each.received for each in made.values() for type in each.messages},
             Custom: self._customReceived,
+            Sync: lambda message, link, now: link.send(Synced(message.number)),
+            Synced: lambda message, link, now: self._confirmations.synced(message.number, link),
         }
 
     def _customReceived(self, message: Custom, link: PeerProtocol, now: float) -> None:
@@ -691,6 +735,29 @@ class PeerService(Service):
         if received is None:
             raise RemoteProtocolError(reasons.MALFORMED, f"a message of its own for the {message.kind}")
         received(message, link, now)
+
+        if self._heldBack is not None:
+            self._holdBack()
+
+    def _holdBack(self) -> None:
+        """Begin to hold messages back that came early."""
+        self._heldBack = InOrder(
+            self.settings,
+            lambda origin: self.broadcast.settled(origin),
+            lambda delivery: self._tellSubscribers(self._inOrder, delivery),
+        )
+
+    def _tellSubscribers(self, subscribers: Iterable[Callable[[Delivery], object]], delivery: Delivery) -> None:
+        for subscriber in subscribers:
+            try:
+                subscriber(delivery)
+            except Exception:
+                self._log.failure("a subscriber failed on {id}", id=delivery.id)
+
+    def _tickBroadcast(self, now: float) -> None:
+        self.broadcast.tick(now)
+        if self._heldBack is not None:
+            self._heldBack.look()
 
     def _alive(self, message: Alive, link: PeerProtocol, now: float) -> None:
         """A neighbour has taken a higher incarnation."""

@@ -23,7 +23,7 @@ from p2p.simulation.graph import clustering, components, paths
 from p2p.simulation.journal import Journal
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.swarm import Node, Swarm
-from p2p.simulation.traffic import Traffic, broadcastKey
+from p2p.simulation.traffic import PAYLOADS, Traffic, broadcastKey
 from p2p.wire.messages import Message
 
 SURVIVING = 10.0
@@ -150,7 +150,7 @@ class Measure:
         life = Life(len(self._lives), node, self._clock.now)
         self._lives.append(life)
         self._current[name] = life
-        self._control = tuple(type for type in service.broadcast.messages if type is not Message)
+        self._control = tuple(type for type in service.broadcast.messages if type not in PAYLOADS)
         service.subscribe(self._deliveriesTo(life))
 
     def ended(self, node: Node, how: str) -> None:

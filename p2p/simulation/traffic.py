@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from p2p.wire.codec import HEADER
-from p2p.wire.messages import AnyMessage, Message
+from p2p.wire.messages import AnyMessage, Batch, Message
 
 _length = Struct(">I").unpack_from
 _NUMBER_SIZE = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}
@@ -33,6 +33,12 @@ TYPES: dict[int, type] = {_numberOf(type): type for type in AnyMessage.__args__}
 """The types of message by their number."""
 
 _MESSAGE = _numberOf(Message)
+_BATCH = _numberOf(Batch)
+_decodeBatch = msgspec.msgpack.Decoder(Batch).decode
+
+PAYLOADS = (Message, Batch)
+"""The types that carry payloads."""
+
 _TYPE_AT = HEADER + 1
 _ORIGIN_AT = HEADER + 4
 _SEQUENCE_AT = _ORIGIN_AT + 16
@@ -49,7 +55,7 @@ class Traffic:
 
     @ivar frames: by number of type.
     @ivar bytes: by number of type, headers included.
-    @ivar payloads: frames that carry a payload, by L{broadcastKey}.
+    @ivar payloads: copies of a payload, by L{broadcastKey}; of several in one frame, each is one.
     """
 
     def __init__(self) -> None:
@@ -89,6 +95,10 @@ class Traffic:
                     last = start + _SEQUENCE_AT + (1 if first < 0x80 else _NUMBER_SIZE[first])
                     key = data[start + _ORIGIN_AT : last]
                     payloads[key] = payloads.get(key, 0) + 1
+                elif kind == _BATCH:
+                    for message in _decodeBatch(data[start + HEADER : stop]).messages:
+                        key = broadcastKey(message.origin, message.sequence)
+                        payloads[key] = payloads.get(key, 0) + 1
                 start = stop
 
     def count(self, types: Iterable[type]) -> int:

@@ -78,6 +78,7 @@ class FakeNeighbour:
         self.heard = True
         self.rtt: float | None = None
         self.suspected = False
+        self.arriving = 0
 
     def __repr__(self) -> str:
         return f"<neighbour {self.contact.address}>"

@@ -18,7 +18,7 @@ from p2p.test.fakes import FakeNeighbour, FakeOutlet, identity
 from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.messages import MAX_HELD, MAX_HOPS, Have, Held, Message
+from p2p.wire.messages import MAX_HELD, MAX_HOPS, Gone, Have, Held, Lack, Message
 
 ME = identity(1)
 OTHER = identity(2)
@@ -214,11 +214,14 @@ class FloodTests(SynchronousTestCase):
             flood.received(message(number), self.a, 2.0)
         self.outlet.asked.clear()
         flood.received(Have([], True), first, 3.0)
-        self.assertEqual([what.sequence for _, what in self.outlet.take("send")], [4, 5])
+        self.assertEqual(self.outlet.take("send"), [
+            (first, message(4, 2)), (first, message(5, 2)), (first, Lack([], [Gone(OTHER, [1, 3], 2.0)])),
+        ])  # fmt: skip
         for number in range(9, 20):
             flood.received(message(number), self.a, 2.0)
         self.outlet.asked.clear()
         flood.received(Have([], True), second, 3.0)
+        self.assertEqual(self.outlet.take("send"), [(second, Lack([], [Gone(OTHER, [1, 14], 1.0)]))])
         self.nothingLeft()
 
     def test_manyOriginsAreToldInPieces(self) -> None:
@@ -293,11 +296,12 @@ class FloodTests(SynchronousTestCase):
         self.assertEqual([(then, kept.sequence) for then, kept in flood.recent()], [(5.0, 2)])
 
     def test_keepingNothingIsAllowed(self) -> None:
-        """Then nothing is sent to newcomers."""
+        """Then newcomers are told that it is gone."""
         flood = self.flood(historyMessages=0)
         flood.received(message(1), self.a, 1.0)
         self.outlet.asked.clear()
         self.meet(flood, [])
+        self.assertEqual([what for _, what in self.outlet.take("send")], [Lack([], [Gone(OTHER, [1, 1], 1.0)])])
         self.nothingLeft()
 
     def test_originsAreBoundedTheLongestSilentIsForgotten(self) -> None:

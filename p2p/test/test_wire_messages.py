@@ -18,6 +18,7 @@ from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (
+    MAX_BATCH,
     MAX_CONTACTS,
     MAX_DETAIL,
     MAX_GAPS,
@@ -28,7 +29,9 @@ from p2p.wire.messages import (
     MAX_WALK,
     Ack,
     Alive,
+    Announced,
     AnyMessage,
+    Batch,
     Close,
     Contact,
     Custom,
@@ -36,15 +39,20 @@ from p2p.wire.messages import (
     Detail,
     Faulty,
     ForwardJoin,
+    Gone,
+    Graft,
     Have,
     Held,
     Hello,
+    IHave,
     Join,
+    Lack,
     Message,
     Nack,
     Ping,
     PingReq,
     Pong,
+    Prune,
     Reason,
     Refute,
     Register,
@@ -54,7 +62,10 @@ from p2p.wire.messages import (
     ShuffleReply,
     Sighting,
     Suspect,
+    Sync,
+    Synced,
     Unreachable,
+    Wanted,
     Welcome,
     line,
 )
@@ -81,7 +92,8 @@ class CatalogueTests(SynchronousTestCase):
             {
                 1: "Hello", 2: "Welcome", 3: "Close",
                 10: "Register", 11: "Registered", 12: "Removed", 13: "Unreachable", 14: "Dead", 15: "Alive",
-                20: "Message", 21: "Have", 30: "Ping", 31: "Pong",
+                20: "Message", 21: "Have", 22: "IHave", 23: "Graft", 24: "Prune", 25: "Lack", 26: "Batch",
+                27: "Sync", 28: "Synced", 30: "Ping", 31: "Pong",
                 40: "Join", 41: "ForwardJoin", 42: "Shuffle", 43: "ShuffleReply",
                 32: "PingReq", 33: "Ack", 34: "Nack", 35: "Suspect", 36: "Refute", 37: "Faulty",
                 50: "Custom",
@@ -108,6 +120,13 @@ class CatalogueTests(SynchronousTestCase):
                 "Alive": ("identity",),
                 "Message": ("origin", "sequence", "hops", "payload"),
                 "Have": ("held", "last"),
+                "IHave": ("announced", "now"),
+                "Graft": ("wanted", "eager"),
+                "Prune": (),
+                "Lack": ("never", "gone"),
+                "Batch": ("messages",),
+                "Sync": ("number",),
+                "Synced": ("number",),
                 "Ping": ("number",),
                 "Pong": ("number",),
                 "Join": ("want",),
@@ -224,11 +243,25 @@ class BoundsTests(SynchronousTestCase):
             ((21,), MAX_HELD, [ME, 0, []], (True,)),
             ((42, 1, 0), MAX_SIGHTINGS, [entry, 0], ()),
             ((43, 1), MAX_SIGHTINGS, [entry, 0], ()),
+            ((22,), MAX_HELD, [ME, 1, []], (True,)),
+            ((23,), MAX_HELD, [ME, []], (True,)),
+            ((25,), MAX_HELD, [ME, []], ([],)),
+            ((25, []), MAX_HELD, [ME, [], 0], ()),
+            ((26,), MAX_BATCH, [20, ME, 1, 1, b""], ()),
         ):
             self.assertTaken(*head, [element] * largest, *tail)
             self.assertMalformed(*head, [element] * (largest + 1), *tail)
         self.assertTaken(21, [[ME, 9, [1] * 2 * MAX_GAPS]], True)
         self.assertMalformed(21, [[ME, 9, [1] * (2 * MAX_GAPS + 1)]], True)
+        for ranges in ([1] * 2 * MAX_GAPS, [1] * (2 * MAX_GAPS + 1)):
+            check = self.assertTaken if len(ranges) == 2 * MAX_GAPS else self.assertMalformed
+            check(22, [[ME, 1, ranges]], False)
+            check(23, [[ME, ranges]], False)
+            check(25, [[ME, ranges]], [])
+            check(25, [], [[ME, ranges, 1.0]])
+        for wrong in (-1, math.nan, math.inf):
+            self.assertMalformed(25, [], [[ME, [], wrong]])
+        self.assertMalformed(26, [[30, 1]])
         self.assertMalformed(10, entry, MAX_CONTACTS + 1)
 
     def test_whatStandsInALogIsOneLine(self) -> None:
@@ -245,6 +278,7 @@ class BoundsTests(SynchronousTestCase):
         whole: list[Any] = [
             [1, 1, "x", "y", [ME, ""]], [2, [ME, ""], []], [3, "done", "", []], [10, [ME, ""], 1], [11, 1.0, 0, []],
             [12, ME, "dead"], [13, "", ""], [14, [ME, ""], "silent"], [15, ME], [20, ME, 1, 1, b""], [21, [], True],
+            [22, [], True], [23, [], False], [24], [25, [], []], [26, []], [27, 1], [28, 1],
             [30, 1], [31, 1], [40, 4], [41, [ME, ""], 0], [42, 1, 0, []], [43, 1, []],
             [32, 1, [ME, ""], 0], [33, 1], [34, 1], [35, [ME, ""], 0, ME, 1], [36, ME, 1, 1], [37, [ME, ""], 0, 1],
             [50, "overlay", None],
@@ -265,7 +299,12 @@ class BoundsTests(SynchronousTestCase):
             Registered(86400.0, 2**63 - 1, [entry] * MAX_CONTACTS), Removed(ME, "r" * 32),
             Unreachable(entry.address, "d" * MAX_DETAIL), Dead(entry, "e" * 32), Alive(ME),
             Message(ME, 2**63 - 1, MAX_HOPS, bytes(2**20)),
-            Have([Held(ME, 2**63 - 1, [2**63 - 1] * 2 * MAX_GAPS)] * MAX_HELD, False), Ping(2**63 - 1), Pong(0),
+            Have([Held(ME, 2**63 - 1, [2**63 - 1] * 2 * MAX_GAPS)] * MAX_HELD, False),
+            IHave([Announced(ME, MAX_HOPS, [2**63 - 1] * 2 * MAX_GAPS)] * MAX_HELD, True),
+            Graft([Wanted(ME, [2**63 - 1] * 2 * MAX_GAPS)] * MAX_HELD, True), Prune(),
+            Lack([Wanted(ME, [2**63 - 1] * 2 * MAX_GAPS)] * MAX_HELD, [Gone(ME, [2**63 - 1] * 2 * MAX_GAPS, 1e12)] * 9),
+            Batch([Message(ME, 2**63 - 1, MAX_HOPS, bytes(65))] * MAX_BATCH), Sync(0), Synced(2**63 - 1),
+            Ping(2**63 - 1), Pong(0),
             Join(MAX_WALK), ForwardJoin(entry, MAX_WALK), Shuffle(2**63 - 1, MAX_WALK, [sighting] * MAX_SIGHTINGS),
             ShuffleReply(2**63 - 1, [sighting] * MAX_SIGHTINGS),
             PingReq(2**63 - 1, entry, 2**32 - 1), Ack(2**63 - 1), Nack(2**63 - 1),

@@ -113,6 +113,11 @@ class Decoder:
         """The beginning of a frame has come, and its end has not."""
         return bool(self._kept)
 
+    @property
+    def arriving(self) -> int:
+        """Bytes that have come of a message that is not complete yet."""
+        return len(self._kept)
+
     def feed(self, data: bytes) -> Iterator[AnyMessage]:
         """
         The messages that are complete with these bytes.

@@ -298,6 +298,11 @@ class Link(Protocol):
         """Why it ended, for the log: the reason, and the detail if there is one."""
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
+    @property
+    def arriving(self) -> int:
+        """Bytes that have come of a message that is not complete yet."""
+        return self._decoder.arriving
+
     def send(self, message: AnyMessage) -> None:
         """Send a message; on a link that has ended, nothing happens."""
         self.sendFrame(encode(message))

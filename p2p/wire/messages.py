@@ -32,7 +32,10 @@ MAX_GAPS = 64
 """Ranges of missing numbers that are told of one origin at most."""
 
 MAX_HELD = 200
-"""Origins in one L{Have} at most."""
+"""Origins in one L{Have} at most, and in one list of any other message of a broadcast's."""
+
+MAX_BATCH = 1000
+"""Messages in one L{Batch} at most."""
 
 MAX_WALK = 64
 """Links that a random walk crosses at most."""
@@ -191,6 +194,9 @@ class Message(Struct, array_like=True, frozen=True, gc=False, tag=20):
     payload: bytes
 
 
+Ranges = Annotated[list[Number], Meta(max_length=2 * MAX_GAPS)]
+
+
 class Held(Struct, array_like=True, frozen=True):
     """
     What a peer has of one origin.
@@ -202,7 +208,7 @@ class Held(Struct, array_like=True, frozen=True):
 
     origin: Identity
     top: Number
-    gaps: Annotated[list[Number], Meta(max_length=2 * MAX_GAPS)]
+    gaps: Ranges
 
 
 class Have(Struct, array_like=True, frozen=True, tag=21):
@@ -214,6 +220,99 @@ class Have(Struct, array_like=True, frozen=True, tag=21):
 
     held: Annotated[list[Held], Meta(max_length=MAX_HELD)]
     last: bool
+
+
+class Announced(Struct, array_like=True, frozen=True):
+    """
+    Messages of one origin that somebody has.
+
+    @ivar hops: links that they would have crossed if they came from there; of several, those of the latest.
+    @ivar ranges: first and last number of each range, in rising order: C{[1, 3, 7, 7]}.
+    """
+
+    origin: Identity
+    hops: Annotated[int, Meta(ge=1, le=MAX_HOPS)]
+    ranges: Ranges
+
+
+class Wanted(Struct, array_like=True, frozen=True):
+    """
+    Messages of one origin that somebody lacks.
+
+    @ivar ranges: as in L{Announced}.
+    """
+
+    origin: Identity
+    ranges: Ranges
+
+
+class Gone(Struct, array_like=True, frozen=True):
+    """
+    Messages of one origin that somebody has had, and keeps no longer.
+
+    @ivar ranges: as in L{Announced}.
+    @ivar age: seconds since the last of them was seen there, at least.
+    """
+
+    origin: Identity
+    ranges: Ranges
+    age: Annotated[float, Meta(ge=0, le=1e12)]
+
+
+class IHave(Struct, array_like=True, frozen=True, tag=22):
+    """
+    Neighbour to neighbour: I have these and do not send them by myself.
+
+    @ivar now: nobody sends them unasked; ask at once.
+    """
+
+    announced: Annotated[list[Announced], Meta(max_length=MAX_HELD)]
+    now: bool
+
+
+class Graft(Struct, array_like=True, frozen=True, tag=23):
+    """
+    Neighbour to neighbour: send me these.
+
+    @ivar eager: and from now on everything that is new.
+    """
+
+    wanted: Annotated[list[Wanted], Meta(max_length=MAX_HELD)]
+    eager: bool
+
+
+class Prune(Struct, array_like=True, frozen=True, tag=24):
+    """Neighbour to neighbour: what is new reaches me by another way; announce it only."""
+
+
+class Lack(Struct, array_like=True, frozen=True, tag=25):
+    """
+    The answer to a L{Graft} for what cannot be sent; also sent after a L{Have}, of what it shows to be missing there.
+
+    @ivar never: what has not been seen here either.
+    @ivar gone: what is kept no longer.
+    """
+
+    never: Annotated[list[Wanted], Meta(max_length=MAX_HELD)]
+    gone: Annotated[list[Gone], Meta(max_length=MAX_HELD)]
+
+
+class Batch(Struct, array_like=True, frozen=True, tag=26):
+    """Several messages in one frame, each as in its own."""
+
+    messages: Annotated[list[Message], Meta(max_length=MAX_BATCH)]
+
+
+class Sync(Struct, array_like=True, frozen=True, tag=27):
+    """Neighbour to neighbour: say L{Synced} once you have handled everything before this."""
+
+    number: Number
+
+
+class Synced(Struct, array_like=True, frozen=True, tag=28):
+    """The answer to the L{Sync} of that number."""
+
+    number: Number
 
 
 class Ping(Struct, array_like=True, frozen=True, tag=30):
@@ -367,7 +466,7 @@ class ShuffleReply(Struct, array_like=True, frozen=True, tag=43):
 AnyMessage = (
     Hello | Welcome | Close
     | Register | Registered | Removed | Unreachable | Dead | Alive
-    | Message | Have
+    | Message | Have | IHave | Graft | Prune | Lack | Batch | Sync | Synced
     | Ping | Pong | PingReq | Ack | Nack | Suspect | Refute | Faulty
     | Join | ForwardJoin | Shuffle | ShuffleReply
     | Custom

@@ -18,6 +18,12 @@ flood = Strategy(
     "sends what is new to every neighbour but the one that it came from",
     "p2p.peer.broadcast.Flood",
 )
+plumtree = Strategy(
+    "broadcast",
+    "plumtree",
+    "sends what is new along a tree and announces it over the other links, which mend the tree",
+    "p2p.peer.plumtree.Plumtree",
+)
 heartbeat = Strategy(
     "detector",
     "heartbeat",

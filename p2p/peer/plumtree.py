@@ -1,0 +1,413 @@
+"""
+Plumtree: what is new travels along a tree, and is announced over all other links, which mend the tree when it breaks.
+
+After Joao Leitao, Jose Pereira and Luis Rodrigues, "Epidemic Broadcast Trees"
+(SRDS 2007); their words are kept.  Each neighbour is I{eager} or I{lazy}:
+
+ - To eager ones a new message is sent at once.  To lazy ones it is announced
+   (L{IHave}), together with all that comes within C{lazyDelay}.
+ - A neighbour begins eager.  One that sends what had come from another eager
+   one already is made lazy and told so (L{Prune}): what is left is a tree.
+ - What was announced and has not come within C{graftDelay} is asked for, and
+   whoever announced it is made eager again (L{Graft}): the tree is whole.
+ - An announcement that is C{treeThreshold} hops ahead of the way by which that
+   origin's messages come makes its sender eager, and the other one lazy.
+
+What is different here:
+
+The tree is shaped by one origin's messages at a time, the lowest of the
+identities that are heard: only its duplicates prune, only its announcements
+make the tree shorter.  For with many messages of many origins under way, a
+circle would be cut at several places at once, and each origin would pull the
+tree its way.  A neighbour that was the first to bring one of these messages
+within L{CALM} is not pruned either.
+
+A payload of C{announceSize} and more is only
+announced, to everyone, and asked of one neighbour at a time, so that no second
+copy starts while one is under way (section 3.8 of the paper leaves it at a
+remark).  What a new neighbour tells in its L{Have} is taken for an
+announcement.  And several messages may share a frame (C{batchDelay}).
+
+On a settled tree of N peers a message of one sender costs N - 1 frames with the
+payload, and one announcement for each end of the E - (N - 1) other links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from random import Random
+from typing import Any
+
+from zope.interface import implementer
+
+from p2p.interfaces import IBroadcast
+from p2p.peer.history import History, Told, checked
+from p2p.peer.ranges import subtract
+from p2p.peer.repair import Repair
+from p2p.settings import PeerSettings
+from p2p.wire.messages import (
+    MAX_BATCH,
+    MAX_GAPS,
+    MAX_HELD,
+    MAX_HOPS,
+    Announced,
+    Batch,
+    Graft,
+    Have,
+    IHave,
+    Lack,
+    Message,
+    Prune,
+)
+
+BATCH_BYTES = 2**16
+"""Payload bytes at which a batch is sent without waiting for more."""
+
+CALM = 1.0
+"""
+Seconds within which a neighbour is not pruned a second time, and the tree not changed a second time for a shorter way:
+what is under way meanwhile knows nothing of it.
+"""
+
+
+MEASURE = 10.0
+"""Seconds of silence after which the tree is shaped by another origin's messages."""
+
+VAIN = 5.0
+"""Seconds within which a duplicate from a neighbour that was asked shows that it was asked in vain."""
+
+PATIENCE = 4.0
+"""How many times as long as C{graftDelay} is waited at most, when neighbours are asked in vain."""
+
+EASE = 0.995
+"""By how much it shrinks again each second: by half in two minutes."""
+
+
+class _Log:
+    """What is to be announced of one origin."""
+
+    __slots__ = ("hops", "ranges")
+
+    def __init__(self, number: int, hops: int) -> None:
+        self.hops = hops
+        self.ranges = [number, number]
+
+
+@implementer(IBroadcast)
+class Plumtree:
+    """The broadcast named C{plumtree}; see the module's text."""
+
+    messages = (Message, Have, Batch, IHave, Graft, Prune, Lack)
+
+    def __init__(self, outlet: Any, settings: PeerSettings, random: Random) -> None:
+        """
+        @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
+        """
+        self._outlet = outlet
+        self._settings = settings
+        self._announceSize = settings.announceSize
+        self._batchDelay = settings.batchDelay
+        self._threshold = settings.treeThreshold
+        self._maxOrigins = settings.maxOrigins
+        self._history = History(outlet, settings)
+        self._repair = Repair(outlet, self._history, settings, self._wanting)
+        self._eager: dict[Any, None] = {}
+        # And when each was pruned.
+        self._lazy: dict[Any, float] = {}
+        # By whom an origin's messages come, and over how many hops.
+        self._parents: dict[bytes, tuple[Any, int]] = {}
+        # By whose messages the tree is shaped, when the last of them came, and when each neighbour was the first to
+        # bring one.
+        self._measure = b""
+        self._measured = -inf
+        self._useful: dict[Any, float] = {}
+        self._changed = -CALM
+        self._graftDelay = settings.graftDelay
+        # Who was asked to become eager for want of a message, and when.
+        self._asked: dict[Any, float] = {}
+        # What lazy neighbours have not been told yet.
+        self._log: dict[bytes, _Log] = {}
+        self._logTimer: Any = None
+        # What eager neighbours have not been sent yet, and who brought it.
+        self._queue: list[tuple[Message, Any]] = []
+        self._queued = 0
+        self._queueTimer: Any = None
+        self._sent = -1e9
+        self._received: dict[type, Callable[[Any, Any, float], None]] = {
+            Have: self._had,
+            Batch: self._batch,
+            IHave: self._announced,
+            Graft: self._grafted,
+            Prune: self._pruned,
+            Lack: self._lacked,
+        }
+
+    # What IBroadcast asks for.
+
+    @property
+    def duplicates(self) -> int:
+        """See L{IBroadcast}."""
+        return self._history.duplicates
+
+    def publish(self, identity: bytes, payload: bytes, now: float) -> Message:
+        """See L{IBroadcast}."""
+        message = self._history.own(identity, payload, now)
+        self._spread(message, None, now)
+        self._outlet.deliver(message, None, now)
+        return message
+
+    def neighbourUp(self, neighbour: Any, now: float) -> None:
+        """It begins eager, and is told what is here."""
+        self._flushQueue(now)
+        self._eager[neighbour] = None
+        self._repair.up(neighbour)
+        self._history.meet(neighbour, now)
+
+    def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
+        """Others are asked for what it owed; and if no eager one is left, a lazy one is made so."""
+        self._eager.pop(neighbour, None)
+        self._lazy.pop(neighbour, None)
+        self._asked.pop(neighbour, None)
+        self._useful.pop(neighbour, None)
+        self._history.part(neighbour)
+        self._repair.down(neighbour, now)
+        self._keepOne(now)
+
+    def received(self, message: Any, neighbour: Any, now: float) -> None:
+        """Take a message."""
+        if type(message) is Message:
+            self._message(message, neighbour, now)
+        elif neighbour in self._eager or neighbour in self._lazy:
+            # One that crossed the end of the link is passed over.
+            self._received[type(message)](message, neighbour, now)
+
+    def recent(self) -> list[tuple[float, Message]]:
+        """See L{IBroadcast}."""
+        return self._history.recent()
+
+    def settled(self, origin: bytes) -> int:
+        """See L{IBroadcast}."""
+        return self._history.settled(origin)
+
+    def tick(self, now: float) -> None:
+        """Forget messages that are too old to be asked for."""
+        self._history.tick(now)
+        self._graftDelay = max(self._settings.graftDelay, EASE * self._graftDelay)
+
+    # Messages.
+
+    def _message(self, message: Message, neighbour: Any, now: float) -> None:
+        new = self._history.take(message, now)
+        if new is None:
+            self._duplicate(message, neighbour, now)
+            return
+        self._spread(new, neighbour, now)
+        self._outlet.deliver(new, neighbour, now)
+        if self._history.holed:
+            self._repair.noticed(self._history.holed, now)
+            self._history.holed.clear()
+
+    def _batch(self, batch: Batch, neighbour: Any, now: float) -> None:
+        for message in batch.messages:
+            self._message(message, neighbour, now)
+
+    def _spread(self, message: Message, neighbour: Any, now: float) -> None:
+        """Send on, or announce, what is new; C{neighbour} brought it, C{None} for its own."""
+        origin, number, hops = message.origin, message.sequence, message.hops
+        self._parents[origin] = neighbour, hops
+        if origin == self._measure:
+            self._measured = now
+            self._useful[neighbour] = now
+        elif origin < self._measure or now - self._measured > MEASURE:
+            self._measure, self._measured = origin, now
+            self._useful = {neighbour: now}
+        if len(self._parents) > self._maxOrigins:
+            del self._parents[next(iter(self._parents))]
+        if hops >= MAX_HOPS:
+            return
+        if len(message.payload) >= self._announceSize:
+            others = [other for each in (self._eager, self._lazy) for other in each if other is not neighbour]
+            if others:
+                self._outlet.send(others, IHave([Announced(origin, hops + 1, [number, number])], True))
+            return
+        others = [other for other in self._eager if other is not neighbour]
+        if others:
+            onward = Message(origin, number, hops + 1, message.payload)
+            if self._batchDelay:
+                self._enqueue(onward, neighbour, now)
+            else:
+                self._outlet.send(others, onward)
+        if self._lazy:
+            log = self._log.get(origin)
+            if log is not None and log.ranges[-1] == number - 1 and log.hops == hops + 1:
+                log.ranges[-1] = number
+            else:
+                self._note(origin, number, hops + 1)
+
+    def _duplicate(self, message: Message, neighbour: Any, now: float) -> None:
+        """Somebody was faster than this neighbour."""
+        if self._asked and now - self._asked.pop(neighbour, -inf) < VAIN:
+            # It was asked in vain: the message was on its way.
+            self._graftDelay = min(PATIENCE * self._settings.graftDelay, 1.5 * self._graftDelay)
+        if message.origin != self._measure or now - self._useful.get(neighbour, -inf) < CALM:
+            return
+        parent = self._parents[message.origin][0]
+        if neighbour in self._eager:
+            # If its own message comes back, that has gone round a circle.
+            if parent in self._eager or (parent is None and message.origin == self._history.identity):
+                self._prune(neighbour, now)
+        elif neighbour in self._lazy and now - self._lazy[neighbour] >= CALM:
+            self._prune(neighbour, now)
+
+    # Eager messages, several in a frame.
+
+    def _enqueue(self, message: Message, neighbour: Any, now: float) -> None:
+        self._queue.append((message, neighbour))
+        self._queued += len(message.payload)
+        wait = self._sent + self._batchDelay - now
+        if wait <= 0 or self._queued >= BATCH_BYTES or len(self._queue) >= MAX_BATCH:
+            self._flushQueue(now)
+        elif self._queueTimer is None:
+            self._queueTimer = self._outlet.later(wait, self._flushQueue)
+
+    def _flushQueue(self, now: float) -> None:
+        """Send what has gathered, to each eager neighbour what it did not bring itself."""
+        if self._queueTimer is not None:
+            self._queueTimer.cancel()
+            self._queueTimer = None
+        queue, self._queue = self._queue, []
+        self._queued = 0
+        if not queue:
+            return
+        self._sent = now
+        bringers = {neighbour for _, neighbour in queue}
+        others = [eager for eager in self._eager if eager not in bringers]
+        if others:
+            self._send(others, [message for message, _ in queue])
+        for eager in self._eager:
+            if eager in bringers:
+                self._send([eager], [message for message, neighbour in queue if neighbour is not eager])
+
+    def _send(self, neighbours: list[Any], messages: list[Message]) -> None:
+        if len(messages) == 1:
+            self._outlet.send(neighbours, messages[0])
+        elif messages:
+            self._outlet.send(neighbours, Batch(messages))
+
+    # Announcements.
+
+    def _note(self, origin: bytes, number: int, hops: int) -> None:
+        """Put a message on the list of what is to be announced."""
+        log = self._log.get(origin)
+        if log is not None and number > log.ranges[-1] and len(log.ranges) < 2 * MAX_GAPS:
+            log.hops = hops
+            if number == log.ranges[-1] + 1:
+                log.ranges[-1] = number
+            else:
+                log.ranges += (number, number)
+            return
+        if log is not None or len(self._log) >= MAX_HELD:
+            # One that is late, or too many: say what there is, and begin anew.
+            self._flushLog(0.0)
+        self._log[origin] = _Log(number, hops)
+        if self._logTimer is None:
+            self._logTimer = self._outlet.later(self._settings.lazyDelay, self._flushLog)
+
+    def _flushLog(self, now: float) -> None:
+        if self._logTimer is not None:
+            self._logTimer.cancel()
+            self._logTimer = None
+        if self._log and self._lazy:
+            self._outlet.send(self._lazy, self._logged())
+        self._log = {}
+
+    def _logged(self) -> IHave:
+        return IHave([Announced(origin, log.hops, log.ranges) for origin, log in self._log.items()], False)
+
+    def _announced(self, message: IHave, neighbour: Any, now: float) -> None:
+        """A neighbour has something: ask for what is missing, or see that it would come faster from there."""
+        settings, history = self._settings, self._history
+        ahead = False
+        for each in message.announced:
+            these = checked(each.ranges)
+            lacking = history.lacking(each.origin, these)
+            if lacking and message.now:
+                self._repair.announced(neighbour, each.origin, lacking, now, 0.0, False, settings.pullTimeout)
+            elif lacking:
+                self._repair.announced(
+                    neighbour, each.origin, lacking, now, self._graftDelay, True, settings.graftTimeout
+                )
+            elif self._threshold and not message.now and each.origin == self._measure:
+                parent, hops = self._parents.get(each.origin, (None, 0))
+                ahead = ahead or (parent in self._eager and hops - each.hops >= self._threshold)
+                if ahead and neighbour in self._lazy and now - self._changed >= CALM:
+                    self._changed = now
+                    self._graft(neighbour, now)
+                    self._outlet.send([neighbour], Graft([], True))
+                    self._prune(parent, now)
+        self._repair.say(now)
+
+    # The tree.
+
+    def _graft(self, neighbour: Any, now: float) -> None:
+        """Make a neighbour eager."""
+        if neighbour not in self._lazy:
+            return
+        self._flushQueue(now)
+        if self._log:
+            # What came while it was lazy it would not be told any more.
+            self._outlet.send([neighbour], self._logged())
+        del self._lazy[neighbour]
+        self._eager[neighbour] = None
+
+    def _wanting(self, neighbour: Any, now: float) -> None:
+        """A neighbour is made eager because it has what did not come by itself."""
+        self._asked[neighbour] = now
+        self._graft(neighbour, now)
+
+    def _prune(self, neighbour: Any, now: float) -> None:
+        """Make a neighbour lazy, and tell it so."""
+        self._eager.pop(neighbour, None)
+        self._lazy[neighbour] = now
+        self._outlet.send([neighbour], Prune())
+
+    def _keepOne(self, now: float) -> None:
+        """Nobody is without an eager neighbour who has a neighbour."""
+        if not self._eager and self._lazy:
+            chosen = next(iter(self._lazy))
+            self._graft(chosen, now)
+            self._outlet.send([chosen], Graft([], True))
+
+    def _grafted(self, message: Graft, neighbour: Any, now: float) -> None:
+        """A neighbour asks for messages, and perhaps for all that is new."""
+        if message.eager:
+            self._graft(neighbour, now)
+        self._history.answer(message.wanted, neighbour, now)
+
+    def _pruned(self, message: Prune, neighbour: Any, now: float) -> None:
+        """A neighbour has what is new from elsewhere."""
+        if neighbour in self._eager:
+            del self._eager[neighbour]
+            self._lazy[neighbour] = now
+            self._keepOne(now)
+
+    # What was before.
+
+    def _had(self, message: Have, neighbour: Any, now: float) -> None:
+        """A new neighbour has said what it has: ask for what is missing here."""
+        told: Told | None = self._history.told(message, neighbour, now)
+        if told is None:
+            return
+        for identity, held in told.origins.items():
+            theirs = subtract([(1, held.top)] if held.top else [], held.gaps)
+            lacking = self._history.lacking(identity, theirs)
+            if lacking:
+                self._repair.announced(
+                    neighbour, identity, lacking, now, 0.0, False, self._settings.pullTimeout
+                )
+        self._repair.say(now)
+
+    def _lacked(self, message: Lack, neighbour: Any, now: float) -> None:
+        """A neighbour does not have what it was asked for."""
+        self._repair.lacked(message, neighbour, now)

@@ -1,0 +1,368 @@
+"""
+Asking neighbours for what is missing: what somebody has announced, and what is a hole in an origin's numbers.
+
+For each origin of which something is missing there is one L{_Want}: who says
+to have what of it, and who has been asked for what.  Those that have
+something are asked in the order in which they said so, each at most once for
+each time that he said it, and only one at a time for each number: another one
+only when he who was asked says that he does not have it, when his link ends,
+or when he has taken too long.  For a hole of which nobody has said anything
+all neighbours are asked in turn, C{repairRounds} of them, with growing pauses.
+
+A link keeps its order, so a question is always answered, or the link ends.
+Whoever holds a message and stays linked therefore sends it in the end; what
+he no longer keeps he says to be gone, and L{History} says what is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from math import inf
+from typing import Any
+
+import attrs
+
+from p2p.peer.history import History, checked
+from p2p.peer.ranges import Ranges, flat, intersect, subtract, union
+from p2p.settings import PeerSettings
+from p2p.wire.messages import MAX_GAPS, MAX_HELD, Gone, Graft, Lack, Wanted
+
+SHARE = 8
+"""Of all the origins that may be missing something, the share that one neighbour may speak of: one in so many."""
+
+STEPS = 4
+"""How many announcements of one neighbour may wait apart from each other; further ones join the last."""
+
+GLANCE = 1.0
+"""Seconds after which it is looked at the latest whether an answer has begun to come."""
+
+LONGEST = 64.0
+"""Pause between two rounds for a hole at most, as a multiple of the first."""
+
+
+@attrs.define(eq=False)
+class _Ask:
+    """
+    A question that has not been answered.
+
+    @ivar by: when another one may be asked.
+    @ivar patience: how long a sign of an answer puts that off.
+    @ivar arriving: how much of a message had come from him when he was last looked at.
+    """
+
+    ranges: Ranges
+    by: float
+    patience: float
+    arriving: int
+
+
+@attrs.define(eq=False)
+class _Holder:
+    """
+    What a neighbour says to have that this peer lacks.
+
+    @ivar eager: he is to send everything new when he is asked.
+    @ivar patience: how many seconds he may take.
+    @ivar waiting: what may still come by itself, and until when.
+    @ivar ready: what is to be asked for.
+    """
+
+    eager: bool
+    patience: float
+    waiting: list[tuple[float, Ranges]] = attrs.field(factory=list)
+    ready: Ranges = attrs.field(factory=list)
+
+    def add(self, these: Ranges, at: float, now: float) -> None:
+        """He has these, which may come by themselves until then."""
+        if at <= now:
+            self.ready = union(self.ready, these, MAX_GAPS)
+        elif len(self.waiting) < STEPS:
+            self.waiting.append((at, these))
+        else:
+            self.waiting[-1] = at, union(self.waiting[-1][1], these, MAX_GAPS)
+
+    def look(self, lacking: Callable[[Ranges], Ranges], now: float) -> bool:
+        """What has come is not lacking any more, and some may have waited long enough; false if nothing is left."""
+        while self.waiting and self.waiting[0][0] <= now:
+            self.ready = union(self.ready, self.waiting.pop(0)[1], MAX_GAPS)
+        self.ready = lacking(self.ready)
+        self.waiting = [(at, left) for at, these in self.waiting if (left := lacking(these))]
+        return bool(self.ready or self.waiting)
+
+    def without(self, these: Ranges) -> None:
+        """He does not have these."""
+        self.ready = subtract(self.ready, these)
+        self.waiting = [(at, left) for at, waiting in self.waiting if (left := subtract(waiting, these))]
+
+
+@attrs.define(eq=False)
+class _Want:
+    """
+    What is missing of one origin.
+
+    @ivar holders: who says to have what of it, in the order in which they are asked; what comes by itself apart from
+        what does not.
+    @ivar asks: who has been asked for what.
+    @ivar holesAt: when holes are looked for next; 0 for never.
+    @ivar mark: holes above this number are too young to be asked for then.
+    @ivar rounds: how many neighbours were asked for holes.
+    @ivar due: when all this is looked at again.
+    """
+
+    holders: dict[tuple[Any, bool], _Holder] = attrs.field(factory=dict)
+    asks: dict[Any, _Ask] = attrs.field(factory=dict)
+    holesAt: float = 0.0
+    mark: int = 0
+    rounds: int = 0
+    due: float = inf
+
+
+class Repair:
+    """What is missing, and who is asked for it; see the module's text."""
+
+    def __init__(
+        self, outlet: Any, history: History, settings: PeerSettings, grafted: Callable[[Any, float], object]
+    ) -> None:
+        """
+        @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
+        @param grafted: called with a neighbour that is asked to send everything new, and the time.
+        """
+        self._outlet = outlet
+        self._grafted = grafted
+        self._history = history
+        self._settings = settings
+        self._most = settings.maxOrigins
+        self._each = max(64, settings.maxOrigins // SHARE)
+        self._wants: dict[bytes, _Want] = {}
+        self._neighbours: dict[Any, int] = {}
+        self._turn = 0
+        # When which origin is looked at; an entry that is not of its want's time is stale.
+        self._due: list[tuple[float, bytes]] = []
+        self._timer: Any = None
+        self._timerAt = inf
+        # What is about to be asked: the questions to each, and whether he is to send everything new.
+        self._asking: dict[Any, tuple[list[Wanted], bool]] = {}
+
+    def up(self, neighbour: Any) -> None:
+        """Somebody who can be asked."""
+        self._neighbours[neighbour] = 0
+
+    def down(self, neighbour: Any, now: float) -> None:
+        """He is gone: ask others for what he was asked for."""
+        self._neighbours.pop(neighbour, None)
+        for origin, want in list(self._wants.items()):
+            for key in (neighbour, False), (neighbour, True):
+                want.holders.pop(key, None)
+            if want.asks.pop(neighbour, None) is not None:
+                self._look(origin, want, now)
+        self.say(now)
+
+    def announced(
+        self, neighbour: Any, origin: bytes, these: Ranges, now: float, delay: float, eager: bool, patience: float
+    ) -> None:
+        """
+        A neighbour has messages that this peer lacks.
+
+        @param delay: for how many seconds they may still come by themselves.
+        @param eager: if they do not, the neighbour is to send everything new.
+        @param patience: how many seconds he may take without a sign of an answer.
+        """
+        if neighbour not in self._neighbours:
+            return
+        want = self._wants.get(origin)
+        if want is None:
+            if len(self._wants) >= self._most:
+                return
+            want = self._wants[origin] = _Want()
+        key = neighbour, bool(delay)
+        holder = want.holders.get(key)
+        if holder is None:
+            if self._neighbours[neighbour] >= self._each:
+                return
+            self._neighbours[neighbour] += 1
+            holder = want.holders[key] = _Holder(eager, patience)
+        holder.add(these, now + delay, now)
+        if delay:
+            self._arm(origin, want, now, now + delay)
+        else:
+            self._look(origin, want, now)
+
+    def noticed(self, origins: Iterable[bytes], now: float) -> None:
+        """There are holes in the numbers of those origins."""
+        for origin in origins:
+            want = self._wants.get(origin)
+            if want is None:
+                if len(self._wants) >= self._most:
+                    return
+                want = self._wants[origin] = _Want()
+            if not want.holesAt:
+                want.holesAt = now + self._settings.repairDelay
+                owed = self._history.owed(origin)
+                want.mark = owed[-1][1] if owed else 0
+                want.rounds = 0
+                self._arm(origin, want, now, want.holesAt)
+
+    def lacked(self, lack: Lack, neighbour: Any, now: float) -> None:
+        """
+        Somebody does not have what he was asked for: ask others.
+
+        @raise RemoteProtocolError: what he says cannot be.
+        """
+        said: list[Wanted | Gone] = [*lack.never, *lack.gone]
+        for each in said:
+            these = checked(each.ranges)
+            want = self._wants.get(each.origin)
+            if want is None:
+                continue
+            for key in (neighbour, False), (neighbour, True):
+                if key in want.holders:
+                    want.holders[key].without(these)
+            ask = want.asks.get(neighbour)
+            if ask is not None:
+                ask.ranges = subtract(ask.ranges, these)
+                self._look(each.origin, want, now)
+        self._history.gone(lack.gone, now)
+        self.say(now)
+
+    def say(self, now: float) -> None:
+        """Ask what is to be asked now; to be called when all that there is has been C{announced}."""
+        asking, self._asking = self._asking, {}
+        for neighbour, (wanted, eager) in asking.items():
+            for start in range(0, len(wanted), MAX_HELD):
+                self._outlet.send([neighbour], Graft(wanted[start : start + MAX_HELD], eager))
+            if eager:
+                self._grafted(neighbour, now)
+
+    @property
+    def missing(self) -> int:
+        """Of how many origins something is missing."""
+        return len(self._wants)
+
+    # Private.
+
+    def _forget(self, want: _Want, key: tuple[Any, bool]) -> None:
+        """He has nothing more to be asked for."""
+        if want.holders.pop(key, None) is not None and key[0] in self._neighbours:
+            self._neighbours[key[0]] -= 1
+
+    def _look(self, origin: bytes, want: _Want, now: float) -> None:
+        """Ask for what is missing and not under way; when nothing is left to be done, be done."""
+        history = self._history
+        under: Ranges = []
+        wait: list[float] = []
+        for neighbour, ask in list(want.asks.items()):
+            ask.ranges = history.lacking(origin, ask.ranges)
+            if not ask.ranges:
+                del want.asks[neighbour]
+                continue
+            arriving = neighbour.arriving
+            if arriving != ask.arriving:
+                ask.by = now + ask.patience
+                ask.arriving = arriving
+            if ask.by <= now:
+                del want.asks[neighbour]
+                continue
+            under = union(under, ask.ranges)
+            wait.append(min(ask.by, now + GLANCE))
+        for key, holder in list(want.holders.items()):
+            if not holder.look(lambda these: history.lacking(origin, these), now):
+                self._forget(want, key)
+                continue
+            if holder.waiting:
+                wait.append(holder.waiting[0][0])
+            part = subtract(holder.ready, under)[:MAX_GAPS]
+            if part:
+                self._ask(want, key[0], origin, part, now, holder.patience, holder.eager)
+                under = union(under, part)
+                wait.append(now + min(holder.patience, GLANCE))
+                holder.ready = subtract(holder.ready, part)
+                if not holder.ready and not holder.waiting:
+                    self._forget(want, key)
+        if want.holesAt:
+            self._lookForHoles(origin, want, under, now, wait)
+        if wait:
+            want.due = inf
+            self._arm(origin, want, now, min(wait))
+        else:
+            self._done(origin, want)
+
+    def _lookForHoles(self, origin: bytes, want: _Want, under: Ranges, now: float, wait: list[float]) -> None:
+        """Ask one after the other for holes of which nobody said anything."""
+        settings = self._settings
+        owed = self._history.owed(origin)
+        if not owed:
+            want.holesAt = 0.0
+            return
+        if want.holesAt > now:
+            wait.append(want.holesAt)
+            return
+        # Those that have come up since are young; all that is left when it is looked again is not.
+        old = subtract(intersect(owed, [(1, want.mark)]), under)
+        want.mark = owed[-1][1]
+        for holder in want.holders.values():
+            for these in (holder.ready, *(waiting for _, waiting in holder.waiting)):
+                old = subtract(old, these)
+        if old and want.rounds < settings.repairRounds:
+            free = [neighbour for neighbour in self._neighbours if neighbour not in want.asks]
+            if free:
+                self._turn += 1
+                chosen = free[self._turn % len(free)]
+                self._ask(want, chosen, origin, old, now, settings.graftTimeout, False)
+                wait.append(now + settings.graftTimeout)
+            want.rounds += 1
+        elif old:
+            # Whoever gets it will announce it; a new neighbour will say so.
+            want.holesAt = 0.0
+            return
+        pause = min(LONGEST, 2.0 ** max(0, want.rounds - len(self._neighbours)))
+        want.holesAt = now + settings.repairDelay * pause
+        wait.append(want.holesAt)
+
+    def _ask(
+        self, want: _Want, neighbour: Any, origin: bytes, these: Ranges, now: float, patience: float, eager: bool
+    ) -> None:
+        new = these = these[:MAX_GAPS]
+        ask = want.asks.get(neighbour)
+        if ask is not None:
+            these, patience = union(ask.ranges, these), max(patience, ask.patience)
+        want.asks[neighbour] = _Ask(these, now + patience, patience, neighbour.arriving)
+        wanted, before = self._asking.get(neighbour, ([], False))
+        wanted.append(Wanted(origin, flat(new)))
+        self._asking[neighbour] = wanted, before or eager
+
+    def _arm(self, origin: bytes, want: _Want, now: float, at: float) -> None:
+        """Look again at that time, or earlier."""
+        if want.due <= at:
+            return
+        want.due = at
+        heappush(self._due, (at, origin))
+        self._wake(now)
+
+    def _wake(self, now: float) -> None:
+        """Be woken for the first that is due."""
+        if not self._due or self._timerAt <= self._due[0][0]:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timerAt = self._due[0][0]
+        self._timer = self._outlet.later(max(0.0, self._timerAt - now), self._woken)
+
+    def _woken(self, now: float) -> None:
+        self._timer = None
+        # By the time that it was asked to be called at, which a clock may miss by a little.
+        now = max(now, self._timerAt)
+        while self._due and self._due[0][0] <= now:
+            at, origin = heappop(self._due)
+            want = self._wants.get(origin)
+            if want is not None and want.due == at:
+                want.due = inf
+                self._look(origin, want, now)
+        self._timerAt = inf
+        self._wake(now)
+        self.say(now)
+
+    def _done(self, origin: bytes, want: _Want) -> None:
+        for key in list(want.holders):
+            self._forget(want, key)
+        self._wants.pop(origin, None)
