@@ -68,7 +68,18 @@ class Stream:
     @ivar inFlight: How many bytes the kernel has taken that the other end has not read, as far as is known here.
     """
 
-    __slots__ = ("_credit", "_held", "_offset", "_pending", "_since", "_stalled", "connection", "inFlight", "size")
+    __slots__ = (
+        "_credit",
+        "_held",
+        "_offset",
+        "_pending",
+        "_since",
+        "_stalled",
+        "_unreadBefore",
+        "connection",
+        "inFlight",
+        "size",
+    )
 
     def __init__(self, connection: Connection, underWay: int) -> None:
         """
@@ -83,11 +94,24 @@ class Stream:
         self._since: float | None = None
         self._credit = 0
         self._held = False
+        self._unreadBefore = 0
         if underWay:
             clock = connection.reactor.clock
             back = self._back
             when = max(clock.now, connection.arrival)
-            clock.at(when + back.draw(), partial(self._credited, underWay))
+            clock.at(when + back.draw(), partial(self._arrivedBefore, underWay))
+
+    def keptUnread(self, size: int) -> None:
+        """
+        So many of the bytes that were under way before there were books have arrived and are not read.
+        """
+        self._unreadBefore += size
+
+    def _arrivedBefore(self, underWay: int) -> None:
+        """
+        All that was sent before there were books has arrived, and what was read of it is acknowledged.
+        """
+        self._credited(underWay - self._unreadBefore)
 
     # The path there, and that of the acknowledgements.
 
@@ -227,12 +251,10 @@ class Stream:
         A segment has arrived at the other end.
         """
         peer = self.connection.peer
-        host = peer.reactor.host
-        if peer.disconnected or not host.up or host.held is not None:
-            peer.dataReceived(data)
-        elif peer.inbox is not None:
-            peer.unread += len(data)
-            peer.inbox.append(data)
+        if self.connection.stream is not self:
+            peer.dataReceived(data)  # The books were closed meanwhile.
+        elif peer.keeps or peer.disconnected or not peer.reactor.host.up:
+            peer.take(data)
         else:
             try:
                 peer.reader.dataReceived(data)

@@ -60,6 +60,7 @@ class Connection:
     @ivar serial: A number that tells this end from all others of the network.
     @ivar reader: Who gets arriving data: the protocol, or this object while something is in the way.
     @ivar inbox: What has arrived and is not read, oldest first; L{None} while the protocol reads at once.
+    @ivar unread: How many bytes of that, or of what a stopped process will find, the sender's books wait for.
     @ivar reading: Whether the protocol wants to read, now or as soon as it is there.
     """
 
@@ -279,6 +280,7 @@ class Connection:
         """
         if self.isPlain():
             self.stream = None
+            self.peer.unread = 0
             self._epoch = self._arrival
             self._room = self.reactor.network.chunk
 
@@ -323,15 +325,34 @@ class Connection:
 
     def dataReceived(self, data: Arrival) -> None:
         """
-        Take what arrives while the protocol does not simply read it.
+        Take what arrives, of what nobody keeps books of, while the protocol does not simply read it.
         """
-        if not self.reactor.host.up:
+        stream = self.peer.stream
+        if stream is not None and self.keeps and isinstance(data, bytes):
+            stream.keptUnread(len(data))
+        self.take(data)
+
+    @property
+    def keeps(self) -> bool:
+        """
+        Whether the kernel keeps what arrives, because the process does not read at present.
+        """
+        return not self.disconnected and (self.reactor.host.held is not None or self.inbox is not None)
+
+    def take(self, data: Arrival) -> None:
+        """
+        Take what arrives, as a kernel does: read, keep, drop or refuse it.
+        """
+        host = self.reactor.host
+        if not host.up:
             return
         if self.disconnected:
             self.sendReset()
-        elif self.reactor.host.held is not None:
-            self.unread += len(data) if isinstance(data, bytes) else 0
-            self.reactor.host.held.append(lambda: self._receiveLate(data))
+            return
+        if self.keeps and self.peer.stream is not None and isinstance(data, bytes):
+            self.unread += len(data)
+        if host.held is not None:
+            host.held.append(lambda: self._receiveLate(data))
         elif self.inbox is not None:
             self.inbox.append(data)
         elif callable(data):
@@ -349,9 +370,11 @@ class Connection:
             self.inbox.append(data)
             return
         self._hand(data)
-        self._readOn()
 
     def _hand(self, data: Arrival) -> None:
+        """
+        Let the protocol have what was kept, and the sender know that there is room again.
+        """
         try:
             if callable(data):
                 data()
@@ -359,14 +382,11 @@ class Connection:
                 self._protocolsReader().dataReceived(data)
         except Exception:
             self.failed(Failure())
-
-    def _readOn(self) -> None:
-        """
-        Tell the sender that there is room again.
-        """
-        unread, self.unread = self.unread, 0
-        if unread and self.peer.stream is not None:
-            self.peer.stream.consumed(unread)
+        if isinstance(data, bytes):
+            size = min(len(data), self.unread)
+            self.unread -= size
+            if size and self.peer.stream is not None:
+                self.peer.stream.consumed(size)
 
     def endOfStream(self) -> None:
         """
@@ -375,8 +395,14 @@ class Connection:
         if self.disconnected:
             return
         if self.reactor.host.held is not None or self.inbox is not None:
-            self.dataReceived(self.endOfStream)
-            return
+            self.take(self._readEnd)
+        else:
+            self._readEnd()
+
+    def _readEnd(self) -> None:
+        """
+        Let the protocol know that it has read all there is.
+        """
         if IHalfCloseableProtocol.providedBy(self._protocol):
             try:
                 self._protocol.readConnectionLost()
@@ -424,7 +450,6 @@ class Connection:
         if self.reading and inbox is not None and not self.disconnected:
             self.inbox = None
             self.reconsider()
-        self._readOn()
         self.peer.reconsider()
 
     # Closing.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import random
+from math import sqrt
 from typing import Any
 
 from cryptography import x509
@@ -31,6 +32,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.protocols import amp
 from twisted.protocols.basic import LineReceiver
 from twisted.protocols.policies import TimeoutMixin
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, FileBodyProducer, HTTPConnectionPool, readBody
@@ -40,7 +42,8 @@ from twisted.web.static import Data, File
 
 from p2p.simulation.latency import constant
 from p2p.simulation.network import SimulatedNetwork
-from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, HalfCloseable, Recorder
+from p2p.simulation.stream import BUFFER_SIZE, SEGMENT_SIZE
+from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, HalfCloseable, Pushing, Recorder
 
 ROUND_TRIP = 2 * LATENCY
 EXACTLY = 1e-6
@@ -202,6 +205,34 @@ class EndpointTests(GuestTestCase):
         second.transport.write(b"there you are")
         self.network.run(self.network.now + 1)
         self.assertEqual(answering.made[-1].data, b"there you are")
+        self.network.result(service.stopService())
+
+    def test_clientServiceReconnectsWhenArithmeticSays(self) -> None:
+        """
+        It loses its connection at C{giveUp}, 20 s. From then on each attempt comes 5 s after the failure of the one
+        before, and fails after 3 s: they begin at 25 s, 33 s, ..., 97 s, 105 s. The partition ends at 101.5 s, so the
+        last one of these finds the path whole, and takes a round trip.
+        """
+        self.build(giveUp=20.0)
+        self.server.listenTCP(80, Factory.forProtocol(Echo))
+        service = ClientService(
+            TCP4ClientEndpoint(self.client, "10.0.0.2", 80, timeout=3),
+            Factory.forProtocol(lambda: Recorder(self.network)),
+            retryPolicy=lambda failures: 5.0,
+            clock=self.client,
+        )
+        service.startService()
+        first: Any = self.network.result(service.whenConnected())
+        cut = self.network.now
+        self.network.faults.partition(self.client, self.server, duration=101.5)
+        first.transport.write(b"hello?")
+        self.network.run(cut + 20.001)
+        self.assertApproximates(first.lost[0], cut + 20.0, EXACTLY)
+        second: Any = self.network.result(service.whenConnected(), 200)
+        self.assertApproximates(self.network.now, cut + 105.0 + ROUND_TRIP, EXACTLY)
+        second.transport.write(b"there you are")
+        self.network.run(self.network.now + ROUND_TRIP)
+        self.assertEqual(second.data, b"there you are")
         self.network.result(service.stopService())
 
     def test_reconnectingClientFactory(self) -> None:
@@ -400,6 +431,90 @@ class WebTests(GuestTestCase):
         self.assertTrue(3 * ROUND_TRIP - EXACTLY <= seconds <= 4 * ROUND_TRIP + EXACTLY, seconds)
 
 
+class BackPressureTests(GuestTestCase):
+    """
+    A slow reader slows down whoever writes to it.
+    """
+
+    def serve(self, rate: float) -> Any:
+        """
+        Read at 10.0.0.2 so many bytes a second: each piece is followed by the rest that it deserves. Return the
+        factory, which keeps the reading protocols.
+        """
+        reactor = self.server
+
+        class Slow(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                Recorder.dataReceived(self, data)
+                assert self.transport is not None
+                self.transport.pauseProducing()  # type: ignore[attr-defined]
+                reactor.callLater(len(data) / rate, self.transport.resumeProducing)  # type: ignore[attr-defined]
+
+        answering = Answering(self.network, Slow)
+        self.server.listenTCP(80, answering)
+        return answering
+
+    def test_producerIsPausedByASlowReader(self) -> None:
+        """
+        Two megabytes, read at one a second: the last piece, of 64 KiB at most, is read 2 s after the first, less its
+        own share. The producer is ahead by what the window and the buffer take, and by one write; so it
+        is done that much earlier, give or take a segment that is not read and a round trip that it takes to know.
+        """
+        rate, size, total = 1e6, 20_000, 2_000_000
+        answering = self.serve(rate)
+        client = Recorder(self.network)
+        self.network.result(connectProtocol(clientFromString(self.client, "tcp:10.0.0.2:80"), client))
+        started = self.network.now
+        assert client.transport is not None
+        producer = Pushing(self.client, client.transport, size)
+        producer.left = total // size
+        client.transport.registerProducer(producer, True)  # type: ignore[attr-defined]
+        producer.go()
+        self.network.run(started + 60)
+        (reader,) = answering.made
+        self.assertEqual(len(reader.data), total)
+        first, last = reader.pieces[0][0], reader.pieces[-1][0]
+        self.assertApproximates(first, started + LATENCY, EXACTLY)
+        self.assertApproximates(last - first, (total - len(reader.pieces[-1][1])) / rate, EXACTLY)
+        self.assertLessEqual(len(reader.pieces[-1][1]), SEGMENT_SIZE)
+        ahead = (self.network.window + BUFFER_SIZE + size) / rate
+        self.assertApproximates(producer.pauses[-1] - first, total / rate - ahead, SEGMENT_SIZE / rate + ROUND_TRIP)
+        self.assertGreater(len(producer.pauses), 10)
+
+    def test_pauseTravelsThroughAForwarder(self) -> None:
+        """
+        C{twisted.protocols.portforward} pauses the one whose words it cannot pass on: a slow reader at the far end
+        stops a sender two links away. Neither holds more than a window and a buffer; all the rest waits at its
+        origin, and arrives at the reader's pace.
+        """
+        rate, total = 1e6, 3_000_000
+        answering = self.serve(rate)
+        middle = self.network.host("10.0.0.3")
+        forwarding = ProxyFactory("10.0.0.2", 80)
+
+        class Forwarding(ProxyServer):
+            reactor = middle  # type: ignore[assignment]
+
+        forwarding.protocol = Forwarding
+        forwarding.noisy = False
+        middle.listenTCP(81, forwarding)
+        client = Recorder(self.network)
+        self.network.result(connectProtocol(clientFromString(self.client, "tcp:10.0.0.3:81"), client))
+        assert client.transport is not None
+        producer = Pushing(self.client, client.transport, 20_000)
+        producer.left = total // producer.size
+        client.transport.registerProducer(producer, True)  # type: ignore[attr-defined]
+        producer.go()
+        self.network.run(self.network.now + 1.0)
+        (reader,) = answering.made
+        underWay = total - producer.left * producer.size - len(reader.data)
+        self.assertLess(underWay, 2 * (self.network.window + BUFFER_SIZE + SEGMENT_SIZE) + producer.size)
+        self.network.run(self.network.now + 60)
+        self.assertEqual(len(reader.data), total)
+        seconds = reader.pieces[-1][0] - reader.pieces[0][0]
+        self.assertApproximates(seconds, (total - len(reader.pieces[-1][1])) / rate, EXACTLY)
+
+
 class Add(amp.Command):
     """
     Adds two numbers.
@@ -522,6 +637,38 @@ class ProtocolTests(GuestTestCase):
         self.assertRaises(error.MessageLengthError, asking.transport.write, b"x" * 70000)  # type: ignore[union-attr]
 
 
+class Repeating(Recorder):
+    """
+    Says something again as soon as it comes back, so often.
+
+    @ivar echoed: fires when it has come back the last time; the first time is the handshake's, and not counted.
+    """
+
+    def __init__(self, network: SimulatedNetwork, times: int) -> None:
+        Recorder.__init__(self, network)
+        self.left = times
+        self.echoed: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        """
+        Begin.
+        """
+        Recorder.connectionMade(self)
+        assert self.transport is not None
+        self.transport.write(b"once more")
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Go on, or be done.
+        """
+        assert self.transport is not None
+        if not self.left:
+            self.echoed.callback(None)
+            return
+        self.left -= 1
+        self.transport.write(data)
+
+
 class TLSTests(GuestTestCase):
     """
     TLS over simulated TCP.
@@ -588,6 +735,24 @@ class TLSTests(GuestTestCase):
         client.transport.loseConnection()
         self.network.run(self.network.now + 600)
         self.assertEqual(answering.made[0].data, content)
+
+    def test_lossCostsItsTimeoutsUnderTLS(self) -> None:
+        """
+        Of a thousand echoes each is a segment there and one back. One that is lost k times in a row comes T (2^k - 1)
+        later, with T = 0.2 s and a round trip; so with the share p lost, a segment takes T p / (1 - 2p) more on
+        average, and the variance of that is T^2 (1-p) (1/(1-4p) - 2/(1-2p) + 1/(1-p)) less the mean's square. At 5 %
+        the echoes take 133 s; the bound is three deviations of their sum, 11 s.
+        """
+        lost, timeout, echoes = 0.05, 0.2 + ROUND_TRIP, 1000
+        self.build(loss=lost)
+        endpoint = self.serve(Factory.forProtocol(Echo))
+        client = Repeating(self.network, echoes)
+        self.network.result(connectProtocol(endpoint, client))
+        _, seconds = self.took(client.echoed, 1000.0)
+        mean = timeout * lost / (1 - 2 * lost)
+        squares = 1 / (1 - 4 * lost) - 2 / (1 - 2 * lost) + 1 / (1 - lost)
+        variance = timeout**2 * (1 - lost) * squares - mean**2
+        self.assertApproximates(seconds, echoes * (ROUND_TRIP + 2 * mean), 3 * sqrt(2 * echoes * variance))
 
     def test_startTLS(self) -> None:
         """

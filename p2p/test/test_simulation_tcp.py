@@ -37,9 +37,10 @@ LONG_ENOUGH = 1e6
 Virtual seconds within which any stream of L{WritingTests.test_streamArrivesInOrderAndComplete} has ended.
 
 At worst 20 writes of 3,000 bytes go through a window that takes 2, cut into single bytes: 60,000 segments one after
-the other. Each takes a round trip of 0.3 s at most. If half of its copies are lost, then the first retry, the second
-and so on each add up to 0.25 s on average, for the time-out, 0.5 s at first, doubles as their probability halves; with
-the eighth it stops growing. So a segment takes less than 3 s on average, and all of them 180,000 s.
+the other. Each takes a round trip of 0.3 s at most, and the reader may rest for 0.5 s. If half of its copies are lost,
+then the first retry, the second and so on each add up to 0.25 s on average, for the time-out, 0.5 s at first, doubles
+as their probability halves; with the eighth it stops growing. So a segment takes less than 4 s on average, and all of
+them 240,000 s.
 """
 
 
@@ -639,6 +640,7 @@ class WritingTests(TCPTestCase):
         loss=0.5,
         window=2,
         bandwidth=None,
+        rest=None,
         writes=[(313, 0.3), (3105, 0.3), (1906, 0.3), (3028, 0.3), (5339, 0.3), (202, 0.0)],
         faults=[(3.5, "cut"), (1.0, "stop"), (3.9, "hold")],
     )
@@ -649,6 +651,7 @@ class WritingTests(TCPTestCase):
         loss=st.sampled_from([0.0, 0.0, 0.1, 0.5]),
         window=st.sampled_from([2, 100, 5000, 262144]),
         bandwidth=st.sampled_from([None, 20000.0]),
+        rest=st.sampled_from([None, None, 0.0, 0.01, 0.5]),
         writes=st.lists(st.tuples(st.integers(0, 3000), st.sampled_from([0.0, 0.001, 0.3])), max_size=20),
         faults=st.lists(
             st.tuples(st.floats(0.0, 5.0), st.sampled_from(["cut", "hold", "lose", "slow", "stop"])), max_size=3
@@ -661,20 +664,30 @@ class WritingTests(TCPTestCase):
         loss: float,
         window: int,
         bandwidth: float | None,
+        rest: float | None,
         writes: list[tuple[int, float]],
         faults: list[tuple[float, str]],
     ) -> None:
         """
-        Whatever the seed, the cuts, the losses, the buffers and the faults that pass: the other end gets exactly what
-        was written, in order, and then the end of the stream.
+        Whatever the seed, the cuts, the losses, the buffers, the faults that pass, and the rests that the reader takes
+        after each piece: the other end gets exactly what was written, in order, and then the end of the stream.
         """
         network = SimulatedNetwork(
             seed=seed, latency=uniform(0.01, 0.1), fuzz=fuzz, loss=loss, window=window, bandwidth=bandwidth, giveUp=1e6
         )
         here, there = network.host("10.0.0.1"), network.host("10.0.0.2")
-        answering = Answering(network)
-        there.listenTCP(80, answering)
         written = bytearray()
+
+        class Reading(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                Recorder.dataReceived(self, data)
+                if rest is not None:
+                    assert self.transport is not None
+                    self.transport.pauseProducing()  # type: ignore[attr-defined]
+                    there.callLater(rest, self.transport.resumeProducing)  # type: ignore[attr-defined]
+
+        answering = Answering(network, Reading)
+        there.listenTCP(80, answering)
 
         class Writing(Recorder):
             def connectionMade(self) -> None:
@@ -713,66 +726,66 @@ class WritingTests(TCPTestCase):
             self.assertEqual((list(here.host.ends), list(there.host.ends)), ([], []))
 
 
+@implementer(IPushProducer)
+class Pushing:
+    """
+    Writes as fast as it may.
+    """
+
+    def __init__(self, reactor: SimulatedReactor, transport: Any, size: int) -> None:
+        self.reactor = reactor
+        self.transport = transport
+        self.size = size
+        self.left = 100
+        self.paused = False
+        self.pauses: list[float] = []
+        self.stopped = False
+
+    def go(self) -> None:
+        """
+        Write until told to wait.
+        """
+        while self.left and not self.paused:
+            self.left -= 1
+            self.transport.write(b"x" * self.size)
+        if not self.left:
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """
+        Wait.
+        """
+        self.paused = True
+        self.pauses.append(self.reactor.seconds())
+
+    def resumeProducing(self) -> None:
+        """
+        Go on.
+        """
+        self.paused = False
+        self.go()
+
+    def stopProducing(self) -> None:
+        """
+        Note it.
+        """
+        self.stopped = True
+
+
 class BackPressureTests(TCPTestCase):
     """
     Buffers are finite, and who fills them is told to wait.
     """
 
-    @implementer(IPushProducer)
-    class Pushing:
-        """
-        Writes as fast as it may.
-        """
-
-        def __init__(self, reactor: SimulatedReactor, transport: Any, size: int) -> None:
-            self.reactor = reactor
-            self.transport = transport
-            self.size = size
-            self.left = 100
-            self.paused = False
-            self.pauses: list[float] = []
-            self.stopped = False
-            self.go()
-
-        def go(self) -> None:
-            """
-            Write until told to wait.
-            """
-            while self.left and not self.paused:
-                self.left -= 1
-                self.transport.write(b"x" * self.size)
-            if not self.left:
-                self.transport.unregisterProducer()
-                self.transport.loseConnection()
-
-        def pauseProducing(self) -> None:
-            """
-            Wait.
-            """
-            self.paused = True
-            self.pauses.append(self.reactor.seconds())
-
-        def resumeProducing(self) -> None:
-            """
-            Go on.
-            """
-            self.paused = False
-            self.go()
-
-        def stopProducing(self) -> None:
-            """
-            Note it.
-            """
-            self.stopped = True
-
-    def push(self, client: Recorder, size: int = 20000) -> Any:
+    def push(self, client: Recorder, size: int = 20000) -> Pushing:
         """
         Let a push producer write to a client's connection.
         """
-        producer = self.Pushing.__new__(self.Pushing)
         assert client.transport is not None
+        producer = Pushing(self.here, client.transport, size)
         client.transport.registerProducer(producer, True)  # type: ignore[attr-defined]
-        producer.__init__(self.here, client.transport, size)  # type: ignore[misc]
+        producer.go()
         return producer
 
     def test_bandwidthPausesAPushProducer(self) -> None:
@@ -873,6 +886,6 @@ class BackPressureTests(TCPTestCase):
         server.transport.abortConnection()
         self.network.run(self.network.now + 1)
         self.assertTrue(producer.stopped)
-        late = self.Pushing.__new__(self.Pushing)
+        late = Pushing(self.here, client.transport, 1)
         client.transport.registerProducer(late, True)
         self.assertTrue(late.stopped)
