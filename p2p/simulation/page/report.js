@@ -225,7 +225,7 @@ function draw() {
     }
     if (seed) {
       const list = listed[node], size = list.sizes[until(list.times, t) - 1] ?? 0;
-      label(up ? `${names[node]}  lists ${size}` : `${names[node]} is down`, x + 11, y + 4, "left");
+      label(up ? `${names[node]}${canvas.clientWidth < 560 ? ":" : "  lists"} ${size}` : `${names[node]} is down`, x + 11, y + 4, "left");
     }
   }
   if (picked >= 0) label(names[picked], X(picked), Y(picked) - radius - 6, "center");
