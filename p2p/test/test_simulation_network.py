@@ -20,7 +20,7 @@ from twisted.internet.interfaces import (
     IReactorUDP,
     IUDPTransport,
 )
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -52,6 +52,22 @@ class Gossiping(Recorder):
         Recorder.dataReceived(self, data)
         if len(self.pieces) < 30:
             self.transport.write(data[:40] + b"x")
+
+
+class Datagrams(DatagramProtocol):
+    """
+    Notes when they come.
+    """
+
+    def __init__(self, network: SimulatedNetwork) -> None:
+        self.network = network
+        self.times: list[float] = []
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """
+        Note when.
+        """
+        self.times.append(self.network.now)
 
 
 def chatter(**options: Any) -> SimulatedNetwork:
@@ -175,6 +191,96 @@ class DeterminismTests(SynchronousTestCase):
         self.assertGreater(len(cuts[1]), 25)
         self.assertEqual(sum(cuts[1]), 20000)
         self.assertNotEqual(cuts[1], cuts[2])
+
+
+class FuzzTests(SynchronousTestCase):
+    """
+    What the seed may choose on request, beside where segments are cut. Without that, a rule decides.
+    """
+
+    def test_fuzzStretchesLatencies(self) -> None:
+        """
+        Each segment takes up to half as long again as its path says, and datagrams do so, too.
+        """
+        for fuzz in (False, True):
+            network = SimulatedNetwork(seed=1, latency=constant(0.1), fuzz=fuzz)
+            sender, reader = network.host("10.0.0.1"), network.host("10.0.0.2")
+            answering = Answering(network)
+            reader.listenTCP(80, answering)
+            client, datagrams = Recorder(network), Datagrams(network)
+            sender.connectTCP("10.0.0.2", 80, Calling(network, client))
+            port = reader.listenUDP(53, datagrams)
+            self.assertEqual(port.getHost().port, 53)  # type: ignore[attr-defined]
+            asking = DatagramProtocol()
+            sender.listenUDP(0, asking)
+            network.run(1)
+            for number in range(40):
+                client.transport.write(b"x")  # type: ignore[union-attr]
+                asking.transport.write(b"x", ("10.0.0.2", 53))  # type: ignore[union-attr]
+                network.run(2.0 + number)
+            for times in ([at for at, _ in answering.made[0].pieces], datagrams.times):
+                took = [round(at - (number + 1.0), 9) for number, at in enumerate(times)]
+                self.assertEqual(len(took), 40)
+                if fuzz:
+                    self.assertTrue(all(0.1 <= each <= 0.15 for each in took), took)
+                    self.assertGreater(max(took) - min(took), 0.03)
+                else:
+                    self.assertEqual(set(took), {0.1})
+
+    def test_fuzzShufflesWhatArrivesOverSeveralLinks(self) -> None:
+        """
+        What several hosts send at one instant arrives in the order of its sending, with fuzz in any.
+        """
+        orders: dict[bool, set[bytes]] = {False: set(), True: set()}
+        for fuzz, found in orders.items():
+            for seed in range(20):
+                network = SimulatedNetwork(seed=seed, latency=constant(0.1), fuzz=fuzz)
+                arrived: list[bytes] = []
+                reader = network.host("10.0.0.100")
+
+                class Noting(Protocol):
+                    def dataReceived(self, data: bytes, arrived: list[bytes] = arrived) -> None:
+                        arrived.append(data)
+
+                reader.listenTCP(80, Factory.forProtocol(Noting))
+                clients = [Recorder(network) for _ in range(3)]
+                for number, client in enumerate(clients):
+                    network.host(f"10.0.0.{number}").connectTCP("10.0.0.100", 80, Calling(network, client))
+                network.run(1)
+                for number, client in enumerate(clients):
+                    client.transport.write(b"%d" % number)  # type: ignore[union-attr]
+                network.run(2)
+                found.add(b"".join(arrived))
+        self.assertEqual(orders[False], {b"012"})
+        self.assertEqual(len(orders[True]), 6)
+
+    def test_fuzzSlackensTimers(self) -> None:
+        """
+        A process looks at its timers every so often, up to 2 ms, each at a pace of its own: they are late by that much
+        at most, never early, and keep their order within the process.
+        """
+        late: dict[str, list[float]] = {}
+        order: list[tuple[str, int]] = []
+        network = SimulatedNetwork(seed=1, fuzz=True)
+
+        def fired(address: str, number: int, due: float) -> None:
+            late.setdefault(address, []).append(network.now - due)
+            order.append((address, number))
+
+        for host in range(20):
+            address = f"10.0.0.{host}"
+            reactor = network.host(address)
+            for number in range(10):
+                reactor.callLater(0.0001 * number, fired, address, number, 0.0001 * number)
+        network.run(1)
+        self.assertEqual(len(order), 200)
+        for address, lates in late.items():
+            self.assertTrue(all(0.0 <= each <= 0.002 for each in lates), lates)
+            self.assertEqual([number for who, number in order if who == address], list(range(10)))
+        self.assertGreater(max(map(max, late.values())), 0.001)
+        # Timers of one moment fire on one host after the other, in an order that is not that of their setting.
+        first = [who for who, number in order if number == 0]
+        self.assertNotEqual(first, sorted(first, key=lambda address: int(address.rpartition(".")[2])))
 
 
 class CheckTests(SynchronousTestCase):
