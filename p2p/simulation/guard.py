@@ -15,12 +15,16 @@ Some of Twisted may do it:
  - TLS and the global cooperator put calls on the global reactor when nobody gave them one, and these are put on the
    network's clock.
 
-What cannot be seen: a default argument that was bound before (C{def f(clock=time.monotonic)}), C{datetime.now()}, and
-what C code does by itself, such as the randomness of OpenSSL.
+C{datetime.now()} and its like are methods of classes that nobody can change: the names of these classes stand for ones
+that cannot tell the time meanwhile, and whose instances are those of the real ones.
+
+What cannot be seen: a default argument that was bound before (C{def f(clock=time.monotonic)}), and what C code does by
+itself, such as the randomness of OpenSSL.
 """
 
 from __future__ import annotations
 
+import datetime
 import os
 import random
 import secrets
@@ -70,6 +74,9 @@ _FORBIDDEN: list[tuple[ModuleType, str]] = [
     (select, "select"),
     (subprocess, "Popen"),
 ]
+
+_DATES: dict[type, tuple[str, ...]] = {datetime.datetime: ("now", "utcnow", "today"), datetime.date: ("today",)}
+"""What tells the real time though nobody calls it a clock: classes and their methods."""
 
 _ALLOWED = (
     "twisted.python.",
@@ -174,6 +181,10 @@ class Guard:
                     stands[id(original)] = self._instead(module, name, original)
                     self._originals.append(original)
                 self._replace(module, name, stands[id(original)])
+        for kind, methods in _DATES.items():
+            if id(kind) not in stands:
+                stands[id(kind)] = self._insteadOfDates(kind, methods)
+            self._replace(datetime, kind.__name__, stands[id(kind)])
         self._replace(threading.Thread, "start", self._instead(threading, "Thread.start", threading.Thread.start))
         self._replace(random.Random, "seed", self._seeding(random.Random.seed))
         self._replaceCopies(stands)
@@ -267,6 +278,31 @@ class Guard:
         if isinstance(original, type):
             return type(original)(original.__name__, (original,), {"__new__": lambda cls, *a, **k: told(*a, **k)})
         return told
+
+    def _insteadOfDates(self, kind: type, methods: tuple[str, ...]) -> type:
+        """
+        A class that makes instances of another and takes these for its own, but does not know what time it is.
+        """
+
+        class Dates(type):
+            def __instancecheck__(cls, instance: object) -> bool:
+                return isinstance(instance, kind)
+
+            def __subclasscheck__(cls, other: type) -> bool:
+                return issubclass(other, kind)
+
+        def telling(name: str) -> Any:
+            def told(cls: type, *args: Any, **kwargs: Any) -> Any:
+                if culprit(2).f_globals.get("__name__", "").startswith(self._allowed):
+                    return getattr(kind, name)(*args, **kwargs)
+                raise self.report(f"datetime.{kind.__name__}.{name}()")
+
+            return classmethod(told)
+
+        def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+            return kind(*args, **kwargs)
+
+        return Dates(kind.__name__, (kind,), {"__new__": new, **{name: telling(name) for name in methods}})
 
     def _time(self, caller: str, name: str) -> float | int:
         """

@@ -4,6 +4,8 @@ Tests for the guard: simulated code that reaches past the simulation is told so,
 
 from __future__ import annotations
 
+import copy
+import datetime
 import os
 import random
 import secrets
@@ -14,6 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import date
 from random import choice
 from time import monotonic
 from typing import Any
@@ -52,6 +55,10 @@ class GuardTests(SynchronousTestCase):
             "time.monotonic()": lambda: time.monotonic(),
             "time.perf_counter()": lambda: time.perf_counter(),
             "time.sleep()": lambda: time.sleep(0),
+            "datetime.datetime.now()": lambda: datetime.datetime.now(datetime.UTC),
+            "datetime.datetime.utcnow()": lambda: datetime.datetime.utcnow(),
+            "datetime.datetime.today()": lambda: datetime.datetime.today(),
+            "datetime.date.today()": lambda: datetime.date.today(),
             "random.random()": lambda: random.random(),
             "random.shuffle()": lambda: random.shuffle([]),
             "random.randint()": lambda: random.randint(1, 2),
@@ -78,6 +85,28 @@ class GuardTests(SynchronousTestCase):
         """
         self.assertEqual(self.caught(lambda: monotonic()).what, "time.monotonic()")
         self.assertEqual(self.caught(lambda: choice([1])).what, "random.choice()")
+
+    def test_datesAreOtherwiseAsTheyAre(self) -> None:
+        """
+        What does not ask for the present works as ever, and what comes of it is nothing special.
+        """
+        made: list[Any] = []
+
+        def program() -> None:
+            moment = datetime.datetime(2020, 2, 29, 12, tzinfo=datetime.UTC)
+            made.extend((moment, date(2020, 2, 29), datetime.datetime.fromtimestamp(1e9, datetime.UTC)))
+            made.append(datetime.datetime.strptime("1999", "%Y") + datetime.timedelta(days=1))
+            self.assertIsInstance(moment, datetime.datetime)
+            self.assertIsInstance(moment, date)
+            self.assertNotIsInstance(made[1], datetime.datetime)
+            self.assertEqual(copy.deepcopy(moment), moment)
+
+        network = SimulatedNetwork()
+        network.host("10.0.0.1").callLater(1.0, program)
+        network.run(2.0)
+        self.assertEqual([type(each) for each in made], [datetime.datetime, date, datetime.datetime, datetime.datetime])
+        self.assertEqual(made[3], datetime.datetime(1999, 1, 2))
+        self.assertEqual(self.caught(lambda: date.today()).what, "datetime.date.today()")
 
     def test_theStandardLibraryIsNoExcuse(self) -> None:
         """
