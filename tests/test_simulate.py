@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +72,28 @@ class SimulateTests(NetworkTestCase):
         other = self.results(path, "--seed", "5", "--fuzz")
         self.assertEqual(other["seed"], 5)
         self.assertNotEqual(other["digest"], self.results(path, "--seed", "5")["digest"])
+
+    def test_theProgressBar(self) -> None:
+        """While it runs a terminal is shown how far it is; whoever reads stderr by a program is not."""
+        terminal, its = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        command = [sys.executable, "-m", "p2p", "simulate", self.scenario()]
+        running = subprocess.Popen(command, cwd=self.directory, stdout=subprocess.DEVNULL, stderr=its)
+        os.close(its)
+        shown = b""
+        while True:
+            try:
+                more = os.read(terminal, 4096)
+            except OSError:  # How Linux says that nobody holds the other side any more.
+                break
+            if not more:
+                break
+            shown += more
+        self.assertEqual(running.wait(60), 0)
+        percents = [int(number) for number in re.findall(rb"(\d+)%", shown)]
+        self.assertEqual((percents, percents[-1]), (sorted(percents), 100))
+        self.assertGreater(len(set(percents)), 10)
+        self.assertEqual(self.simulate(self.scenario()).stderr, "")
 
     def test_theTable(self) -> None:
         """For people: a table on stdout, and nothing on stderr, which is no terminal here."""
