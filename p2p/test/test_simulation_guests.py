@@ -15,6 +15,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.application import strports
 from twisted.application.internet import ClientService, StreamServerEndpointService, TCPServer, TimerService
 from twisted.internet import error, ssl
 from twisted.internet.defer import Deferred
@@ -164,11 +165,12 @@ class EndpointTests(GuestTestCase):
 
     def test_listeningAsAService(self) -> None:
         """
-        C{StreamServerEndpointService} listens when it starts, and stops; so does C{TCPServer}.
+        C{StreamServerEndpointService} listens when it starts, and stops; so do C{TCPServer} and C{strports}.
         """
         services: list[Any] = [
             StreamServerEndpointService(serverFromString(self.server, "tcp:80"), Factory.forProtocol(Echo)),
             TCPServer(80, Factory.forProtocol(Echo), reactor=self.server),
+            strports.service("tcp:80:interface=10.0.0.2", Factory.forProtocol(Echo), reactor=self.server),
         ]
         for service in services:
             service.startService()
