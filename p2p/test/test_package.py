@@ -4,8 +4,12 @@ What the package offers by name.
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -34,3 +38,74 @@ class PublicNamesTests(SynchronousTestCase):
         """To import the package loads nothing of Twisted: twistd does it for every command."""
         program = "import sys, p2p; sys.exit('twisted' in sys.modules)"
         self.assertEqual(0, subprocess.run([sys.executable, "-c", program]).returncode)
+
+
+TOP = Path(p2p.__file__).parent
+
+LOWER = frozenset(
+    f"p2p.simulation.{name}"
+    for name in (
+        *("checks", "clock", "faults", "guard", "host", "hugepages", "latency", "listening", "network", "reactor"),
+        *("stream", "tcp", "tls", "trace", "udp"),
+    )
+)
+"""The simulated network, which could be a package of its own."""
+
+
+@cache
+def imports() -> list[tuple[str, str]]:
+    """Each module of the package but its tests, with each module that it imports, be it only for its types."""
+    return list(_imports())
+
+
+def _imports() -> Iterator[tuple[str, str]]:
+    for path in sorted(TOP.rglob("*.py")):
+        parts = path.relative_to(TOP.parent).with_suffix("").parts
+        if "test" in parts:
+            continue
+        module = ".".join(parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((module, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                # A module by its own name, or something that it has.
+                within = TOP.parent.joinpath(*node.module.split(".")).is_dir()
+                names = [f"{node.module}.{alias.name}" for alias in node.names] if within else [node.module]
+                yield from ((module, name) for name in names)
+
+
+class ArrowsTests(SynchronousTestCase):
+    """Imports run one way only, see docs/architecture.md."""
+
+    def wrong(self, ofThese: tuple[str, ...], notThese: tuple[str, ...]) -> list[tuple[str, str]]:
+        """Imports by modules of some packages from others."""
+        return [
+            (module, imported)
+            for module, imported in imports()
+            if f"{module}.".startswith(ofThese) and f"{imported}.".startswith(notThese)
+        ]
+
+    def test_theSimulatedNetworkNeedsTwistedOnly(self) -> None:
+        """It knows no seed and no peer, nor anything else of this project or of others."""
+        found = {module for module, _ in imports()}
+        self.assertEqual(LOWER - found, set())
+        foreign = {
+            (module, imported)
+            for module, imported in imports()
+            if module in LOWER
+            and imported not in LOWER
+            and imported.partition(".")[0] not in {"twisted", "zope", "attr", "attrs", *sys.stdlib_module_names}
+        }
+        self.assertEqual(foreign, set())
+
+    def test_nothingImportsTheSimulationButItsCommands(self) -> None:
+        """What daemons run knows nothing of being simulated."""
+        others = ("p2p.address.", "p2p.wire.", "p2p.seed.", "p2p.peer.", "p2p.daemon.", "p2p.settings.")
+        self.assertEqual(self.wrong(others, ("p2p.simulation.", "p2p.commands.", "p2p.cli.")), [])
+
+    def test_downwards(self) -> None:
+        """Daemon, peer and seed, wire, address: none imports what is above it."""
+        self.assertEqual(self.wrong(("p2p.peer.", "p2p.seed."), ("p2p.daemon.",)), [])
+        self.assertEqual(self.wrong(("p2p.wire.",), ("p2p.peer.", "p2p.seed.", "p2p.daemon.")), [])
+        self.assertEqual(self.wrong(("p2p.peer.",), ("p2p.seed.",)) + self.wrong(("p2p.seed.",), ("p2p.peer.",)), [])
+        self.assertEqual(self.wrong(("p2p.address.",), ("p2p.wire.",)), [])

@@ -17,6 +17,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.commands.sweep import estimateText, tables
+from p2p.simulation import sweepplots
 from p2p.simulation.grid import grid, readSettings, replaced, settingText
 from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.job import Job, run
@@ -304,6 +305,44 @@ class SweepTests(SynchronousTestCase):
 def fail(swarm: object) -> bool:
     """A check that cannot be made."""
     return 1 / 0 > 1
+
+
+class PlotTests(SynchronousTestCase):
+    """What a sweep draws."""
+
+    def drawn(self, settings: list[str], outcomes: list[Outcome]) -> dict[str, Any]:
+        """The figures, by the names of their files."""
+        figures: dict[str, Any] = {}
+        self.patch(sweepplots, "save", lambda figure, path: figures.__setitem__(os.path.basename(path), figure))
+        sweep = Sweep("x.toml", tomllib.loads(SCENARIO), grid(settings), [1, 2])
+        written = sweepplots.writePlots("plots", sweep.summary(outcomes), outcomes)
+        self.assertEqual([os.path.basename(path) for path in written], list(figures))
+        return figures
+
+    def test_metricAgainstSetting(self) -> None:
+        """A point for each value at the mean over the seeds, with a bar of half the interval on either side."""
+        outcomes = [
+            outcome(seed, True, {"a.b": value}, reach=reach, lastDelivery=1.0)
+            for value, reaches in ((1, (0.5, 0.7)), (4, (0.9, 1.0)))
+            for seed, reach in enumerate(reaches, 1)
+        ]
+        figures = self.drawn(["a.b=1,4"], outcomes)
+        self.assertEqual(list(figures), ["a.b.png"])
+        # What does not vary is not drawn.
+        shown = [ax for ax in figures["a.b.png"].axes if ax.containers]
+        self.assertEqual([ax.get_title(loc="left") for ax in shown], ["share of peers reached"])
+        line, _, (bars,) = shown[0].containers[0]
+        self.assertEqual(list(line.get_xdata()), [1, 4])
+        for mean, bar, values in zip(line.get_ydata(), bars.get_segments(), ((0.5, 0.7), (0.9, 1.0)), strict=True):
+            expected = Estimate.of(values)
+            assert expected.half is not None
+            self.assertAlmostEqual(mean, expected.mean)
+            self.assertAlmostEqual(bar[1][1] - bar[0][1], 2 * expected.half)
+
+    def test_withoutSettings(self) -> None:
+        """How the metrics are spread over the seeds."""
+        outcomes = [outcome(seed, True, {}, reach=seed / 10) for seed in (1, 2)]
+        self.assertEqual(list(self.drawn([], outcomes)), ["seeds.png"])
 
 
 class OutcomesTests(SynchronousTestCase):
