@@ -57,7 +57,8 @@ bench: $(VENV)/.tested
 	$(BIN)/python -m bench register --python $(PLAIN)/bin/python --repeat 3
 
 # Every scenario with many seeds; it goes on where it was interrupted, and fails if anything that is expected does not hold.
-# At their own size 200 seeds take hours: docs/simulation.md says how many. For a quick look:
+# At their own size 200 seeds take hours. Take another SWEPT after a change of the code: what is there is not run again.
+# For a quick look:
 #
 #   make sweep SEEDS=0:20 SWEEP="--set peers.count=24 --set peers.options.maxConnections=2" SWEPT=swept-small
 SEEDS = 0:200

@@ -5,9 +5,10 @@ Every C{livenessInterval} a peer pings each neighbour; I{any} sign of life
 counts as an answer.  After C{livenessMisses} intervals of silence the
 neighbour is I{suspected} and dialled afresh; only if that is not answered
 either, or is refused, is it I{dead}.  A connection that breaks off without a
-word or is cut off because the other does not read, or a dial that is refused,
-is evidence at once: the probe follows immediately, so a killed process is found out in a moment and a frozen one
-within C{(livenessMisses + 1) * livenessInterval + probeTimeout}.
+word or is cut off because the other does not read, a goodbye to which not a
+word comes back, or a dial that is refused, is evidence at once: the probe
+follows immediately, so a killed process is found out in a moment and a frozen
+one within C{(livenessMisses + 1) * livenessInterval + probeTimeout}.
 
 A tick that comes late means that this very process slept, or had no time; what
 others did not say meanwhile is not their silence, so that interval is not

@@ -66,6 +66,7 @@ class Expect(Part, frozen=True, kw_only=True):
     @ivar connectedWithin: so many seconds after whatever may part them (the joining at first, each event but publish
         and clock) is over, all running peers have been one network once; unless the next such event, or the end, comes
         before that.
+    @ivar listedWithin: so many seconds after it, every running seed has listed exactly the running peers once.
     """
 
     reach: Share | None = None
@@ -82,6 +83,7 @@ class Expect(Part, frozen=True, kw_only=True):
     dialled: AtMost | None = None
     inbound: AtMost | None = None
     connectedWithin: Seconds | None = None
+    listedWithin: Seconds | None = None
 
     def watch(self, swarm: Swarm, upsets: list[tuple[float, float]], components: Callable[[], int]) -> None:
         """
@@ -91,9 +93,18 @@ class Expect(Part, frozen=True, kw_only=True):
         @param components: how many parts the overlay has now.
         """
         network = swarm.network
-        if self.connectedWithin is not None:
-            for calm, due in calms(upsets, self.connectedWithin):
-                network.callAt(calm, partial(_watchConnected, network, calm, due, components))
+
+        def connected() -> str:
+            parts = components()
+            return f"the running peers are in {parts} parts" if parts != 1 else ""
+
+        for name, within, problem in (
+            ("connectedWithin", self.connectedWithin, connected),
+            ("listedWithin", self.listedWithin, lambda: "; ".join(_wrongLists(swarm))),
+        ):
+            if within is not None:
+                for calm, due in calms(upsets, within):
+                    network.callAt(calm, partial(_watch, network, name, calm, due, problem))
         if self.dialled is not None or self.inbound is not None:
 
             def linksWithinBounds(_: object) -> None:
@@ -141,7 +152,8 @@ class Expect(Part, frozen=True, kw_only=True):
         for death in results["deaths"]:
             self._ofDeath(death, now, expect)
         if self.listed:
-            self._ofLists(swarm, expect)
+            for problem in _wrongLists(swarm):
+                expect("listed", False, problem)
         if self.muted is not None:
             muted = sum(seed.service.status()["counters"].get("reportersMuted", 0) for seed in swarm.runningSeeds())
             expect("muted", muted >= self.muted, f"{muted} reporters were muted, not {self.muted}")
@@ -171,25 +183,29 @@ class Expect(Part, frozen=True, kw_only=True):
             after = "never" if seconds is None else f"after {seconds:.3f} s"
             expect(expectation, seconds is not None and seconds <= limit, f"{name} was {what} {after}")
 
-    def _ofLists(self, swarm: Swarm, expect: Callable[[str, bool, str], None]) -> None:
-        running = {peer.service.identity: peer.name for peer in swarm.running()}
-        for seed in swarm.runningSeeds():
-            listed = {entry.contact.identity: entry.contact.address for entry in seed.service.registry}
-            missing = [name for identity, name in running.items() if identity not in listed]
-            extra = [address for identity, address in listed.items() if identity not in running]
-            problem = f"{seed.name} lacks {len(missing)} {missing[:1]} and has {len(extra)} too many {extra[:1]}"
-            expect("listed", not (missing or extra), problem)
+
+def _wrongLists(swarm: Swarm) -> list[str]:
+    """Of each running seed whose list is not that of the running peers, what is wrong with it."""
+    running = {peer.service.identity: peer.name for peer in swarm.running()}
+    wrong = []
+    for seed in swarm.runningSeeds():
+        listed = {entry.contact.identity: entry.contact.address for entry in seed.service.registry}
+        missing = [name for identity, name in running.items() if identity not in listed]
+        extra = [address for identity, address in listed.items() if identity not in running]
+        if missing or extra:
+            wrong.append(f"{seed.name} lacks {len(missing)} {missing[:1]} and has {len(extra)} too many {extra[:1]}")
+    return wrong
 
 
-def _watchConnected(network: SimulatedNetwork, calm: float, due: float, components: Callable[[], int]) -> None:
-    """The running peers must be one network once from now on."""
+def _watch(network: SimulatedNetwork, name: str, calm: float, due: float, problem: Callable[[], str]) -> None:
+    """There must be no problem at some moment from now on."""
 
-    def connectedWithin(_: object) -> None:
-        parts = components()
-        assert parts == 1, f"the running peers are in {parts} parts, undisturbed since {calm:g} s"
+    def statement(_: object) -> None:
+        found = problem()
+        assert not found, f"{found}, undisturbed since {calm:g} s"
 
-    connectedWithin.__qualname__ = "connectedWithin"
-    network.eventually(connectedWithin, by=due, every=0.5)
+    statement.__qualname__ = name
+    network.eventually(statement, by=due, every=0.5)
 
 
 def calms(upsets: list[tuple[float, float]], within: float) -> list[tuple[float, float]]:

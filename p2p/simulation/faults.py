@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
-from attrs import define, field
+from attrs import define
 from twisted.python.failure import Failure
 
 from p2p.simulation.clock import SimulationError
@@ -68,10 +68,13 @@ class Path:
 class Rule:
     """
     An effect on everything that goes from some hosts to others; L{None} stands for all hosts.
+
+    @ivar both: And on everything that goes the other way; once only, where some are on both sides.
     """
 
     sources: frozenset[str] | None
     destinations: frozenset[str] | None
+    both: bool = False
     cut: bool = False
     held: bool = False
     loss: float = 0.0
@@ -82,6 +85,9 @@ class Rule:
         """
         Whether this rule is about what goes from one host to another.
         """
+        return self._leads(source, destination) or (self.both and self._leads(destination, source))
+
+    def _leads(self, source: str, destination: str) -> bool:
         return (self.sources is None or source in self.sources) and (
             self.destinations is None or destination in self.destinations
         )
@@ -94,14 +100,13 @@ class Fault:
     """
 
     _faults: Faults
-    rules: list[Rule] = field(factory=list)
+    _rule: Rule
 
     def heal(self) -> None:
         """
         End this fault. To mend what is whole already does nothing.
         """
-        self._faults.withdraw(self.rules)
-        self.rules = []
+        self._faults.withdraw(self._rule)
 
 
 class Faults:
@@ -321,23 +326,19 @@ class Faults:
                 latency *= 1.0 + 0.5 * network.fuzzing.random()
             network.clock.at(path.departure(network.clock.now, size) + latency, happens)
 
-    def withdraw(self, rules: list[Rule]) -> None:
+    def withdraw(self, rule: Rule) -> None:
         """
-        Take rules back.
+        Take a rule back, if it is still there.
         """
-        going = [rule for rule in rules if rule in self._rules]
-        if going:
-            self._rules = [rule for rule in self._rules if rule not in going]
-            self._changed(self._touched(going))
+        if rule in self._rules:
+            self._rules.remove(rule)
+            self._changed(self._touched(rule))
 
     def _between(self, one: Hosts, other: Hosts, oneWay: bool, duration: float | None, **effect: object) -> Fault:
-        sources, destinations = self._addresses(one), self._addresses(other)
-        rules = [Rule(sources, destinations, **effect)]  # type: ignore[arg-type]
-        if not oneWay and sources != destinations:
-            rules.append(Rule(destinations, sources, **effect))  # type: ignore[arg-type]
-        self._rules.extend(rules)
-        self._changed(self._touched(rules))
-        fault = Fault(self, rules)
+        rule = Rule(self._addresses(one), self._addresses(other), both=not oneWay, **effect)  # type: ignore[arg-type]
+        self._rules.append(rule)
+        self._changed(self._touched(rule))
+        fault = Fault(self, rule)
         if duration is not None:
             self._network.callAt(self._network.clock.now + duration, fault.heal)
         return fault
@@ -349,12 +350,12 @@ class Faults:
             hosts = (hosts,)
         return frozenset(host if isinstance(host, str) else host.host.address for host in hosts)
 
-    def _touched(self, rules: list[Rule]) -> list[Host]:
+    def _touched(self, rule: Rule) -> list[Host]:
         """
-        The hosts that any of some rules is about, in the order in which they joined the network.
+        The hosts that a rule is about, in the order in which they joined the network.
         """
         hosts = self._network.hosts
-        groups = [group for rule in rules for group in (rule.sources, rule.destinations) if group is not None]
+        groups = [group for group in (rule.sources, rule.destinations) if group is not None]
         if not groups:
             return list(hosts.values())
         touched = frozenset().union(*groups)

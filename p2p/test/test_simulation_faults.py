@@ -214,6 +214,25 @@ class BetweenHostsTests(TCPTestCase):
         self.network.run(started + 10)
         self.assertApproximates(server.pieces[1][0], started + 3 * LATENCY + 0.1, 1e-6)
 
+    def test_oneFaultIsOneHoweverOftenAPathIsMeant(self) -> None:
+        """
+        Between two hosts that are both made slow by one verb everything takes that much longer, and not its square.
+        """
+        client, server = self.join()
+        fault = self.network.faults.slow(3.0, [self.here, self.there])
+        started = self.network.now
+        client.transport.write(b"x")
+        server.transport.write(b"y")
+        self.network.run(started + 10)
+        self.assertApproximates(server.pieces[0][0], started + 3 * LATENCY, 1e-6)
+        self.assertApproximates(client.pieces[0][0], started + 3 * LATENCY, 1e-6)
+        fault.heal()
+        fault.heal()
+        started = self.network.now
+        client.transport.write(b"x")
+        self.network.run(started + 10)
+        self.assertApproximates(server.pieces[1][0], started + LATENCY, 1e-6)
+
     def test_throttledPairSharesItsBandwidth(self) -> None:
         """
         Two connections between the same hosts take twice as long.

@@ -327,6 +327,7 @@ class ExpectTests(SynchronousTestCase):
             "[expect]\nreach = 1.0\nmeanReach = 1.0\nlastDelivery = 1.0\nredundancy = 8.0\ncomponents = 1\n"
             "falseDeaths = 0\ncalledDead = 0\ndetectedWithin = 1.0\ndeadRemovedWithin = 1.0\nlisted = true\n"
             "muted = 0\ndialled = 4\ninbound = 16\nconnectedWithin = 5.0\n"
+            "listedWithin = 5.0\n"
         )
         for name in Expect.__struct_fields__:
             self.assertIn(name, expect)
@@ -384,6 +385,12 @@ class ExpectTests(SynchronousTestCase):
             self.assertEqual(violation.statement, "connectedWithin")
             return violation.time
         return None
+
+    def test_listedWithin(self) -> None:
+        """The same for the seeds' lists: a machine that lost its power stays on them until its silence is noticed."""
+        died = event('crash = { peers = ["peer-5"], host = true }', at=5.0)
+        self.assertEqual(self.broken("[expect]\nlistedWithin = 2.0\n", died), [("listedWithin", 7.0)])
+        self.assertEqual(self.broken("[expect]\nlistedWithin = 9.0\n", died), [])
 
     def test_calms(self) -> None:
         """What overlaps, or follows too soon, counts as one; what lasts to the end is followed by nothing."""
