@@ -4,6 +4,7 @@ Tests for L{p2p.peer.service}: peers and seeds on a network in memory.
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -781,6 +782,27 @@ class LivenessTests(PeerTestCase):
             types = [event["type"] for event in happened]
             self.assertIn("dead", types)
             self.assertIn("reportedDead", types)
+
+    def test_theLogTellsOfListsLinksAndDeaths(self) -> None:
+        """What an operator looks for, each in a line of its own."""
+        with capturedLogs() as logs:
+            _, peers = self.swarm(3)
+            self.network.host("10.1.0.2").kill()
+            self.network.run(1)
+            self.network.host("10.1.0.3").frozen = True
+            self.network.run(9)
+        lines = [str(formatEvent(entry)) for entry in logs if entry.get("log_source") in (peers[0], peers[0]._seeds[0])]
+        for wanted in (
+            r"^registered with seed 10.0.0.1:5000, \d active$",
+            r"^seed 10.0.0.1:5000 lists \d of \d active$",
+            r"^linked (to|from) \S+ at 10.1.0.2:6000, \d neighbours$",
+            r"^link to \S+ at 10.1.0.2:6000 ended: lost: .*; \d neighbours$",
+            r"^\S+ at 10.1.0.2:6000 is dead: refused",
+            r"^reported \S+ dead to 10.0.0.1:5000$",
+            r"^\S+ at 10.1.0.3:6000 suspected$",
+            r"^\S+ at 10.1.0.3:6000 is dead: silent",
+        ):
+            self.assertTrue([line for line in lines if re.search(wanted, line)], f"{wanted} {lines}")
 
     def test_aFrozenPeerIsSuspectedThenDeadAndBackByItself(self) -> None:
         """Within (misses + 1) intervals and a probe; nobody else is touched; awake, it says it lives and is back."""
