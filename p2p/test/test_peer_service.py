@@ -40,7 +40,7 @@ from p2p.test.fakes import (
     listed,
 )
 from p2p.wire import reasons
-from p2p.wire.messages import Alive, Close, Contact, Custom, Dead, Have, Message, Ping, Pong, Welcome
+from p2p.wire.messages import Alive, Close, Contact, Custom, Dead, Have, Message, Ping, Pong, Register, Welcome
 
 
 def me(peer: PeerService) -> Contact:
@@ -457,14 +457,16 @@ class OverlayTests(PeerTestCase):
         self.assertNotIn(gone, now)
 
     def test_newcomersAreFoundByOldPeers(self) -> None:
-        """They ask the seeds again now and then."""
+        """They ask the seeds again now and then, so it need not dial them."""
         self.network.seed()
         old = [self.network.peer(number, seedInterval=5.0) for number in (1, 2, 3)]
         self.network.run(10)
-        new = self.network.peer(9, maxConnections=1, seedInterval=5.0)
-        self.network.run(60)
-        known = {one.id for peer in old for one in peer.overlay.known(100)}
-        self.assertIn(new.identity[:8], known)
+        new = contact(9)
+        impostor(self.network, new)
+        dial(self.network, "10.0.0.1:5000", new, "register").send(Register(new, 0))
+        self.network.run(11)
+        for peer in old:
+            self.assertIn(new, peer.overlay.known(100))
 
     def test_twoHalvesThatMetDifferentSeedsGrowTogether(self) -> None:
         """Once their seeds are common, a few lists later they are one network."""
