@@ -73,12 +73,20 @@ class Daemon:
     @ivar name: C{seed-PORT} or C{peer-PORT}, as its files are called.
     """
 
-    def __init__(self, directory: str, role: str, port: int, options: Sequence[str] = (), python: str = "") -> None:
+    def __init__(
+        self,
+        directory: str,
+        role: str,
+        port: int,
+        options: Sequence[str] = (),
+        python: str = "",
+        within: Sequence[str] = (),
+    ) -> None:
         self.directory = directory
         self.role = role
         self.port = port
         self.name = f"{role}-{port}"
-        command = [python or sys.executable, *TWISTD, "-n", f"p2p{role}", "--port", str(port), *options]
+        command = [*within, python or sys.executable, *TWISTD, "-n", f"p2p{role}", "--port", str(port), *options]
         self._output = open(os.path.join(directory, f"{self.name}.out"), "ab")  # noqa: SIM115
         self.process = subprocess.Popen(
             command, cwd=directory, stdout=self._output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
@@ -185,9 +193,13 @@ class NetworkTestCase(TestCase):
         """Write config.txt, for seeds on those ports."""
         Path(self.directory, "config.txt").write_text("".join(f"127.0.0.1:{port}\n" for port in ports))
 
-    def start(self, role: str, port: int, *options: str) -> Daemon:
-        """Start a daemon, not waiting for it."""
-        daemon = Daemon(self.directory, role, port, options)
+    def start(self, role: str, port: int, *options: str, within: Sequence[str] = ()) -> Daemon:
+        """
+        Start a daemon, not waiting for it.
+
+        @param within: a command that runs another one, and its first arguments.
+        """
+        daemon = Daemon(self.directory, role, port, options, within=within)
         self.addCleanup(daemon.dispose)
         return daemon
 

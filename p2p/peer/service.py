@@ -13,18 +13,15 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
-from random import Random, SystemRandom
+from random import Random
 from typing import Any
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
-from twisted.internet.interfaces import IListeningPort
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.address import Address
-from p2p.events import PEER_EVENTS, Events, enlist
+from p2p.events import PEER_EVENTS, enlist
 from p2p.identity import ID_SIZE, identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import (
     IBroadcastOutlet,
@@ -34,7 +31,7 @@ from p2p.interfaces import (
     IOverlayOutlet,
     IPeerStore,
 )
-from p2p.listening import listen
+from p2p.node import NodeService
 from p2p.peer.confirm import Confirmations, Confirmed
 from p2p.peer.delivery import Delivery
 from p2p.peer.dialling import oursStays, settle
@@ -46,7 +43,6 @@ from p2p.peer.slow import SlowReaders
 from p2p.peer.strategies import strategy
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
-from p2p.timers import Timers
 from p2p.wire import reasons
 from p2p.wire.codec import OVERHEAD, encode
 from p2p.wire.contacts import checkedContact
@@ -64,9 +60,6 @@ SAMPLE = 32
 
 TICK = 1.0
 """Pause between two ticks of overlay and broadcast, in seconds."""
-
-SAVE_INTERVAL = 60.0
-"""Pause between two savings of the known addresses, in seconds."""
 
 MAX_INCARNATION = 2**63
 """No incarnation is taken from others that is higher than this."""
@@ -162,7 +155,7 @@ class PeerFactory(LinkFactory):
 
 
 @implementer(INode, IOverlayOutlet, IBroadcastOutlet, IDetectorOutlet)
-class PeerService(Service):
+class PeerService(NodeService):
     """
     A running peer.
 
@@ -175,8 +168,12 @@ class PeerService(Service):
     @ivar limit: the largest message taken from a neighbour, in bytes.
     """
 
-    _log = Logger()
     role = "peer"
+    kept = "the state"
+    saveInterval = 60.0
+
+    settings: PeerSettings
+    factory: PeerFactory
 
     def __init__(
         self,
@@ -200,17 +197,12 @@ class PeerService(Service):
         @param store: where identity and known addresses outlive this process.
         @raise SettingError: a strategy is named that does not exist.
         """
+        super().__init__(reactor, host, port, random, store, PEER_EVENTS)
         self.settings = settings
-        self.random = random or SystemRandom()
-        self.events = Events(reactor.seconds, PEER_EVENTS)
         self._makeStrategies()
         self.limit = settings.maxPayload + OVERHEAD
-        self._reactor = reactor
-        self._host = host
-        self._wanted = self._bound = port
+        self._bound = port
         self._advertise = advertise
-        self._store = store
-        self._timers = Timers(reactor, self.random)
         self._seeds = [SeedLink(self, address) for address in seeds]
         self._neighbours: dict[bytes, PeerProtocol] = {}
         # Whom it is dialling, by address: the contact's id, and the attempt.
@@ -223,26 +215,17 @@ class PeerService(Service):
         self._inOrder: tuple[Callable[[Delivery], object], ...] = ()
         self._heldBack: InOrder | None = None
         self._confirmations = Confirmations(lambda delay, call: self._timers.later(delay, call))
-        self._port: IListeningPort | None = None
         # How often it was started; each time is a later life.
         self._lives = 0
         self._gossiped = 0
         self._watched = 0.0
         # Why others of this network turned it away for good, as far as the log knows.
         self._foreign: set[str] = set()
-        self._saveFailed = False
-        self._started = 0.0
-        self.factory: PeerFactory
 
     # Start and stop.
 
-    def privilegedStartService(self) -> None:
-        """
-        Take up the identity and listen.
-
-        @raise CannotListenError: the port is taken, or the address is not this machine's.
-        """
-        now = self._reactor.seconds()
+    def makeFactory(self, now: float) -> PeerFactory:
+        """Begin another life: with what the last one left, in this process or before it."""
         memory: PeerMemory | None
         if self._lives:
             memory = self._memory()
@@ -257,27 +240,25 @@ class PeerService(Service):
                 memory = None
         id = memory.id if memory is not None else self.random.getrandbits(8 * ID_SIZE).to_bytes(ID_SIZE, "big")
         incarnation = max(memory.incarnation + 1 if memory is not None else 1, int(now * 1000))
-        self.factory = PeerFactory(
+        factory = PeerFactory(
             self._reactor, self.settings, makeIdentity(id, incarnation), self._advertise, self.settings.maxLinks
         )
-        self.factory.peer = self
-        self.factory.strategies = f"{self.settings.overlay} {self.settings.broadcast} {self.settings.detector}"
-        self._port = self.factory.listening = listen(self._reactor, self._host, self._wanted, self.factory)
+        factory.peer = self
+        factory.strategies = f"{self.settings.overlay} {self.settings.broadcast} {self.settings.detector}"
+        return factory
+
+    def listening(self) -> None:
+        """See L{NodeService}."""
         self._bound = self.factory.port
         self._lives += 1
         self._gossiped = 0
-        self._started = now
         self._log.info("peer {peer} listens on {address}", peer=identityText(self.identity), address=str(self.address))
 
-    def startService(self) -> None:
+    def begin(self) -> None:
         """Register, link up, and begin to gossip and to watch."""
-        if self._port is None:
-            self.privilegedStartService()
-        super().startService()
         with self.factory.turn:
             # Not before it runs: they are dialled at once.
             self._learned(self._remembered, self._reactor.seconds())
-        self._save()
         for seed in self._seeds:
             seed.start()
         settings, start = self.settings, self._timers.start
@@ -287,23 +268,19 @@ class PeerService(Service):
         start("seeds", settings.seedInterval, self._askSeeds)
         if settings.gossipCount:
             start("gossip", settings.gossipInterval, self._gossip)
-        if self._store is not None:
-            start("save", SAVE_INTERVAL, self._save)
 
-    def stopService(self) -> Deferred[None]:
-        """Say goodbye to neighbours and seeds; fires when all is closed, within about C{goodbyeTimeout}."""
-        super().stopService()
+    def keep(self) -> None:
+        """Keep who this peer is and whom it knows."""
+        # If nobody answers any more, those that did once are worth keeping.
+        self._remembered = self.overlay.known(self.settings.maxKnown) or self._remembered
+        if self._store is not None:
+            self._store.save(self._memory())
+
+    def leave(self) -> None:
+        """Confirm nothing any more, and dial the seeds no more."""
         self._confirmations.stop()
-        self._timers.stopAll()
-        port, self._port = self._port, None
-        if port is None:
-            # It never began to listen.
-            return succeed(None)
         for seed in self._seeds:
             seed.stop()
-        self._save()
-        closed: list[Deferred[Any]] = [maybeDeferred(port.stopListening), self.factory.closeAll(reasons.LEAVING)]
-        return gatherResults(closed).addCallback(lambda _: None)
 
     # What an embedding program uses.
 
@@ -411,25 +388,21 @@ class PeerService(Service):
 
         @raise NotRunning: this peer was never started.
         """
+        if not self._lives:
+            raise NotRunning("this peer was not started")
         neighbours = self._neighbours.values()
-        return {
-            "role": self.role,
-            "id": idOf(self.identity).hex(),
-            "incarnation": incarnationOf(self.identity),
-            "address": str(self.address),
-            "network": self.settings.network,
-            "uptime": self._reactor.seconds() - self._started,
-            "seeds": {str(seed.address): seed.connected for seed in self._seeds},
-            "counters": {**self.factory.counters, "duplicates": self.broadcast.duplicates},
-            "gauges": {
+        status = self.describe(
+            self.address,
+            {
                 "neighbours": len(self._neighbours),
                 "outgoing": sum(link.outgoing for link in neighbours),
-                "connections": self.factory.connections,
                 "seeds": sum(seed.connected for seed in self._seeds),
                 "known": len(self.overlay.known(self.settings.maxKnown)),
                 "backlog": sum(link.backlog for link in neighbours),
             },
-        }
+        )
+        status["counters"]["duplicates"] = self.broadcast.duplicates
+        return {**status, "seeds": {str(seed.address): seed.connected for seed in self._seeds}}
 
     def peers(self) -> dict[str, Any]:
         """Whom this peer is linked to, see docs/operations.md."""
@@ -635,7 +608,7 @@ class PeerService(Service):
             )  # fmt: skip
             self._tell(self.overlay.listed, self._notMe(contacts), fresh, now)
         if fresh:
-            self._save()
+            self.save()
             self.events.emit("registered", seed=str(seed), active=total)
 
     def calledDead(self, identity: bytes, by: str) -> None:
@@ -655,7 +628,7 @@ class PeerService(Service):
         self.factory.counters["refutations"] += 1
         self._log.warn("called dead by {by}; alive as {peer}", by=by, peer=identityText(self.identity))
         self.events.emit("refuted", by=by, peer=identityText(self.identity))
-        self._save()
+        self.save()
         with self.factory.turn:
             for link in self._neighbours.values():
                 link.mine = self.identity
@@ -860,20 +833,6 @@ class PeerService(Service):
     def _memory(self) -> PeerMemory:
         """What the next life is to know of this one."""
         return PeerMemory(idOf(self.identity), incarnationOf(self.identity), self._remembered)
-
-    def _save(self) -> None:
-        # If nobody answers any more, those that did once are worth keeping.
-        self._remembered = self.overlay.known(self.settings.maxKnown) or self._remembered
-        if self._store is None:
-            return
-        try:
-            self._store.save(self._memory())
-        except OSError as error:
-            if not self._saveFailed:
-                self._log.error("the state cannot be kept: {error}; trying on", error=str(error))
-            self._saveFailed = True
-        else:
-            self._saveFailed = False
 
 
 def _plausible(contacts: Iterable[Contact]) -> list[Contact]:

@@ -49,6 +49,16 @@ class OriginTests(SynchronousTestCase):
             for first, last in origin.gaps:
                 self.assertLessEqual(last - first, maxGap)
 
+    def test_rangesAreFewHoweverManyNumbersAreMissing(self) -> None:
+        """Whether every other one never comes, or a long gap is filled so: the earliest are given up."""
+        for numbers in (range(1, 10_000, 2), [10_000, *range(2, 10_000, 2)]):
+            origin = Origin()
+            for number in numbers:
+                self.assertTrue(origin.see(number, 10**6))
+                self.assertLessEqual(len(origin.gaps), MAX_GAPS)
+            self.assertTrue(origin.given)
+            self.assertLess(origin.given[-1][1], origin.gaps[0][0])
+
     def test_aMillionInOrderAreTwoNumbers(self) -> None:
         """It costs no more memory however many messages there were, and the first is still known."""
         origin = Origin()

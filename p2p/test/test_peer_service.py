@@ -4,6 +4,7 @@ Tests for L{p2p.peer.service}: peers and seeds on a network in memory.
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -39,7 +40,7 @@ from p2p.test.fakes import (
     listed,
 )
 from p2p.wire import reasons
-from p2p.wire.messages import Alive, Close, Contact, Custom, Dead, Have, Message, Ping, Pong, Welcome
+from p2p.wire.messages import Alive, Close, Contact, Custom, Dead, Have, Message, Ping, Pong, Register, Welcome
 
 
 def me(peer: PeerService) -> Contact:
@@ -456,14 +457,16 @@ class OverlayTests(PeerTestCase):
         self.assertNotIn(gone, now)
 
     def test_newcomersAreFoundByOldPeers(self) -> None:
-        """They ask the seeds again now and then."""
+        """They ask the seeds again now and then, so it need not dial them."""
         self.network.seed()
         old = [self.network.peer(number, seedInterval=5.0) for number in (1, 2, 3)]
         self.network.run(10)
-        new = self.network.peer(9, maxConnections=1, seedInterval=5.0)
-        self.network.run(60)
-        known = {one.id for peer in old for one in peer.overlay.known(100)}
-        self.assertIn(new.identity[:8], known)
+        new = contact(9)
+        impostor(self.network, new)
+        dial(self.network, "10.0.0.1:5000", new, "register").send(Register(new, 0))
+        self.network.run(11)
+        for peer in old:
+            self.assertIn(new, peer.overlay.known(100))
 
     def test_twoHalvesThatMetDifferentSeedsGrowTogether(self) -> None:
         """Once their seeds are common, a few lists later they are one network."""
@@ -781,6 +784,27 @@ class LivenessTests(PeerTestCase):
             types = [event["type"] for event in happened]
             self.assertIn("dead", types)
             self.assertIn("reportedDead", types)
+
+    def test_theLogTellsOfListsLinksAndDeaths(self) -> None:
+        """What an operator looks for, each in a line of its own."""
+        with capturedLogs() as logs:
+            _, peers = self.swarm(3)
+            self.network.host("10.1.0.2").kill()
+            self.network.run(1)
+            self.network.host("10.1.0.3").frozen = True
+            self.network.run(9)
+        lines = [str(formatEvent(entry)) for entry in logs if entry.get("log_source") in (peers[0], peers[0]._seeds[0])]
+        for wanted in (
+            r"^registered with seed 10.0.0.1:5000, \d active$",
+            r"^seed 10.0.0.1:5000 lists \d of \d active$",
+            r"^linked (to|from) \S+ at 10.1.0.2:6000, \d neighbours$",
+            r"^link to \S+ at 10.1.0.2:6000 ended: lost: .*; \d neighbours$",
+            r"^\S+ at 10.1.0.2:6000 is dead: refused",
+            r"^reported \S+ dead to 10.0.0.1:5000$",
+            r"^\S+ at 10.1.0.3:6000 suspected$",
+            r"^\S+ at 10.1.0.3:6000 is dead: silent",
+        ):
+            self.assertTrue([line for line in lines if re.search(wanted, line)], f"{wanted} {lines}")
 
     def test_aFrozenPeerIsSuspectedThenDeadAndBackByItself(self) -> None:
         """Within (misses + 1) intervals and a probe; nobody else is touched; awake, it says it lives and is back."""

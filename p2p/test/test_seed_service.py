@@ -4,11 +4,12 @@ Tests for L{p2p.seed.service}: a seed on a network in memory.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import CannotListenError
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -16,6 +17,7 @@ from p2p.interfaces import INode, ISeedStore
 from p2p.seed import checks, factory
 from p2p.seed.checks import Checks
 from p2p.seed.service import SeedService
+from p2p.settings import SeedSettings, SettingError
 from p2p.test.fakes import (
     FakeSeedStore,
     Network,
@@ -98,6 +100,36 @@ class RegistrationTests(SeedTestCase):
         self.assertEqual([len(answer.contacts) for answer in answers], [0, 3, 7])
         self.assertEqual([answer.total for answer in answers], [6, 7, 8])
         self.assertNotIn(contact(110), answers[2].contacts)
+
+    def test_oneAnswerNamesNoMoreThanTheSetting(self) -> None:
+        """Of a longer list a sample, with the total."""
+        seed = self.network.seed(2, maxSample=5)
+        for number in range(1, 12):
+            impostor(self.network, contact(number))
+            script = dial(self.network, "10.0.0.2:5000", contact(number), "register")
+            script.send(Register(contact(number), 1000))
+            self.network.run(0.01)
+        (answer,) = script.take(Registered)
+        self.assertEqual((len(answer.contacts), answer.total), (5, 11))
+        self.assertEqual(len(seed.registry), 11)
+        self.assertRaises(SettingError, SeedSettings, maxSample=1001)
+
+    def test_theLogTellsOfTheList(self) -> None:
+        """Who registers from where, who is removed and why, and how many are active then."""
+        with capturedLogs() as logs:
+            self.register(contact(1))
+            self.register(contact(2)).send(Close(reasons.LEAVING, "", []))
+            self.network.run(1)
+            self.crash(contact(1))
+            self.network.run(3)
+        lines = [str(formatEvent(entry)) for entry in logs if entry["log_level"] is LogLevel.info]
+        for wanted in (
+            r"^\S+ registered from 10.1.0.2:6000 \(new\), 1 active$",
+            r"^\S+ registered from 10.1.0.3:6000 \(new\), 2 active$",
+            r"^\S+ at 10.1.0.3:6000 removed \(leaving\): said goodbye; 1 active$",
+            r"^\S+ at 10.1.0.2:6000 removed \(dead\): its connection ended: lost; refused: .*; 0 active$",
+        ):
+            self.assertEqual(len([line for line in lines if re.search(wanted, line)]), 1, f"{wanted} {lines}")
 
     def test_whoRegistersUnderAnotherIdMisbehaves(self) -> None:
         """One connection is one peer."""

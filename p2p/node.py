@@ -1,0 +1,166 @@
+"""
+What seed and peer have in common as services: the order in which they start and end, what they tell of themselves, and
+that they try on when something cannot be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from random import Random, SystemRandom
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from p2p.address import Address
+from p2p.events import Events
+from p2p.identity import idOf, incarnationOf
+from p2p.listening import listen
+from p2p.settings import LinkSettings
+from p2p.timers import Timers
+from p2p.wire import reasons
+from p2p.wire.factory import LinkFactory
+
+
+class NodeService(Service):
+    """
+    A node; what differs is in the methods that raise L{NotImplementedError} here.
+
+    @cvar role: C{"seed"} or C{"peer"}.
+    @cvar kept: what outlives the process, in a log line.
+    @cvar saveInterval: pause between two savings of that, in seconds.
+    @ivar events: what happens.
+    @ivar factory: its links; there from the first start on.
+    """
+
+    _log = Logger()
+    role = ""
+    kept = ""
+    saveInterval = 0.0
+
+    settings: LinkSettings
+    factory: LinkFactory
+
+    def __init__(
+        self, reactor: Any, host: str, port: int, random: Random | None, store: Any, eventTypes: Iterable[str]
+    ) -> None:
+        """
+        @param host: the address to listen on.
+        @param port: 0 for any free one.
+        @param random: where chance comes from; the system's by default.
+        @param store: what C{keep} keeps in; C{None} for nothing.
+        """
+        self.random = random or SystemRandom()
+        self.events = Events(reactor.seconds, eventTypes)
+        self._reactor = reactor
+        self._host = host
+        self._wanted = port
+        self._store = store
+        self._timers = Timers(reactor, self.random)
+        self._port: IListeningPort | None = None
+        self._started = 0.0
+        self._saveFailed = False
+
+    # What a seed does, and a peer.
+
+    def makeFactory(self, now: float) -> LinkFactory:
+        """Take up the identity, of which each start is a later life, and make what listens."""
+        raise NotImplementedError
+
+    def listening(self) -> None:
+        """It listens now: say so."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """It runs now: do what there is to do, and start the timers."""
+        raise NotImplementedError
+
+    def keep(self) -> None:
+        """
+        Keep what is to outlive the process.
+
+        @raise OSError: it cannot be.
+        """
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """It is about to close its links."""
+
+    def closed(self) -> None:
+        """It has stopped, or was never started, and will save no more."""
+
+    # What both do.
+
+    def privilegedStartService(self) -> None:
+        """
+        Take up the identity and listen.
+
+        @raise CannotListenError: the port is taken, or the address is not this machine's.
+        """
+        now = self._reactor.seconds()
+        factory = self.factory = self.makeFactory(now)
+        self._port = factory.listening = listen(self._reactor, self._host, self._wanted, factory)
+        self._started = now
+        self.listening()
+
+    def startService(self) -> None:
+        """Listen, if that is not done yet, and run."""
+        if self._port is None:
+            self.privilegedStartService()
+        super().startService()
+        self.save()
+        self.begin()
+        if self._store is not None:
+            self._timers.start("save", self.saveInterval, self.save)
+
+    def stopService(self) -> Deferred[None]:
+        """Say goodbye to everyone; fires when all is closed, within about C{goodbyeTimeout}."""
+        super().stopService()
+        self._timers.stopAll()
+        port, self._port = self._port, None
+        if port is None:
+            # It never began to listen.
+            self.closed()
+            return succeed(None)
+        self.leave()
+        self.save()
+        closing: list[Deferred[Any]] = [maybeDeferred(port.stopListening), self.factory.closeAll(reasons.LEAVING)]
+        return DeferredList(closing, consumeErrors=True).addCallback(self._allClosed)
+
+    def save(self) -> None:
+        """Keep what is to outlive the process; if that fails, say so once, and try on."""
+        try:
+            self.keep()
+        except OSError as error:
+            self.factory.counters["saveErrors"] += 1
+            if not self._saveFailed:
+                self._log.error("{what} cannot be kept: {error}; trying on", what=self.kept, error=str(error))
+            self._saveFailed = True
+        else:
+            if self._saveFailed:
+                self._log.info("{what} is kept again", what=self.kept)
+            self._saveFailed = False
+
+    # For those two.
+
+    def describe(self, address: Address, gauges: Mapping[str, int]) -> dict[str, Any]:
+        """What L{p2p.interfaces.INode.status} answers."""
+        identity = self.factory.identity
+        return {
+            "role": self.role,
+            "id": idOf(identity).hex(),
+            "incarnation": incarnationOf(identity),
+            "address": str(address),
+            "network": self.settings.network,
+            "uptime": self._reactor.seconds() - self._started,
+            "counters": dict(self.factory.counters),
+            "gauges": {"connections": self.factory.connections, **gauges},
+        }
+
+    def _allClosed(self, results: list[tuple[bool, Any]]) -> None:
+        for well, result in results:
+            if not well:
+                self._log.failure("closing failed", result)
+        self.closed()

@@ -1,0 +1,98 @@
+"""
+Tests for L{p2p.node}: what is the same for a seed and a peer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import fail
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.node import NodeService
+from p2p.test.fakes import FakePeerStore, FakeSeedStore, Network
+
+
+class NodeTests(SynchronousTestCase):
+    """Starting, keeping and ending."""
+
+    def setUp(self) -> None:
+        """One of each, not started, with its disk."""
+        self.network = Network()
+        self.disks: list[Any] = [FakeSeedStore(), FakePeerStore()]
+        self.nodes: list[NodeService] = [
+            self.network.seed(store=self.disks[0], start=False),
+            self.network.peer(1, store=self.disks[1], start=False),
+        ]
+
+    def test_itListensBeforeItRunsAndEachStartIsALaterLife(self) -> None:
+        """Once, though it may be told in two steps; it tells who and where it is, and since when."""
+        for node in self.nodes:
+            node.privilegedStartService()
+            factory = node.factory
+            self.assertFalse(node.running)
+            node.startService()
+            self.assertIs(node.factory, factory)
+            self.network.run(5)
+            status: Any = node.status()  # type: ignore[attr-defined]
+            self.assertEqual((status["role"], status["uptime"]), (node.role, 5.0))
+            self.assertEqual(status["id"], factory.identity[:8].hex())
+            self.successResultOf(self.stopped(node))
+            node.startService()
+            self.assertEqual(node.factory.identity[:8], factory.identity[:8])
+            self.assertGreater(node.factory.identity, factory.identity)
+
+    def stopped(self, node: NodeService) -> Any:
+        """Stop it; what fires then."""
+        over = node.stopService()
+        self.network.run(3)
+        return over
+
+    def test_whatCannotBeKeptIsToldOnceAndTriedOn(self) -> None:
+        """And that it can be kept again; all are counted."""
+        for node, disk in zip(self.nodes, self.disks, strict=True):
+            node.startService()
+            disk.broken = True
+            with capturedLogs() as logs:
+                for _ in range(3):
+                    node.save()
+                disk.broken = False
+                for _ in range(2):
+                    node.save()
+            lines = [str(formatEvent(entry)) for entry in logs]
+            self.assertEqual(
+                [line for line in lines if node.kept in line],
+                [f"{node.kept} cannot be kept: no space left; trying on", f"{node.kept} is kept again"],
+            )
+            self.assertEqual(node.factory.counters["saveErrors"], 3)
+
+    def test_itSavesNowAndThen(self) -> None:
+        """As often as it says, while it runs."""
+        for node, disk in zip(self.nodes, self.disks, strict=True):
+            saves: list[float] = []
+            self.patch(disk, "save", lambda *what, saves=saves: saves.append(self.network.clock.seconds()))
+            node.startService()
+            self.network.run(10 * node.saveInterval)
+            self.assertIn(len(saves), (10, 11, 12))
+            self.stopped(node)
+            before = len(saves)
+            self.network.run(10 * node.saveInterval)
+            self.assertEqual(len(saves), before)
+
+    def test_aPortThatDoesNotCloseKeepsNothingElseOpen(self) -> None:
+        """It is logged; links and disk are closed all the same."""
+        for node in self.nodes:
+            node.startService()
+            port: Any = node._port
+            port.stopListening = lambda: fail(OSError("stuck"))
+            self.assertIsNone(self.successResultOf(self.stopped(node)))
+            self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+            self.assertEqual(node.factory.connections, 0)
+        self.assertTrue(self.disks[0].closed)
+
+    def test_whatNeverRanStopsAtOnce(self) -> None:
+        """And closes its disk."""
+        for node in self.nodes:
+            self.assertIsNone(self.successResultOf(node.stopService()))
+        self.assertTrue(self.disks[0].closed)
