@@ -71,8 +71,9 @@ class Origin:
     def __init__(self, identity: bytes = b"") -> None:
         self.identity = identity
         self.top = 0
-        self.gaps: list[tuple[int, int]] = []
-        self.given: list[tuple[int, int]] = []
+        # Replaced, never changed: nearly every origin has none, and there may be ten thousand origins.
+        self.gaps = _NONE
+        self.given = _NONE
         self.lastSeen = 0.0
         self.waived = _NONE
         self.before = 0.0
@@ -118,10 +119,8 @@ class Origin:
             if number > self.top + 1:
                 first = max(self.top + 1, number - maxGap)
                 if first > self.top + 1:
-                    self.given.append((self.top + 1, first - 1))
-                self.gaps.append((first, number - 1))
-                if len(self.gaps) > MAX_GAPS:
-                    self.given.append(self.gaps.pop(0))
+                    self.given = [*self.given, (self.top + 1, first - 1)]
+                self._open([*self.gaps, (first, number - 1)])
             self.top = number
             return True
         place = self._find(number)
@@ -129,10 +128,14 @@ class Origin:
             return False
         first, last = self.gaps[place]
         rest = [(a, b) for a, b in ((first, number - 1), (number + 1, last)) if a <= b]
-        self.gaps[place : place + 1] = rest
-        if len(self.gaps) > MAX_GAPS:
-            self.given.append(self.gaps.pop(0))
+        self._open([*self.gaps[:place], *rest, *self.gaps[place + 1 :]])
         return True
+
+    def _open(self, gaps: Ranges) -> None:
+        """These are the gaps now; of too many, the first is given up."""
+        if len(gaps) > MAX_GAPS:
+            self.given = [*self.given, gaps.pop(0)]
+        self.gaps = gaps or _NONE
 
     def _find(self, number: int) -> int | None:
         """The place of the gap that a number falls into."""
@@ -251,7 +254,7 @@ class History:
             origin = self._origin(message.origin, now)
             origin.see(number, self._maxGap)
             # What was before this peer came is not lost to it.
-            origin.given.clear()
+            origin.given = _NONE
             self._noticed(origin)
         elif number <= origin.top and not origin.gaps:
             # Nearly all that a flood brings.
@@ -526,7 +529,7 @@ class History:
 
     def _lost(self, identity: bytes, origin: Origin) -> None:
         """Say what was given up."""
-        given, origin.given = origin.given, []
+        given, origin.given = origin.given, _NONE
         for first, last in subtract(union(given, []), origin.waived):
             self._outlet.lost(identity, first, last)
 

@@ -140,8 +140,13 @@ class Turn:
         dirty = self.dirty
         self.dirty = []
         for link in dirty:
+            pending = link._pending
+            if pending is None:
+                # It was written already, or has ended.
+                continue
+            link._pending = None
             try:
-                link.flush()
+                link._out(b"".join(pending) if isinstance(pending, list) else pending)
             except Exception:
                 self._log.failure("writing to {link} failed", link=link)
 
@@ -308,15 +313,12 @@ class Link(Protocol):
         self.sendFrame(encode(message))
 
     def sendFrame(self, frame: bytes) -> None:
-        """Send a message that is packed already; L{Turn.send} does it for several links."""
-        self._turn.send((self,), frame)
+        """
+        Send a message that is packed already; L{Turn.send} does it for several links.
 
-    def flush(self) -> None:
-        """Write what was collected, if the transport takes it; cut the link off if too much has gathered."""
-        pending = self._pending
-        if pending is not None:
-            self._pending = None
-            self._out(b"".join(pending) if isinstance(pending, list) else pending)
+        It is written at the end of the turn if the transport takes it; the link is cut off if too much has gathered.
+        """
+        self._turn.send((self,), frame)
 
     def opened(self, handlers: Handlers, limit: int) -> None:
         """
@@ -352,9 +354,7 @@ class Link(Protocol):
         """
         if self.state is State.CLOSING or self.state is State.CLOSED:
             return
-        with self._turn:
-            self.send(Close(reason, line(detail), others or []))
-            self.flush()
+        self._last(encode(Close(reason, line(detail), others or [])))
         self._closing()
         self._end(reason, detail)
         # Anything that comes from now on is a sign of life, though it be no answer yet.
@@ -406,6 +406,13 @@ class Link(Protocol):
                 )
         self._take(self._handlers)
 
+    def _last(self, frame: bytes) -> None:
+        """Write what this turn has sent here so far, and behind it the last that is sent; not at the turn's end."""
+        pending, self._pending = self._pending, None
+        data = (b"".join(pending) if isinstance(pending, list) else pending or b"") + frame
+        if data:
+            self._out(data)
+
     def _take(self, handlers: Handlers) -> None:
         """From now on these are called; at once, where a frame begins next."""
         self._handlers = handlers
@@ -445,7 +452,7 @@ class Link(Protocol):
             raise RemoteProtocolError(reasons.MALFORMED, f"{message.reason!r} is no reason to give")
         if self.state is not State.CLOSING:
             self.byOther = True
-            self.flush()
+            self._last(b"")
             self._closing()
         self.others = tuple(message.others)
         self._deafen()
