@@ -2,8 +2,8 @@
 Lifeguard: how often the living are called dead while others are blocked, with its three parts and without.
 
 As its authors measured it (Dadgar, Phillips, Currey 2017, section V): a quarter of the peers is blocked for 0.1 to 16
-seconds, again and again. What they send and are sent waits, while their clocks run on. All others are healthy and should
-never be called dead; least of all by one another: not once. The blocked ones may take the others for dead; with
+seconds, again and again. What they send and are sent waits, while their clocks run on. All others are healthy, and
+should never be called dead; least of all by one another: not once. The blocked ones may take the others for dead; with
 Lifeguard (they notice that their helpers do not answer, and nobody confirms what they suspect) at least 50 times more
 rarely than without. (Published: 20 times.)
 

@@ -9,8 +9,8 @@ on average, for every other member pings it once in so many periods as there are
 with one another. Taken of all gaps between pings of one member, sum of squares over twice the sum, which is the
 mean over all moments, so that it has no sampling error but that of the order.
 
-B{Completeness} (section 4.3): no gap between two pings of one member by one other above 2n-1 periods, n being the members
-that it has.
+B{Completeness} (section 4.3): no gap between two pings of one member by one other above 2n-1 periods, n being the
+members that it has.
 
 B{Death}: a process that dies is found out when the reset of a connection has arrived and a fresh dial was refused:
 three latencies. A machine that falls silent is called dead by all others within the bound that the settings give.
@@ -67,7 +67,8 @@ def check(peers: int) -> Iterator[Figure]:
         network.run(until=LINKED + periods * settings.livenessInterval)
         sent = traffic.count((Ping, Pong))
         yield about("pings and pongs for each member and period", 2.0, sent / peers / periods, 0.01)
-        yield exactly("anything else of the detector's", 0, traffic.count((PingReq, Ack, Nack, Suspect, Refute, Faulty)))
+        others = traffic.count((PingReq, Ack, Nack, Suspect, Refute, Faulty))
+        yield exactly("anything else of the detector's", 0, others)
         yield from _pings(pings, peers, settings.livenessInterval)
         yield from _deaths(network, swarm, measure, settings.silenceBound(peers - 1))
     yield exactly("errors", 0, errors.count)
