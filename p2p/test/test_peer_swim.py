@@ -335,7 +335,8 @@ class SuspicionTests(SwimTestCase):
         number = self.suspectOne()
         self.confirm(number, *self.others(number)[:2])
         self.probed(number, SILENT)
-        self.until(self.now + 1.9)
+        self.until(self.now + 2.2)
+        self.assertEqual(self.outlet.take("suspected"), [])
         self.neighbours[number].heard = True
         self.probed(number, SILENT, 0.1)
         self.assertEqual(self.outlet.take("dead"), [])
