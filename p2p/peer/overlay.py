@@ -206,7 +206,8 @@ class RandomLinks:
     def _beginExchange(self, listed: list[Contact], now: float) -> None:
         """Dial somebody in whose stead a link that was dialled is given up; or, beside a single link, another one."""
         outgoing = sum(neighbour.outgoing for neighbour in self._neighbours.values())
-        if self._exchange or not outgoing or outgoing + len(self._dialling) < self._target:
+        if self._exchange or not outgoing or outgoing + len(self._dialling) != self._target:
+            # There are too few, or, dialled while it had no link, more than enough under way.
             return
         ready = set(self._known.candidates(now, self._busy()))
         strangers = [contact for contact in listed if contact in ready]
