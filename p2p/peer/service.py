@@ -58,6 +58,9 @@ NAMED = 8
 SAMPLE = 32
 """How many contacts a peer that knows as many asks each seed for, now and then."""
 
+BRIEF = 0.1
+"""One that left too much unread within this share of C{slowTimeout} may just have been busy for a moment."""
+
 TICK = 1.0
 """Pause between two ticks of overlay and broadcast, in seconds."""
 
@@ -573,9 +576,11 @@ class PeerService(NodeService):
         if link.reason == reasons.SLOW and self._heldUp(link.unread):
             # Not who was cut off for what others had left unread.
             self.factory.counters["slowReaders"] += 1
-            pause = self._slow.cutOff(contact.id, link.host, now)
-            text = "{peer} did not read: left alone for {seconds:.0f} s"
-            self._log.info(text, peer=identityText(contact.identity), seconds=pause)
+            brief = link.pausedSince is None or now - link.pausedSince < BRIEF * self.settings.slowTimeout
+            pause = self._slow.cutOff(contact.id, link.host, now, brief)
+            if pause:
+                text = "{peer} did not read: left alone for {seconds:.0f} s"
+                self._log.info(text, peer=identityText(contact.identity), seconds=pause)
         # Of one that broke the protocol the log has told already: one fault, one line.
         line = "" if link.faulty else "link to {peer} at {address} ended: {why}; {count} neighbours"
         logged = {"why": link.why, "detail": link.detail, "count": len(self._neighbours)}

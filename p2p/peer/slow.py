@@ -4,7 +4,8 @@ Who was cut off for not reading, and is left alone for a while.
 One that does not read holds up whoever publishes, until it is cut off; if it
 came back at once, it would do so nearly all the time.  So it is neither let in
 nor dialled for C{slowPause}, and each time that it is cut off again, for twice
-as long.  What it did long ago is forgiven.
+as long.  What it did long ago is forgiven, and so is, once, a moment in which
+much came.
 
 Ids cost nothing, and nobody proves his own.  So an id is left alone only at the
 IP address where it did not read: who takes another's name does that one no
@@ -54,18 +55,19 @@ class SlowReaders:
     def __len__(self) -> int:
         return len(self._cut)
 
-    def cutOff(self, id: bytes, host: str, now: float) -> float:
+    def cutOff(self, id: bytes, host: str, now: float, brief: bool = False) -> float:
         """
         Remember that somebody was cut off.
 
         @param host: the other side's IP address on that connection.
+        @param brief: it did not read for a moment only; the first time that has no consequences.
         @return: for how many seconds it is left alone.
         """
         whose = holder(host)
         known = self._fresh((id, whose), now).times
         if not known and not ip_address(host).is_loopback:
             self._count((b"", whose), 1, now)
-        self._count((id, whose), 0, now)
+        self._count((id, whose), int(brief), now)
         return max(0.0, self._cut[id, whose].until - now)
 
     def shunned(self, id: bytes, host: str, now: float) -> bool:

@@ -678,6 +678,24 @@ class GossipTests(PeerTestCase):
         self.network.run(30)
         self.assertEqual([link.contact.id for link in peer.neighbours], [who.id])
 
+    def test_whoWasBusyForAMomentMayComeBack(self) -> None:
+        """More came in half a second than may wait: it is cut off, and links itself again; not a second time."""
+        peer = self.network.peer(1, seeds=(), maxBacklog=4000, maxPayload=1000, livenessMisses=100)
+        who = contact(50)
+        for greeting in ("Welcome", "Close"):
+            self.friend(peer, who)
+            (link,) = peer.neighbours
+            link.pauseProducing()
+            self.network.run(0.5)
+            with peer.batch():
+                for number in range(10):
+                    peer.send([link], Message(peer.identity, 100 + number, 1, b"x" * 500))
+            self.assertEqual(link.reason, reasons.SLOW)
+            self.assertEqual(dial(self.network, str(peer.address), who).kinds()[:1], [greeting])
+            for link in peer.neighbours:
+                link.close(reasons.DONE)
+            self.network.run(0.1)
+
     def test_whoIsCutOffForTheOthersIsNotHeldToBeSlow(self) -> None:
         """When all links together have too much to keep, the one that gets more is cut off; it may come back."""
         peer = self.network.peer(1, seeds=(), maxBacklog=4000, maxPayload=1000, livenessMisses=100)

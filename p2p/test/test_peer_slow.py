@@ -37,6 +37,13 @@ class SlowReadersTests(SynchronousTestCase):
         self.assertEqual(pauses, [10.0 * 2**n for n in range(DOUBLINGS + 1)] + [longest] * 2)
         self.assertEqual(self.slow.cutOff(ONE, HERE, now + longest), 10.0)
 
+    def test_aMomentIsForgivenOnce(self) -> None:
+        """Who was stopped for a moment while much came keeps its neighbours; not whoever is so again and again."""
+        self.assertEqual(self.slow.cutOff(ONE, HERE, 0.0, brief=True), 0.0)
+        self.assertFalse(self.slow.shunned(ONE, HERE, 0.0))
+        self.assertEqual(self.slow.cutOff(ONE, HERE, 5.0, brief=True), 10.0)
+        self.assertTrue(self.slow.shunned(ONE, HERE, 5.0))
+
     def test_anotherCannotBlackenAName(self) -> None:
         """An id that did not read elsewhere is welcome from its own address."""
         self.slow.cutOff(ONE, THERE, 0.0)
