@@ -12,11 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.simulation.sweep import Here, Sweep, outcomes
 from tests.processes import PROJECT
 
-STORIES = (
+SCENARIOS = {path.stem: str(path) for path in sorted((PROJECT / "scenarios").glob("*.toml"))}
+
+STORIES = {
     "all-seeds-down", "churn", "first-start", "flaky-host", "half-crash", "lossy-links", "lying-reporter",
     "mass-restart", "message-flood", "most-crash", "newcomers-in-a-storm", "one-way-partition", "partition",
     "paused-host", "seed-down", "slow-host",
-)  # fmt: skip
+}  # fmt: skip
+"""What must have a scenario."""
 
 SMALL = {"peers.count": 24, "peers.options.maxConnections": 2}
 
@@ -32,17 +35,17 @@ class StoriesTests(SynchronousTestCase):
     def test_eachHoldsWithAFewSeeds(self) -> None:
         """Whatever does not hold is named, with the command that shows it again."""
         sweeps = {}
-        for story in STORIES:
-            settings: dict[str, Any] = {"name": story, **SMALL, **SMALLER.get(story, {})}
-            sweeps[story] = Sweep.read(str(PROJECT / "scenarios" / f"{story}.toml"), [settings], SEEDS)
+        for name, path in SCENARIOS.items():
+            settings: dict[str, Any] = {"name": name, **SMALL, **SMALLER.get(name, {})}
+            sweeps[name] = Sweep.read(path, [settings], SEEDS)
         jobs = [job for sweep in sweeps.values() for job in sweep.jobs()]
         found = list(outcomes(jobs, Here(2)))
-        self.assertEqual(len(found), len(STORIES) * len(SEEDS))
+        self.assertEqual(len(found), len(SCENARIOS) * len(SEEDS))
         failed = [outcome for outcome in found if not outcome["held"]]
         commands = [sweeps[outcome["settings"]["name"]].replay(outcome) for outcome in failed]
         problems = [outcome["crash"] or outcome["broken"][0]["problem"] for outcome in failed]
         self.assertEqual(list(zip(problems, commands, strict=True)), [])
 
-    def test_everyScenarioIsAStory(self) -> None:
-        """No file is left out."""
-        self.assertEqual(sorted(path.stem for path in (PROJECT / "scenarios").glob("*.toml")), list(STORIES))
+    def test_everyStoryHasAScenario(self) -> None:
+        """None is left out."""
+        self.assertLessEqual(STORIES, SCENARIOS.keys())
