@@ -7,9 +7,13 @@ drawn at random and flood the network, while everything else that a daemon does
 goes on: pings of every link every second, renewals, ticks.  What is timed is
 from the first message until the last has arrived everywhere.
 
-A I{delivery} is a frame with a payload that arrived, be it new there or a
-duplicate: what each of the figures in the comparison counts too.  Each size of
-network is measured in a process of its own, so that its memory is its own.
+A I{delivery} is a frame with a payload that arrived at a peer, be it new there
+or a duplicate: what each of the figures in the comparison counts too.  A
+I{first delivery} is one that is new there, which a subscriber is told of: on a
+graph of E links and N peers, N - 1 of each message's 2E - (N - 1) deliveries.
+Each size of network is measured in a process of its own, so that its memory is
+its own.  On a machine that others use too, deliveries per CPU second say more
+than those per second.
 """
 
 from __future__ import annotations
@@ -36,10 +40,10 @@ from p2p.simulation.swarm import Node, Swarm
 LATENCY = (0.010, 0.100)
 """The least and the most virtual seconds that a link takes."""
 
-JOINING = 10.0
+JOINING = 5.0
 """Virtual seconds within which all peers join."""
 
-SETTLING = 10.0
+SETTLING = 5.0
 """Virtual seconds after the last peer has joined."""
 
 TAIL = 1.2
@@ -59,13 +63,14 @@ class Nobody:
         """Something was done."""
 
 
-def arrived(swarm: Swarm) -> int:
-    """Payload frames that have arrived so far, by the peers' own count."""
-    total = 0
+def arrived(swarm: Swarm) -> tuple[int, int]:
+    """Payload frames that have arrived so far, by the peers' own count: those that were new there, and all."""
+    new = duplicates = 0
     for peer in swarm.peers.values():
         counters = peer.service.factory.counters
-        total += counters["delivered"] - counters["published"] + peer.service.broadcast.duplicates
-    return total
+        new += counters["delivered"] - counters["published"]
+        duplicates += peer.service.broadcast.duplicates
+    return new, new + duplicates
 
 
 def save(swarm: Swarm, path: str) -> None:
@@ -122,14 +127,14 @@ def measure(
     swarm = Swarm(network, Nobody(), SeedSettings(leaseInterval=600.0, maxLinks=peers + 1000), settings)
     before = residentBytes(os.getpid())
     errors = Errors(lambda: network.now)
-    started = time.perf_counter()
+    started, startedCpu = time.perf_counter(), time.process_time()
     with errors:
         swarm.begin(1)
         for number in range(peers):
             network.callAt(JOINING * number / peers, swarm.join)
         network.run(until=JOINING + SETTLING)
         network.freeze()
-        built = time.perf_counter() - started
+        built, builtCpu = time.perf_counter() - started, time.process_time() - startedCpu
         ends = sum(len(peer.service.neighbours) for peer in swarm.peers.values())
         holding = residentBytes(os.getpid())
         if graph is not None:
@@ -143,17 +148,19 @@ def measure(
 
         for number in range(messages):
             network.callAt(start + number * every, publish)
-        counted, happened = arrived(swarm), network.events
+        were, happened = arrived(swarm), network.events
         started, startedCpu = time.perf_counter(), time.process_time()
         network.run(until=start + messages * every + TAIL)
         seconds, cpu = time.perf_counter() - started, time.process_time() - startedCpu
-        counted, happened = arrived(swarm) - counted, network.events - happened
+        first, counted = (now - then for now, then in zip(arrived(swarm), were, strict=True))
+        happened = network.events - happened
         reached = sum(peer.service.factory.counters["delivered"] for peer in running)
-        idling = None
+        idling = idlingCpu = None
         if idle:
-            started = time.perf_counter()
+            started, startedCpu = time.perf_counter(), time.process_time()
             network.run(until=network.now + idle)
             idling = round(time.perf_counter() - started, 3)
+            idlingCpu = round(time.process_time() - startedCpu, 3)
         gc.unfreeze()
     return {
         "peers": peers,
@@ -161,13 +168,17 @@ def measure(
         "messages": messages,
         "reach": reached / (messages * peers),
         "deliveries": counted,
+        "firstDeliveries": first,
         "seconds": round(seconds, 3),
         "cpuSeconds": round(cpu, 3),
         "deliveriesPerSecond": round(counted / seconds),
         "deliveriesPerCpuSecond": round(counted / cpu),
+        "firstDeliveriesPerSecond": round(first / seconds),
         "eventsPerSecond": round(happened / seconds),
         "buildSeconds": round(built, 3),
+        "buildCpuSeconds": round(builtCpu, 3),
         "idleSeconds": idling,
+        "idleCpuSeconds": idlingCpu,
         "bytesPerPeer": round((holding - before) / peers),
         "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "digest": network.digest()[:16],

@@ -59,20 +59,18 @@ class Flood:
 
     def received(self, message: Message | Have | Lack, neighbour: Any, now: float) -> None:
         """Take a message: the path that everything a peer does is measured by."""
-        if isinstance(message, Have):
-            if neighbour in self._neighbours:
-                self._history.had(message, neighbour, now)
-            return
-        if isinstance(message, Lack):
+        if isinstance(message, Message):
+            new = self._history.take(message, now)
+            if new is None:
+                return
+            hops = new.hops
+            if hops < MAX_HOPS:
+                self._outlet.send(self.relayTo(neighbour), Message(new.origin, new.sequence, hops + 1, new.payload))
+            self._outlet.deliver(new, neighbour, now)
+        elif isinstance(message, Lack):
             self._history.gone(message.gone, now)
-            return
-        new = self._history.take(message, now)
-        if new is None:
-            return
-        hops = new.hops
-        if hops < MAX_HOPS:
-            self._outlet.send(self.relayTo(neighbour), Message(new.origin, new.sequence, hops + 1, new.payload))
-        self._outlet.deliver(new, neighbour, now)
+        elif neighbour in self._neighbours:
+            self._history.had(message, neighbour, now)
 
     def relayTo(self, neighbour: Any) -> list[Any]:
         """The neighbours that a message goes to which C{neighbour} brought and which is new here."""

@@ -11,12 +11,12 @@ other copy; only what straddles pieces is collected, in one buffer, so that a
 sender of tiny pieces costs no more memory than it sends.
 
 A node that floods gets the same few bytes again and again: a broadcast comes
-over most of its links with the same hop count, and is sent on to each of them.
-So short frames of the types in L{SHARED} that came lately are remembered with
-their messages (L{met}): what comes again is looked up instead of being taken
-apart and checked, in a quarter of the time.  What was packed lately is
-remembered likewise, but is not thought to be what came: nobody has checked it.
-Messages never change, so it does not show that several get the same object.
+over several links with the same hop count.  So a short frame that makes up a
+piece by itself, of one of the types in L{SHARED}, is remembered with its
+message (L{met}) once it has been taken apart and checked; when it comes again
+it is looked up, in a quarter of the time.  Messages never change, so it does
+not show that several get the same object.  Where frames come many at a time
+they are not looked up: cutting each out to ask would cost what it saves.
 """
 
 from __future__ import annotations
@@ -60,7 +60,6 @@ _decode: Callable[[bytes], AnyMessage] = msgspec.msgpack.Decoder(AnyMessage).dec
 _EMPTY = bytearray()
 
 _met: dict[bytes, AnyMessage] = {}
-_packed: dict[AnyMessage, bytes] = {}
 
 met = _met.get
 """
@@ -77,20 +76,10 @@ def encode(message: AnyMessage) -> bytes:
 
     @raise LocalProtocolError: it is too large for any frame.
     """
-    short = len(message.payload) < MET_SIZE if isinstance(message, Message) else message.__class__ in SHARED
-    if short:
-        known = _packed.get(message)
-        if known is not None:
-            return known
     body = _encode(message)
     if len(body) > 0xFFFFFFFF:
         raise LocalProtocolError(f"{type(message).__name__} of {len(body)} bytes")
-    frame = _packLength(len(body)) + body
-    if short and len(frame) < MET_SIZE:
-        if len(_packed) >= MET:
-            _packed.clear()
-        _packed[message] = frame
-    return frame
+    return _packLength(len(body)) + body
 
 
 class Decoder:
@@ -143,17 +132,14 @@ class Decoder:
             if stop > end:
                 self._need = HEADER + size
                 break
-            frame = data[start:stop]
-            message = _met.get(frame) if size < MET_SIZE else None
-            if message is None:
-                try:
-                    message = _decode(frame[HEADER:])
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    raise RemoteProtocolError(MALFORMED, str(error)[:200]) from None
-                if size < MET_SIZE and message.__class__ in SHARED:
-                    if len(_met) >= MET:
-                        _met.clear()
-                    _met[frame] = message
+            try:
+                message = _decode(data[start + HEADER : stop])
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise RemoteProtocolError(MALFORMED, str(error)[:200]) from None
+            if end < MET_SIZE and stop - start == end and message.__class__ in SHARED:
+                if len(_met) >= MET:
+                    _met.clear()
+                _met[data] = message
             start = stop
             yield message
         else:
