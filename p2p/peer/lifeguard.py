@@ -80,11 +80,21 @@ class Suspicion:
         @param through: who told; whatever one neighbour tells, in however many names, is one confirmation.
         @return: false if that changes nothing.
         """
-        if self.confirmations >= self._wanted or not self._seen.isdisjoint((by, through)):
+        if self.confirmed or not self._seen.isdisjoint((by, through)):
             return False
         self._seen.update((by, through))
         self.confirmations += 1
         return True
+
+    @property
+    def confirmed(self) -> bool:
+        """No further confirmation changes anything."""
+        return self.confirmations >= self._wanted
+
+    @property
+    def soonest(self) -> float:
+        """When it becomes a verdict at the earliest."""
+        return self.start + self._least
 
     @property
     def deadline(self) -> float:

@@ -136,6 +136,9 @@ class RandomLinks:
             self._known.dead(neighbour.contact, now)
         elif reason in UNFIT:
             self._known.pause(neighbour.contact, now + LONGEST_PAUSE)
+        elif reason == reasons.SILENT:
+            # Others first: it may be dead, and dialling it take long.
+            self._known.pause(neighbour.contact, now + FULL_PAUSE)
         elif reason != reasons.STALE:
             self._known.pause(neighbour.contact, now + FIRST_PAUSE)
         self._fill(now)

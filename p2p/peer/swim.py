@@ -17,7 +17,9 @@ Process Group Membership Protocol" (DSN 2002) and Dadgar, Phillips, Currey:
     (L{Refute}) under a higher number.  Any word on its own link clears it.
  4. The suspicion runs out, the sooner the more have confirmed it (L{Suspicion});
     if a fresh connection is not answered at that moment either, it is I{dead}.
-    L{Faulty} tells others who are linked to it to look for themselves.
+    L{Faulty} tells others who are linked to it to look for themselves.  The
+    link is given up at the earliest of these moments, confirmed or not: who
+    has lost many neighbours at once must not wait for the word of the dead.
 
 A connection that breaks off without a word, or a dial that is refused, is evidence at
 once: it is dialled afresh, and refused again it is dead.
@@ -141,8 +143,10 @@ class _Suspect:
     Whom this peer suspects.
 
     @ivar member: its link; C{None} if that is gone.
-    @ivar number: of the L{PingReq} that was sent about it.
+    @ivar number: of the last L{PingReq} that was sent about it.
     @ivar asked: the helpers it was sent to.
+    @ivar askedAt: when.
+    @ivar silent: a fresh connection was not answered.
     @ivar timer: for the next fresh connection.
     """
 
@@ -152,6 +156,8 @@ class _Suspect:
     member: _Member | None
     number: int = 0
     asked: set[Any] = attrs.Factory(set)
+    askedAt: float = float("-inf")
+    silent: bool = False
     timer: Any = None
 
 
@@ -286,6 +292,7 @@ class Swim:
         elif now >= suspect.suspicion.deadline:
             self._die(contact, verdict.value, now)
         else:
+            suspect.silent = True
             self._dialInTime(suspect, now)
 
     def tick(self, now: float) -> None:
@@ -296,12 +303,7 @@ class Swim:
             self._due = now
         self._rumours.forget(now)
         for suspect in list(self._suspects.values()):
-            if suspect.member is None:
-                continue
-            if suspect.member.neighbour.heard:
-                self._clear(suspect)
-            else:
-                self._remind(suspect)
+            self._lookAfter(suspect, now)
         if now < self._due - LATE * self._period:
             return
         self._periodOver(now)
@@ -337,12 +339,18 @@ class Swim:
         if member.neighbour.heard:
             self._good(question)
             return
-        helpers = [other.neighbour for other in self._members.values() if other is not member]
-        helpers = [helper for helper in helpers if not helper.suspected]
+        question.asked = self._askOthers(question.number, member.contact, member.refuted)
+
+    def _askOthers(self, number: int, contact: Contact, refuted: int) -> set[Any]:
+        """Ask some neighbours to reach somebody; which ones."""
+        neighbours = [member.neighbour for id, member in self._members.items() if id != contact.id]
+        helpers = [neighbour for neighbour in neighbours if not neighbour.suspected]
         helpers = self._random.sample(helpers, min(self._settings.indirectProbes, len(helpers)))
-        question.asked.update(helpers)
+        for helper in helpers:
+            helper.heard = False
         if helpers:
-            self._outlet.send(helpers, PingReq(question.number, member.contact, member.refuted))
+            self._outlet.send(helpers, PingReq(number, contact, refuted))
+        return set(helpers)
 
     def _periodOver(self, now: float) -> None:
         """Whom this period's question was about is suspected, if nobody has answered."""
@@ -356,6 +364,11 @@ class Swim:
         missing = len(question.asked) - len(question.nacks)
         self.health.worse(missing if question.asked else 1)
         self._suspect(question.member.contact, question.member, now, question)
+        if missing and self._settings.lifeguardSuspicion:
+            # Either this peer is cut off, or many have died at once; suspicions that nobody confirms are patient.
+            for member in list(self._members.values()):
+                if not member.neighbour.suspected:
+                    self._check(member, now, self._wait)
 
     def _good(self, question: _Question) -> None:
         """The answer has come."""
@@ -365,13 +378,13 @@ class Swim:
         question.member.vouched = 0
         question.over()
 
-    def _check(self, member: _Member, now: float) -> _Question:
-        """Look for oneself, out of turn, because of what others say; one question at a time."""
+    def _check(self, member: _Member, now: float, wait: float) -> _Question:
+        """Look for oneself, out of turn, because of what others say or do not say; one question at a time."""
         id = member.contact.id
         check = self._checks.get(id)
         if check is None:
             check = self._checks[id] = self._ask(member, now)
-            self._after(self.health.scaled(self._wait), now, check, self._checked)
+            self._after(wait, now, check, self._checked)
         return check
 
     def _checked(self, check: _Question, now: float) -> None:
@@ -419,7 +432,7 @@ class Swim:
         if contact.id in self._suspects:
             self._outlet.send([neighbour], Nack(number))
         elif member is not None:
-            check = self._check(member, now)
+            check = self._check(member, now, self.health.scaled(self._wait))
             check.requests.append((neighbour, number))
             self._nackLater(check.requests, (neighbour, number))
         else:
@@ -493,6 +506,8 @@ class Swim:
         suspect = self._suspects[contact.id] = _Suspect(contact, refuted, suspicion, member)
         if question is not None:
             suspect.number, suspect.asked = question.number, question.asked
+            if question.asked:
+                suspect.askedAt = now
             for by, through in question.accusers:
                 suspicion.confirm(by, through)
         if self._rumours.suspicion(contact.identity, refuted, self._outlet.identity, now):
@@ -506,6 +521,21 @@ class Swim:
         else:
             # It has just been dialled.
             self._dialInTime(suspect, now)
+
+    def _lookAfter(self, suspect: _Suspect, now: float) -> None:
+        """Once a period: remind a suspect, ask others again while too few confirm it, and give its link up in time."""
+        member, suspicion = suspect.member, suspect.suspicion
+        if member is not None and member.neighbour.heard:
+            self._clear(suspect)
+            return
+        if not suspicion.confirmed and now - suspect.askedAt > self._settings.probeTimeout + self._period:
+            self._number += 1
+            suspect.number, suspect.askedAt = self._number, now
+            suspect.asked = self._askOthers(suspect.number, suspect.contact, suspect.refuted)
+        if member is not None and suspect.silent and not suspicion.confirmed and now >= suspicion.soonest:
+            self._outlet.disconnect(member.neighbour, reasons.SILENT)
+        elif member is not None:
+            self._remind(suspect)
 
     def _remind(self, suspect: _Suspect) -> None:
         """Ping a suspect, and tell it that it is one (Lifeguard, section IV C, "Buddy System")."""
@@ -603,7 +633,8 @@ class Swim:
             if counts and suspect.suspicion.confirm(by, neighbour.contact.identity):
                 self._sooner(suspect, now)
         elif member is not None and news:
-            self._check(member, now).accusers.append((by, neighbour.contact.identity))
+            check = self._check(member, now, self.health.scaled(self._wait))
+            check.accusers.append((by, neighbour.contact.identity))
 
     def _rumoured(self, message: Suspect | Faulty, neighbour: Any, now: float) -> Contact | None:
         """Whom a rumour is about, if it is worth anything: not this peer, which refutes, and no earlier life."""
