@@ -132,6 +132,7 @@ class Mesh:
     @ivar bytes: and how many bytes, if sizes are counted.
     @ivar copies: payloads that arrived, alone or in a batch.
     @ivar announcements: messages that were announced to somebody, each as one.
+    @ivar started: how often a payload began to be sent to a node, by its number and the message's id.
     """
 
     def __init__(
@@ -236,6 +237,15 @@ class Mesh:
         graph = networkx.random_regular_graph(degree, len(self.nodes), seed=self.random.getrandbits(32))
         for one, two in sorted(tuple(sorted(edge)) for edge in graph.edges):
             self.link(self.nodes[one], self.nodes[two])
+
+    def forget(self) -> None:
+        """Count from now on."""
+        self.copies = self.announcements = 0
+        self.frames.clear()
+        self.bytes.clear()
+        self.started.clear()
+        for node in self.nodes:
+            node.got.clear()
 
     # Private.
 
