@@ -90,7 +90,14 @@ class Node:
         self.ends: dict[Node, End] = {}
         self.got: list[tuple[bytes, int, float, int]] = []
         self.lostNumbers: list[tuple[bytes, int, int]] = []
-        self.broadcast = strategy("broadcast", name).make(self, settings, mesh.random)
+        self._name = name
+        self._settings = settings
+        self.broadcast: Any = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Start anew, knowing nothing."""
+        self.broadcast = strategy("broadcast", self._name).make(self, self._settings, self.mesh.random)
 
     # The outlet.
 
@@ -175,7 +182,8 @@ class Mesh:
             if tick <= min(due, end):
                 self.now = tick
                 for node in self.nodes:
-                    node.broadcast.tick(tick)
+                    if node.broadcast is not None:
+                        node.broadcast.tick(tick)
                 tick += 1
                 continue
             if due > end:

@@ -1,15 +1,15 @@
 """
 Plumtree on a random graph in which each has five links, with one sender: what a settled tree costs.
 
-B{Closed forms}: of E links between N peers the tree takes N - 1. The first message goes over all links as a flood does,
-2E - (N - 1) times. From the second on a payload is sent N - 1 times and announced 2(E - (N - 1)) times: once for each end
-of a link outside the tree. A tree that gets shorter announces a few more on the way.
+B{Closed forms}: of E links between N peers the tree takes N - 1. The first message goes over all links, as a flood:
+2E - (N - 1) times. From the second on a payload is sent N - 1 times, and announced 2(E - (N - 1)) times, once for each
+end of a link outside the tree. A tree that gets shorter announces a few more on the way.
 
 B{Published} (Leitao, Pereira, Rodrigues, SRDS 2007, on HyParView's overlay, 10,000 peers): relative message redundancy
 2.03, 0.89, 0.04, 0.02 of the first four messages, and a last hop of 8.3 with a threshold of 3. There a peer begins with
-four of its five neighbours eager and the cycles of the simulator are its clock; here all five are, so the first message
-has 2E / (N - 1) - 2 = 3.0; the second has 0. Last hops depend on what a hop takes: where all take the same time the tree
-is one of shortest ways from the start; where that is drawn for each message, it gets shorter by and by.
+four of its five neighbours eager, and the cycles of the simulator are its clock; here all five are, so the first
+message has 2E / (N - 1) - 2 = 3.0; the second has 0. Last hops depend on what a hop takes: where that is always the
+same, the tree is one of shortest ways from the start; where it is drawn for each message, it gets shorter by and by.
 """
 
 from __future__ import annotations
