@@ -413,6 +413,11 @@ class History:
                 if len(self._doomed) > DOOMED:
                     self._giveUp(*self._doomed.popleft()[1:])
 
+    @property
+    def count(self) -> int:
+        """How many messages there have been."""
+        return self._dropped + len(self._history)
+
     def recent(self) -> list[tuple[float, Message]]:
         """The messages still kept for others, the oldest first, each with the time it was first seen."""
         return list(zip(self._times, self._history, strict=True))

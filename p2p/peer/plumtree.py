@@ -15,12 +15,13 @@ After Joao Leitao, Jose Pereira and Luis Rodrigues, "Epidemic Broadcast Trees"
 
 What is different here:
 
-The tree is shaped by one origin's messages at a time, the lowest of the
-identities that are heard: only its duplicates prune, only its announcements
-make the tree shorter.  For with many messages of many origins under way, a
-circle would be cut at several places at once, and each origin would pull the
-tree its way.  A neighbour that was the first to bring one of these messages
-within L{CALM} is not pruned either.
+The tree is shaped by one message at a time (a I{wave}): only its duplicates
+prune, only its announcement makes the tree shorter.  For with many messages of
+many origins under way, a circle would be cut at several places at once, and
+each origin would pull the tree its way.  What one message leaves is a tree,
+whatever the others do.  All peers take the same one without a word about it: a
+message is a candidate if a mark made of its id ends in enough zeros for the
+rate of messages, and is taken if the last one was L{WAVE} ago.
 
 A payload of C{announceSize} and more is only
 announced, to everyone, and asked of one neighbour at a time, so that no second
@@ -38,12 +39,13 @@ from collections.abc import Callable
 from math import inf
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from zope.interface import implementer
 
 from p2p.interfaces import IBroadcast
 from p2p.peer.history import History, Told, checked
-from p2p.peer.ranges import subtract
+from p2p.peer.ranges import intersect, subtract
 from p2p.peer.repair import Repair
 from p2p.settings import PeerSettings
 from p2p.wire.messages import (
@@ -65,19 +67,22 @@ BATCH_BYTES = 2**16
 """Payload bytes at which a batch is sent without waiting for more."""
 
 CALM = 1.0
-"""
-Seconds within which a neighbour is not pruned a second time, and the tree not changed a second time for a shorter way:
-what is under way meanwhile knows nothing of it.
-"""
+"""Seconds within which a neighbour is not pruned a second time: what was under way knows nothing of it."""
 
 
-MEASURE = 10.0
-"""Seconds of silence after which the tree is shaped by another origin's messages."""
+WAVE = 2.0
+"""Seconds between two messages that shape the tree; more than a message takes to get everywhere."""
+
+SPREAD = 0x9E3779B1
+"""An odd number without a pattern: of 2^n messages in a row, one has no bit in common with 2^n - 1."""
+
+EASY = 0.2
+"""The part of the last second in the rate of messages that is reckoned with."""
 
 VAIN = 5.0
 """Seconds within which a duplicate from a neighbour that was asked shows that it was asked in vain."""
 
-PATIENCE = 4.0
+PATIENCE = 8.0
 """How many times as long as C{graftDelay} is waited at most, when neighbours are asked in vain."""
 
 EASE = 0.995
@@ -109,20 +114,22 @@ class Plumtree:
         self._announceSize = settings.announceSize
         self._batchDelay = settings.batchDelay
         self._threshold = settings.treeThreshold
-        self._maxOrigins = settings.maxOrigins
         self._history = History(outlet, settings)
         self._repair = Repair(outlet, self._history, settings, self._wanting)
         self._eager: dict[Any, None] = {}
         # And when each was pruned.
         self._lazy: dict[Any, float] = {}
-        # By whom an origin's messages come, and over how many hops.
-        self._parents: dict[bytes, tuple[Any, int]] = {}
-        # By whose messages the tree is shaped, when the last of them came, and when each neighbour was the first to
-        # bring one.
-        self._measure = b""
-        self._measured = -inf
-        self._useful: dict[Any, float] = {}
-        self._changed = -CALM
+        # The message by which the tree is shaped, who brought it, over how many hops, and when.
+        self._wave = b"", 0
+        self._parent: Any = None
+        self._hops = 0
+        # It was the same origin's as the one before.
+        self._alone = False
+        self._waved = -inf
+        # Of how many messages one may be the next: those whose mark has no bit in common with this.
+        self._mask = 0
+        self._rate = 0.0
+        self._counted = 0
         self._graftDelay = settings.graftDelay
         # Who was asked to become eager for want of a message, and when.
         self._asked: dict[Any, float] = {}
@@ -169,7 +176,6 @@ class Plumtree:
         self._eager.pop(neighbour, None)
         self._lazy.pop(neighbour, None)
         self._asked.pop(neighbour, None)
-        self._useful.pop(neighbour, None)
         self._history.part(neighbour)
         self._repair.down(neighbour, now)
         self._keepOne(now)
@@ -193,6 +199,10 @@ class Plumtree:
     def tick(self, now: float) -> None:
         """Forget messages that are too old to be asked for."""
         self._history.tick(now)
+        count = self._history.count
+        self._rate += EASY * (count - self._counted - self._rate)
+        self._counted = count
+        self._mask = (1 << max(0, int(self._rate * WAVE).bit_length() - 1)) - 1
         self._graftDelay = max(self._settings.graftDelay, EASE * self._graftDelay)
 
     # Messages.
@@ -215,15 +225,9 @@ class Plumtree:
     def _spread(self, message: Message, neighbour: Any, now: float) -> None:
         """Send on, or announce, what is new; C{neighbour} brought it, C{None} for its own."""
         origin, number, hops = message.origin, message.sequence, message.hops
-        self._parents[origin] = neighbour, hops
-        if origin == self._measure:
-            self._measured = now
-            self._useful[neighbour] = now
-        elif origin < self._measure or now - self._measured > MEASURE:
-            self._measure, self._measured = origin, now
-            self._useful = {neighbour: now}
-        if len(self._parents) > self._maxOrigins:
-            del self._parents[next(iter(self._parents))]
+        if now - self._waved >= WAVE and not (crc32(origin) ^ number * SPREAD) & self._mask:
+            self._alone = origin == self._wave[0]
+            self._wave, self._parent, self._hops, self._waved = (origin, number), neighbour, hops, now
         if hops >= MAX_HOPS:
             return
         if len(message.payload) >= self._announceSize:
@@ -249,13 +253,12 @@ class Plumtree:
         """Somebody was faster than this neighbour."""
         if self._asked and now - self._asked.pop(neighbour, -inf) < VAIN:
             # It was asked in vain: the message was on its way.
-            self._graftDelay = min(PATIENCE * self._settings.graftDelay, 1.5 * self._graftDelay)
-        if message.origin != self._measure or now - self._useful.get(neighbour, -inf) < CALM:
+            self._graftDelay = min(PATIENCE * self._settings.graftDelay, 2 * self._graftDelay)
+        if (message.origin, message.sequence) != self._wave or neighbour is self._parent:
             return
-        parent = self._parents[message.origin][0]
         if neighbour in self._eager:
-            # If its own message comes back, that has gone round a circle.
-            if parent in self._eager or (parent is None and message.origin == self._history.identity):
+            # Its own message that comes back has gone round a circle.
+            if self._parent is None or self._parent in self._eager:
                 self._prune(neighbour, now)
         elif neighbour in self._lazy and now - self._lazy[neighbour] >= CALM:
             self._prune(neighbour, now)
@@ -328,7 +331,7 @@ class Plumtree:
     def _announced(self, message: IHave, neighbour: Any, now: float) -> None:
         """A neighbour has something: ask for what is missing, or see that it would come faster from there."""
         settings, history = self._settings, self._history
-        ahead = False
+        origin, number = self._wave
         for each in message.announced:
             these = checked(each.ranges)
             lacking = history.lacking(each.origin, these)
@@ -338,14 +341,8 @@ class Plumtree:
                 self._repair.announced(
                     neighbour, each.origin, lacking, now, self._graftDelay, True, settings.graftTimeout
                 )
-            elif self._threshold and not message.now and each.origin == self._measure:
-                parent, hops = self._parents.get(each.origin, (None, 0))
-                ahead = ahead or (parent in self._eager and hops - each.hops >= self._threshold)
-                if ahead and neighbour in self._lazy and now - self._changed >= CALM:
-                    self._changed = now
-                    self._graft(neighbour, now)
-                    self._outlet.send([neighbour], Graft([], True))
-                    self._prune(parent, now)
+            elif each.origin == origin and not message.now and intersect(these, [(number, number)]):
+                self._optimise(neighbour, each.hops, now)
         self._repair.say(now)
 
     # The tree.
@@ -371,6 +368,19 @@ class Plumtree:
         self._eager.pop(neighbour, None)
         self._lazy[neighbour] = now
         self._outlet.send([neighbour], Prune())
+
+    def _optimise(self, neighbour: Any, hops: int, now: float) -> None:
+        """
+        What shaped the tree would have come from this neighbour over so many hops: take the shorter way.
+
+        Not where many send: what is short for one of them is long for the next.
+        """
+        ahead = self._threshold and self._alone and self._hops - hops >= self._threshold
+        if ahead and neighbour in self._lazy and self._parent in self._eager:
+            self._graft(neighbour, now)
+            self._outlet.send([neighbour], Graft([], True))
+            self._prune(self._parent, now)
+            self._parent, self._hops = neighbour, hops
 
     def _keepOne(self, now: float) -> None:
         """Nobody is without an eager neighbour who has a neighbour."""

@@ -171,17 +171,16 @@ class Repair:
         if neighbour not in self._neighbours:
             return
         want = self._wants.get(origin)
-        if want is None:
-            if len(self._wants) >= self._most:
-                return
-            want = self._wants[origin] = _Want()
         key = neighbour, bool(delay)
-        holder = want.holders.get(key)
+        holder = want.holders.get(key) if want is not None else None
         if holder is None:
-            if self._neighbours[neighbour] >= self._each:
+            if self._neighbours[neighbour] >= self._each or (want is None and len(self._wants) >= self._most):
                 return
+            if want is None:
+                want = self._wants[origin] = _Want()
             self._neighbours[neighbour] += 1
             holder = want.holders[key] = _Holder(eager, patience)
+        assert want is not None
         holder.add(these, now + delay, now)
         if delay:
             self._arm(origin, want, now, now + delay)

@@ -90,7 +90,14 @@ class Node:
         self.ends: dict[Node, End] = {}
         self.got: list[tuple[bytes, int, float, int]] = []
         self.lostNumbers: list[tuple[bytes, int, int]] = []
-        self.broadcast = strategy("broadcast", name).make(self, settings, mesh.random)
+        self._name = name
+        self._settings = settings
+        self.broadcast: Any = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Start anew, knowing nothing."""
+        self.broadcast = strategy("broadcast", self._name).make(self, self._settings, self.mesh.random)
 
     # The outlet.
 
@@ -132,6 +139,7 @@ class Mesh:
     @ivar bytes: and how many bytes, if sizes are counted.
     @ivar copies: payloads that arrived, alone or in a batch.
     @ivar announcements: messages that were announced to somebody, each as one.
+    @ivar started: how often a payload began to be sent to a node, by its number and the message's id.
     """
 
     def __init__(
@@ -174,7 +182,8 @@ class Mesh:
             if tick <= min(due, end):
                 self.now = tick
                 for node in self.nodes:
-                    node.broadcast.tick(tick)
+                    if node.broadcast is not None:
+                        node.broadcast.tick(tick)
                 tick += 1
                 continue
             if due > end:
@@ -236,6 +245,15 @@ class Mesh:
         graph = networkx.random_regular_graph(degree, len(self.nodes), seed=self.random.getrandbits(32))
         for one, two in sorted(tuple(sorted(edge)) for edge in graph.edges):
             self.link(self.nodes[one], self.nodes[two])
+
+    def forget(self) -> None:
+        """Count from now on."""
+        self.copies = self.announcements = 0
+        self.frames.clear()
+        self.bytes.clear()
+        self.started.clear()
+        for node in self.nodes:
+            node.got.clear()
 
     # Private.
 

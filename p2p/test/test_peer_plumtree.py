@@ -1,0 +1,754 @@
+"""
+Tests for L{p2p.peer.plumtree} and L{p2p.peer.repair}: one peer on a fake outlet, then many on a mesh.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from p2p.interfaces import IBroadcast, IBroadcastOutlet, INeighbour
+from p2p.peer.plumtree import BATCH_BYTES, WAVE, Plumtree
+from p2p.settings import PeerSettings
+from p2p.test.fakes import FakeNeighbour, FakeOutlet, identity
+from p2p.test.mesh import Mesh
+from p2p.wire.errors import RemoteProtocolError
+from p2p.wire.messages import (
+    MAX_GAPS,
+    MAX_HELD,
+    MAX_HOPS,
+    Announced,
+    Batch,
+    Gone,
+    Graft,
+    Have,
+    Held,
+    IHave,
+    Lack,
+    Message,
+    Prune,
+    Wanted,
+)
+
+ME = identity(1)
+OTHER = identity(2)
+THIRD = identity(3)
+
+
+def message(sequence: int, hops: int = 1, origin: bytes = OTHER, payload: bytes = b"x") -> Message:
+    """A message as it comes."""
+    return Message(origin, sequence, hops, payload)
+
+
+def have(*numbers: int, origin: bytes = OTHER, hops: int = 1, now: bool = False) -> IHave:
+    """An announcement of ranges."""
+    return IHave([Announced(origin, hops, list(numbers))], now)
+
+
+class OnePeer(SynchronousTestCase):
+    """One peer, three neighbours that had nothing."""
+
+    def begin(self, **changed: Any) -> Plumtree:
+        """A fresh one."""
+        self.outlet = FakeOutlet()
+        changed.setdefault("announceSize", 1000)
+        self.tree = Plumtree(self.outlet, PeerSettings(**changed), Random(1))
+        self.a, self.b, self.c = self.neighbours = [FakeNeighbour(number) for number in (11, 12, 13)]
+        for neighbour in self.neighbours:
+            self.tree.neighbourUp(neighbour, 0.0)
+            self.tree.received(Have([], True), neighbour, 0.0)
+        self.outlet.take("send")
+        return self.tree
+
+    def come(self, what: Any, neighbour: FakeNeighbour) -> None:
+        """Something comes now."""
+        self.tree.received(what, neighbour, self.outlet.now)
+
+    def sent(self) -> list[tuple[FakeNeighbour, Any]]:
+        """What was sent since this was last called."""
+        return self.outlet.take("send")
+
+    def delivered(self) -> list[int]:
+        """The numbers that were delivered since this was last called."""
+        return [what.sequence for what, _ in self.outlet.take("deliver")]
+
+    def pruned(self, *neighbours: FakeNeighbour) -> None:
+        """These neighbours want announcements only."""
+        for neighbour in neighbours:
+            self.come(Prune(), neighbour)
+        self.sent()
+
+    def eager(self) -> list[FakeNeighbour]:
+        """Those to whom a message of its own is sent at once."""
+        self.tree.publish(ME, b"?", self.outlet.now)
+        self.outlet.take("deliver")
+        return [near for near, what in self.sent() if isinstance(what, Message)]
+
+
+class TreeTests(OnePeer):
+    """Who is eager and who is lazy."""
+
+    def test_interfaces(self) -> None:
+        """They are what they claim to be."""
+        verifyObject(IBroadcast, self.begin())
+        verifyObject(IBroadcastOutlet, self.outlet)
+        verifyObject(INeighbour, self.a)
+        mesh = Mesh(2)
+        mesh.link(*mesh.nodes)
+        verifyObject(IBroadcastOutlet, mesh.nodes[0])
+        verifyObject(INeighbour, mesh.nodes[0].ends[mesh.nodes[1]])
+
+    def test_newNeighboursAreEager(self) -> None:
+        """As in section 3.6 of the paper; whoever brought something is not sent it back."""
+        self.begin()
+        self.come(message(1, 3), self.a)
+        self.assertEqual(self.sent(), [(self.b, message(1, 4)), (self.c, message(1, 4))])
+        self.assertEqual(self.delivered(), [1])
+
+    def test_aDuplicatePrunes(self) -> None:
+        """Who was slower is lazy from then on, and is told so; nothing is sent to it but announcements."""
+        self.begin()
+        self.come(message(1), self.a)
+        self.sent()
+        self.come(message(1), self.b)
+        self.assertEqual(self.sent(), [(self.b, Prune())])
+        self.assertEqual(self.tree.duplicates, 1)
+        self.assertEqual(self.eager(), [self.a, self.c])
+        self.outlet.advance(1.0)
+        self.assertEqual(self.sent(), [(self.b, have(1, 1, origin=ME))])
+
+    def test_onlyOneMessageAtATimePrunes(self) -> None:
+        """Duplicates of others leave the tree as it is, else many senders would cut a circle at several places."""
+        self.begin()
+        self.come(message(1), self.a)
+        self.come(message(1, origin=THIRD), self.b)
+        self.sent()
+        self.come(message(1, origin=THIRD), self.a)
+        self.assertEqual(self.sent(), [])
+        self.come(message(1), self.b)
+        self.assertEqual(self.sent(), [(self.b, Prune())])
+
+    def test_whoWasFasterMustBeEager(self) -> None:
+        """Else nobody would be left to bring the next one."""
+        self.begin()
+        self.pruned(self.a)
+        self.come(message(1), self.a)
+        self.come(message(1), self.b)
+        self.assertNotIn((self.b, Prune()), self.sent())
+
+    def test_itsOwnThatComesBackPrunes(self) -> None:
+        """It has gone round a circle."""
+        self.begin()
+        self.tree.publish(ME, b"?", 0.0)
+        self.sent()
+        self.come(message(1, 3, ME), self.b)
+        self.assertEqual(self.sent(), [(self.b, Prune())])
+
+    def test_whoeverIsPrunedDoesNotPruneBack(self) -> None:
+        """It is lazy on both sides after one word; said again only if it goes on sending."""
+        self.begin()
+        self.come(message(1), self.a)
+        self.come(Prune(), self.b)
+        self.sent()
+        self.come(message(1), self.b)
+        self.assertEqual(self.sent(), [])
+        self.outlet.advance(1.5)
+        self.sent()
+        self.come(message(1), self.b)
+        self.assertEqual(self.sent(), [(self.b, Prune())])
+
+    def test_nobodyIsWithoutAnEagerNeighbour(self) -> None:
+        """The last one that prunes, or goes, is replaced at once."""
+        self.begin()
+        self.pruned(self.a, self.b)
+        self.come(Prune(), self.c)
+        self.assertEqual(self.sent(), [(self.a, Graft([], True))])
+        self.assertEqual(self.eager(), [self.a])
+        self.tree.neighbourDown(self.a, "lost", 1.0)
+        self.assertIn((self.b, Graft([], True)), self.sent())
+        self.assertEqual(self.eager(), [self.b])
+
+    def test_aGraftMakesEager(self) -> None:
+        """And is answered with what it asks for."""
+        self.begin()
+        self.come(message(1, 2), self.a)
+        self.pruned(self.b)
+        self.outlet.advance(1.0)
+        self.sent()
+        self.come(Graft([Wanted(OTHER, [1, 1])], True), self.b)
+        self.assertEqual(self.sent(), [(self.b, message(1, 3))])
+        self.assertEqual(self.eager(), [self.a, self.c, self.b])
+
+    def test_aRequestAloneDoesNotMakeEager(self) -> None:
+        """One that is sent for a large payload, or after a Have."""
+        self.begin()
+        self.come(message(1, 2), self.a)
+        self.pruned(self.b)
+        self.come(Graft([Wanted(OTHER, [1, 1])], False), self.b)
+        self.assertIn((self.b, message(1, 3)), self.sent())
+        self.assertNotIn(self.b, self.eager())
+
+    def test_whatCameWhileLazyIsNotForgottenByAGraft(self) -> None:
+        """It was not sent and not yet announced: it is announced first."""
+        self.begin()
+        self.pruned(self.b)
+        self.come(message(1, 2), self.a)
+        self.sent()
+        self.come(Graft([], True), self.b)
+        self.assertEqual(self.sent(), [(self.b, have(1, 1, hops=3))])
+
+    def test_aShorterWayIsTaken(self) -> None:
+        """From C{treeThreshold} hops on, and only where one origin sends: section 3.8."""
+        for ahead, taken in ((3, True), (2, False)):
+            self.begin(treeThreshold=3)
+            self.pruned(self.b)
+            self.come(message(1, 9), self.a)
+            self.outlet.advance(2 * WAVE)
+            self.come(message(2, 9), self.a)
+            self.outlet.advance(self.outlet.now + 1.0)
+            self.sent()
+            self.come(have(1, 2, hops=9 - ahead), self.b)
+            self.assertEqual(self.sent(), [(self.b, Graft([], True)), (self.a, Prune())] if taken else [])
+        self.begin(treeThreshold=3)
+        self.pruned(self.b)
+        self.come(message(1, 9), self.a)
+        self.outlet.advance(2 * WAVE)
+        self.come(message(1, 9, THIRD), self.a)
+        self.sent()
+        self.come(have(1, 1, hops=1, origin=THIRD), self.b)
+        self.assertEqual(self.sent(), [])
+
+    def test_messagesFromWhoIsGoneDoNoHarm(self) -> None:
+        """They crossed the end of the link."""
+        self.begin()
+        self.tree.neighbourDown(self.b, "lost", 0.0)
+        graft = Graft([Wanted(OTHER, [1, 9])], True)
+        for late in (Prune(), graft, have(1, 9), Have([], True), Lack([], []), Batch([])):
+            self.come(late, self.b)
+        self.outlet.advance(9.0)
+        self.assertEqual(self.sent(), [])
+        self.assertEqual(self.eager(), [self.a, self.c])
+
+
+class AnnouncementTests(OnePeer):
+    """What is said of messages that are not sent."""
+
+    def test_theyAreCollected(self) -> None:
+        """One frame for all that came within C{lazyDelay}, packed once for all lazy neighbours."""
+        self.begin(lazyDelay=0.5)
+        self.pruned(self.b, self.c)
+        for number in (1, 2, 3, 7):
+            self.come(message(number), self.a)
+        self.come(message(5, origin=THIRD), self.a)
+        self.outlet.advance(0.4)
+        self.assertEqual(self.sent(), [])
+        self.outlet.advance(0.5)
+        said = IHave([Announced(OTHER, 2, [1, 3, 7, 7]), Announced(THIRD, 2, [5, 5])], False)
+        self.assertEqual([told for told in self.sent() if isinstance(told[1], IHave)], [(self.b, said), (self.c, said)])
+        self.outlet.advance(5.0)
+        self.assertFalse([what for _, what in self.sent() if isinstance(what, IHave)])
+
+    def test_theyFitTheirBounds(self) -> None:
+        """However many origins, and in whatever order the numbers come."""
+        self.begin()
+        self.pruned(self.b)
+        for number in range(3 * MAX_HELD):
+            self.come(message(1, origin=identity(1000 + number)), self.a)
+        for number in range(MAX_GAPS // 2, 0, -1):
+            self.come(message(2 * number), self.a)
+        for number in range(4 * MAX_GAPS):
+            self.come(message(2 * number + 1, origin=THIRD), self.a)
+        self.outlet.advance(0.5)
+        told: set[tuple[bytes, int]] = set()
+        for _, what in self.sent():
+            if isinstance(what, IHave):
+                self.assertLessEqual(len(what.announced), MAX_HELD)
+                for each in what.announced:
+                    self.assertLessEqual(len(each.ranges), 2 * MAX_GAPS)
+                    self.assertEqual(each.ranges, sorted(each.ranges))
+                    told |= {(each.origin, number) for number in each.ranges}
+        self.assertEqual(len(told), 3 * MAX_HELD + MAX_GAPS // 2 + 4 * MAX_GAPS)
+
+    def test_atTheHopLimitNothingIsSaid(self) -> None:
+        """It could not be sent."""
+        self.begin()
+        self.pruned(self.b)
+        self.come(message(1, MAX_HOPS), self.a)
+        self.outlet.advance(1.0)
+        self.assertEqual(self.sent(), [])
+        self.assertEqual(self.delivered(), [1])
+
+    def test_whatIsMissingIsAskedFor(self) -> None:
+        """After C{graftDelay}, of who announced it first; then, if it does not come, of the next."""
+        self.begin(graftDelay=0.5, graftTimeout=1.0)
+        self.pruned(self.b, self.c)
+        self.come(have(1, 2), self.b)
+        self.come(have(1, 3), self.c)
+        self.outlet.advance(0.4)
+        self.assertEqual(self.sent(), [])
+        self.outlet.advance(0.5)
+        first, second = (Graft([Wanted(OTHER, numbers)], True) for numbers in ([1, 2], [3, 3]))
+        self.assertEqual(self.sent(), [(self.b, first), (self.c, second)])
+        self.outlet.advance(1.4)
+        self.assertEqual(self.sent(), [])
+        self.outlet.advance(1.6)
+        self.assertEqual(self.sent(), [(self.c, Graft([Wanted(OTHER, [1, 2])], True))])
+        self.outlet.advance(60.0)
+        self.assertEqual(self.sent(), [])
+        self.assertEqual(self.tree._repair.missing, 0)
+
+    def test_whatComesByItselfIsNot(self) -> None:
+        """The announcement was faster, that is all."""
+        self.begin()
+        self.pruned(self.b)
+        self.come(have(1, 2), self.b)
+        self.come(message(1), self.a)
+        self.come(message(2), self.a)
+        self.sent()
+        self.outlet.advance(9.0)
+        self.assertFalse([what for _, what in self.sent() if isinstance(what, Graft)])
+        self.assertEqual(self.tree._repair.missing, 0)
+
+    def test_eachAnnouncementHasItsOwnTime(self) -> None:
+        """One that is made when an earlier one's time is nearly over is not asked for with that one."""
+        self.begin(graftDelay=0.5)
+        self.pruned(self.b)
+        self.come(have(1, 1), self.b)
+        self.outlet.advance(0.4)
+        self.come(have(2, 2), self.b)
+        self.outlet.advance(0.6)
+        self.assertEqual(self.sent(), [(self.b, Graft([Wanted(OTHER, [1, 1])], True))])
+        self.come(message(1), self.b)
+        self.come(message(2), self.b)
+        self.sent()
+        self.outlet.advance(9.0)
+        self.assertFalse([what for _, what in self.sent() if isinstance(what, Graft)])
+
+    def test_askingInVainMakesPatient(self) -> None:
+        """If what was asked for comes twice, less haste would have done."""
+        self.begin(graftDelay=0.5)
+        self.pruned(self.b)
+        self.come(have(1, 1), self.b)
+        self.outlet.advance(0.5)
+        self.come(message(1), self.a)
+        self.come(message(1), self.b)
+        self.pruned(self.b)
+        self.come(have(2, 2), self.b)
+        self.outlet.advance(1.2)
+        self.assertFalse([what for _, what in self.sent() if isinstance(what, Graft)])
+        self.outlet.advance(1.6)
+        self.assertIn((self.b, Graft([Wanted(OTHER, [2, 2])], True)), self.sent())
+
+    def test_whoHasItNotIsNotWaitedFor(self) -> None:
+        """The next is asked at once; and so if the link of the one that was asked ends."""
+        for ends in (lambda: self.come(Lack([Wanted(OTHER, [1, 1])], []), self.b),
+                     lambda: self.tree.neighbourDown(self.b, "lost", self.outlet.now)):  # fmt: skip
+            self.begin()
+            self.come(have(1, 1), self.b)
+            self.come(have(1, 1), self.c)
+            self.outlet.advance(0.5)
+            self.assertEqual([near for near, _ in self.sent()], [self.b])
+            ends()
+            self.assertEqual(self.sent(), [(self.c, Graft([Wanted(OTHER, [1, 1])], True))])
+
+    def test_aLiarsAnnouncementsAreBounded(self) -> None:
+        """Neither numbers nor origins without end fill the memory; and others are asked all the same."""
+        self.begin(maxOrigins=1000)
+        for number in range(5000):
+            self.come(have(1, 2**63 - 1, origin=identity(10_000 + number)), self.b)
+        self.assertLessEqual(self.tree._repair.missing, 125)
+        self.come(have(1, 1), self.c)
+        for number in range(1, 2000, 2):
+            self.come(have(number, number), self.b)
+        self.outlet.advance(0.6)
+        self.assertIn((self.c, Graft([Wanted(OTHER, [1, 1])], True)), self.sent())
+        self.outlet.advance(100.0)
+        self.assertEqual(self.tree._repair.missing, 0)
+        self.assertEqual(self.outlet.timers, [])
+
+    def test_rangesThatMakeNoSenseAreMisbehaviour(self) -> None:
+        """Wherever they stand."""
+        for wrong in ([1], [5, 3], [3, 4, 1, 2], [0, 1]):
+            for what in (IHave([Announced(OTHER, 1, wrong)], False), Graft([Wanted(OTHER, wrong)], False),
+                         Lack([Wanted(OTHER, wrong)], []), Lack([], [Gone(OTHER, wrong, 1.0)])):  # fmt: skip
+                self.begin()
+                with self.assertRaises(RemoteProtocolError):
+                    self.come(what, self.a)
+
+
+class AnswerTests(OnePeer):
+    """What is sent to who asks."""
+
+    def test_whatThereIsAndWhatThereIsNot(self) -> None:
+        """Each number is either sent or said to be lacking, in which of the two ways."""
+        self.begin(historyMessages=3)
+        for number in (1, 2, 4, 5, 6):
+            self.come(message(number), self.a)
+        self.sent()
+        self.outlet.advance(7.0)
+        self.sent()
+        self.come(Graft([Wanted(OTHER, [1, 9]), Wanted(THIRD, [1, 1])], False), self.b)
+        self.assertEqual(
+            self.sent(),
+            [(self.b, message(number, 2)) for number in (4, 5, 6)]
+            + [(self.b, Lack([Wanted(OTHER, [3, 3, 7, 9]), Wanted(THIRD, [1, 1])], []))]
+            + [(self.b, Lack([], [Gone(OTHER, [1, 2], 7.0)]))],
+        )
+
+    def test_hugeRangesCostNothing(self) -> None:
+        """As many numbers as there can be are one range."""
+        self.begin()
+        self.come(Graft([Wanted(OTHER, [1, 2**63 - 1])], False), self.b)
+        self.assertEqual(self.sent(), [(self.b, Lack([Wanted(OTHER, [1, 2**63 - 1])], []))])
+
+
+class LargeTests(OnePeer):
+    """Payloads that are announced and asked for."""
+
+    def test_theyAreAnnouncedToAllAndSentToWhoAsks(self) -> None:
+        """At once, to eager and lazy alike."""
+        self.begin()
+        self.pruned(self.b)
+        large = bytes(1000)
+        self.tree.publish(ME, large, 0.0)
+        said = have(1, 1, origin=ME, now=True)
+        self.assertEqual(self.sent(), [(near, said) for near in (self.a, self.c, self.b)])
+        self.come(Graft([Wanted(ME, [1, 1])], False), self.b)
+        self.assertEqual(self.sent(), [(self.b, Message(ME, 1, 1, large))])
+        self.outlet.advance(5.0)
+        self.assertEqual(self.sent(), [])
+
+    def test_oneIsAskedAtATime(self) -> None:
+        """Who announces it first, at once; a second one not while the first one's answer is on its way."""
+        self.begin(pullTimeout=10.0)
+        for near in self.neighbours:
+            self.come(have(1, 1, now=True), near)
+        self.assertEqual(self.sent(), [(self.a, Graft([Wanted(OTHER, [1, 1])], False))])
+        for second in range(1, 40):
+            # It comes, slowly.
+            self.a.arriving = 100 * second
+            self.outlet.advance(float(second))
+        self.assertEqual(self.sent(), [])
+        self.outlet.advance(52.0)
+        self.assertEqual(self.sent(), [(self.b, Graft([Wanted(OTHER, [1, 1])], False))])
+        self.come(message(1, payload=bytes(1000)), self.a)
+        self.assertEqual(self.sent(), [(near, have(1, 1, hops=2, now=True)) for near in (self.b, self.c)])
+        self.outlet.advance(100.0)
+        self.assertEqual(self.sent(), [])
+
+    def test_severalOfOneOriginDoNotWaitForEachOther(self) -> None:
+        """Each is asked for as it is announced."""
+        self.begin()
+        for number in (1, 2, 3):
+            self.come(have(number, number, now=True), self.a)
+        self.assertEqual(self.sent(), [(self.a, Graft([Wanted(OTHER, [n, n])], False)) for n in (1, 2, 3)])
+
+
+class BatchTests(OnePeer):
+    """Several messages in one frame."""
+
+    def test_theFirstGoesAtOnceAndTheNextTogether(self) -> None:
+        """To each what it did not bring itself."""
+        self.begin(batchDelay=0.1)
+        self.outlet.advance(1.0)
+        self.come(message(1), self.a)
+        self.assertEqual(self.sent(), [(self.b, message(1, 2)), (self.c, message(1, 2))])
+        self.come(message(2), self.a)
+        self.come(message(1, origin=THIRD), self.b)
+        self.assertEqual(self.sent(), [])
+        self.outlet.advance(1.1)
+        both = Batch([message(2, 2), message(1, 2, THIRD)])
+        self.assertEqual(
+            self.sent(), [(self.c, both), (self.a, message(1, 2, THIRD)), (self.b, message(2, 2))]
+        )
+        self.assertEqual(self.delivered(), [1, 2, 1])
+
+    def test_aBatchIsItsMessages(self) -> None:
+        """As if they had come one by one."""
+        self.begin()
+        self.come(Batch([message(1), message(2), message(1)]), self.a)
+        self.assertEqual(self.delivered(), [1, 2])
+        self.assertEqual(self.tree.duplicates, 1)
+
+    def test_itIsBounded(self) -> None:
+        """What is too much for a frame is sent before it is."""
+        self.begin(batchDelay=5.0, announceSize=2**20)
+        self.come(message(1), self.a)
+        self.sent()
+        for number in range(2, 12):
+            self.come(message(number, payload=bytes(BATCH_BYTES // 4)), self.a)
+        sizes = [sum(len(each.payload) for each in what.messages) for near, what in self.sent() if near is self.b]
+        self.assertEqual(len(sizes), 2)
+        self.assertTrue(all(size < 1.2 * BATCH_BYTES for size in sizes))
+
+    def test_whoLinksUpMeanwhileGetsNothingTwice(self) -> None:
+        """What waits is sent before, and is in what the new one is told."""
+        self.begin(batchDelay=5.0)
+        self.come(message(1), self.a)
+        self.come(message(2), self.a)
+        self.sent()
+        new = FakeNeighbour(20)
+        self.tree.neighbourUp(new, 1.0)
+        self.assertEqual([what for near, what in self.sent() if near is new], [Have([Held(OTHER, 2, [])], True)])
+        self.outlet.advance(20.0)
+        self.assertNotIn(new, [near for near, _ in self.sent()])
+
+
+class HoleTests(OnePeer):
+    """Numbers that are missing."""
+
+    def test_aHoleIsAskedForInTurn(self) -> None:
+        """After C{repairDelay}, of one neighbour after the other, at most C{repairRounds}; none becomes eager by it."""
+        self.begin(repairDelay=1.0, repairRounds=4)
+        self.come(message(1), self.a)
+        self.come(message(4), self.a)
+        self.sent()
+        self.outlet.advance(0.9)
+        self.assertEqual(self.sent(), [])
+        asked = []
+        for _ in range(100):
+            self.outlet.advance(self.outlet.now + 1.0)
+            for near, what in self.sent():
+                self.assertEqual(what, Graft([Wanted(OTHER, [2, 3])], False))
+                asked.append(near)
+                self.come(Lack([Wanted(OTHER, [2, 3])], []), near)
+        self.assertEqual(len(asked), 4)
+        self.assertEqual(set(asked), set(self.neighbours))
+        self.assertEqual(self.outlet.timers, [])
+
+    def test_oneThatIsFilledIsNot(self) -> None:
+        """It was only late; and one that has just come up waits its time."""
+        self.begin(repairDelay=1.0)
+        self.come(message(2), self.a)
+        self.outlet.advance(0.5)
+        self.come(message(1), self.b)
+        self.come(message(4), self.b)
+        self.sent()
+        self.outlet.advance(1.1)
+        self.assertEqual(self.sent(), [])
+        self.outlet.advance(2.1)
+        self.assertEqual([what for _, what in self.sent()], [Graft([Wanted(OTHER, [3, 3])], False)])
+
+    def test_whatNobodyKeepsIsLost(self) -> None:
+        """C{lossDelay} after somebody who had it said so, unless another one sends it; said once."""
+        self.begin(lossDelay=10.0)
+        self.outlet.advance(100.0)
+        self.tree.tick(100.0)
+        for number in (1, 6):
+            self.come(message(number), self.a)
+        self.come(Lack([], [Gone(OTHER, [2, 5], 3.0)]), self.b)
+        self.come(message(3), self.c)
+        self.tree.tick(109.0)
+        self.assertEqual(self.outlet.take("lost"), [])
+        for now in (110.0, 111.0, 500.0, 1000.0):
+            self.tree.tick(now)
+        self.assertEqual(self.outlet.take("lost"), [(OTHER, 2, 2), (OTHER, 4, 5)])
+        self.delivered()
+        self.come(message(4), self.c)
+        self.assertEqual(self.delivered(), [4])
+
+    def test_whatWasBeforeItsTimeIsNotLost(self) -> None:
+        """It was seen, by who says that it is gone, before this peer was up."""
+        self.begin()
+        self.outlet.advance(100.0)
+        self.tree.tick(100.0)
+        self.come(message(6), self.a)
+        self.assertEqual(self.tree.settled(OTHER), 0)
+        self.come(Lack([], [Gone(OTHER, [1, 5], 100.0)]), self.b)
+        self.assertEqual(self.tree.settled(OTHER), 6)
+        # Who comes later is told so too.
+        self.sent()
+        self.come(Graft([Wanted(OTHER, [1, 5])], False), self.c)
+        self.assertEqual(self.sent(), [(self.c, Lack([], [Gone(OTHER, [1, 5], 100.0)]))])
+        for now in (150.0, 500.0, 1000.0):
+            self.tree.tick(now)
+        self.assertEqual(self.outlet.take("lost"), [])
+
+    def test_whatNeverComesIsLostWithTheWindow(self) -> None:
+        """When nobody can keep it any more."""
+        self.begin(historyTime=300.0)
+        for number in (1, 3):
+            self.come(message(number), self.a)
+        for now in range(0, 300, 10):
+            self.tree.tick(float(now))
+        self.assertEqual(self.outlet.take("lost"), [])
+        for now in range(300, 500, 10):
+            self.tree.tick(float(now))
+        self.assertEqual(self.outlet.take("lost"), [(OTHER, 2, 2)])
+        self.assertEqual(self.tree.settled(OTHER), 3)
+
+    def test_aNewNeighboursHaveIsAnAnnouncement(self) -> None:
+        """What it has is asked for at once, of one that has it."""
+        self.begin()
+        self.come(message(1), self.a)
+        self.sent()
+        first, second = FakeNeighbour(20), FakeNeighbour(21)
+        for new in (first, second):
+            self.tree.neighbourUp(new, 0.0)
+        self.sent()
+        held = [Held(OTHER, 5, [3, 3]), Held(THIRD, 2, [])]
+        self.come(Have(held, False), first)
+        self.assertEqual(self.sent(), [])
+        self.come(Have([], True), first)
+        self.assertEqual(self.sent(), [(first, Graft([Wanted(OTHER, [2, 2, 4, 5]), Wanted(THIRD, [1, 2])], False))])
+        self.come(Have([Held(OTHER, 5, [])], True), second)
+        self.assertEqual(self.sent(), [(second, Graft([Wanted(OTHER, [3, 3])], False))])
+
+
+Step = tuple[str, int, int, float]
+
+
+def steps() -> st.SearchStrategy[list[Step]]:
+    """What may happen to a mesh: links made and cut, messages small and large, time."""
+    what = st.sampled_from(["link", "link", "cut", "say", "say", "say", "large"])
+    return st.lists(
+        st.tuples(what, st.integers(0, 5), st.integers(0, 5), st.sampled_from([0.0, 0.01, 0.05, 0.3, 2.0])), max_size=40
+    )
+
+
+class MeshTests(SynchronousTestCase):
+    """Many of them."""
+
+    def everything(self, mesh: Mesh, published: set[tuple[bytes, int]]) -> None:
+        """Each has got each message once, none was given up, and nobody is busy any more."""
+        for node in mesh.nodes:
+            got = [(origin, number) for origin, number, _, _ in node.got]
+            self.assertEqual(len(got), len(set(got)))
+            self.assertEqual(set(got), published)
+            self.assertEqual(node.lostNumbers, [])
+
+    @settings(max_examples=60, deadline=None)
+    @given(steps(), st.integers(0, 1000), st.sampled_from(["plumtree", "flood"]), st.sampled_from([0.0, 0.1]))
+    def test_whoeverIsConnectedInTheEndHasEverythingOnce(
+        self, happening: list[Step], seed: int, name: str, batch: float
+    ) -> None:
+        """Whatever links came and went meanwhile, and in whatever order; within ten seconds of the last change."""
+        mesh = Mesh(6, name, seed, announceSize=100, batchDelay=batch)
+        published = set()
+        for what, one, other, pause in happening:
+            here, there = mesh.nodes[one], mesh.nodes[other]
+            if what == "link":
+                mesh.link(here, there)
+            elif what == "cut":
+                mesh.cut(here, there)
+            else:
+                made = here.publish(bytes(200) if what == "large" else b"small")
+                published.add((made.origin, made.sequence))
+            mesh.run(pause)
+        for here, there in zip(mesh.nodes, mesh.nodes[1:], strict=False):
+            mesh.link(here, there)
+        mesh.run(10.0)
+        self.everything(mesh, published)
+
+    def test_halfOfTheTreeDiesAndTheRestMendsIt(self) -> None:
+        """What is published while half of all links break is everywhere a few seconds later; the tree is one again."""
+        mesh = Mesh(60)
+        mesh.regular(6)
+        mesh.run(2.0)
+        mesh.nodes[0].publish(b"settle")
+        mesh.run(2.0)
+        for node in mesh.nodes:
+            node.got.clear()
+        published = set()
+        links = mesh.links()
+        mesh.random.shuffle(links)
+        for one, two in links[: len(links) // 2]:
+            mesh.cut(one, two)
+            if mesh.random.random() < 0.5:
+                made = mesh.random.choice(mesh.nodes).publish(b"x")
+                published.add((made.origin, made.sequence))
+            mesh.run(0.01)
+        reached, todo = {mesh.nodes[0]}, [mesh.nodes[0]]
+        while todo:
+            for other in todo.pop().ends:
+                if other not in reached:
+                    reached.add(other)
+                    todo.append(other)
+        for node in mesh.nodes:
+            if node not in reached:
+                mesh.link(mesh.nodes[0], node)
+        mesh.run(8.0)
+        self.everything(mesh, published)
+        mesh.forget()
+        mesh.nodes[0].publish(b"and now?")
+        mesh.run(5.0)
+        mesh.forget()
+        mesh.nodes[0].publish(b"and now?")
+        mesh.run(5.0)
+        self.assertEqual(mesh.copies, 59)
+
+    def test_manySendersKeepOneTree(self) -> None:
+        """Their messages do not cut it: hardly more than one copy for each, once it is there."""
+        mesh = Mesh(40, latency=lambda random: 0.05)
+        mesh.regular(5)
+        mesh.run(2.0)
+        mesh.nodes[0].publish(b"settle")
+        mesh.run(3.0)
+        mesh.forget()
+        for _ in range(500):
+            mesh.random.choice(mesh.nodes).publish(b"x")
+            mesh.run(0.02)
+        mesh.run(5.0)
+        self.assertEqual({len(node.got) for node in mesh.nodes}, {500})
+        self.assertLess(mesh.copies, 1.05 * 500 * 39)
+
+    def test_aLargePayloadTravelsOncePerPeer(self) -> None:
+        """On slow links, in a graph full of circles, with no tree yet: no second copy is so much as begun."""
+        mesh = Mesh(20, bandwidth=100_000.0, announceSize=10_000)
+        mesh.regular(5)
+        mesh.run(2.0)
+        for _ in range(3):
+            mesh.random.choice(mesh.nodes).publish(bytes(200_000))
+            mesh.run(1.0)
+        mesh.run(60.0)
+        self.assertEqual({len(node.got) for node in mesh.nodes}, {3})
+        self.assertEqual(set(mesh.started.values()), {1})
+        self.assertLess(sum(mesh.bytes.values()), 1.05 * 3 * 19 * 200_000)
+
+    def test_beyondTheWindowItIsSaid(self) -> None:
+        """Who was cut off for longer than others keep messages gets what there is, and is told what there is not."""
+        for name in ("plumtree", "flood"):
+            mesh = Mesh(4, name, historyMessages=20)
+            for here, there in zip(mesh.nodes, mesh.nodes[1:], strict=False):
+                mesh.link(here, there)
+            first, last = mesh.nodes[0], mesh.nodes[3]
+            first.publish(b"before")
+            mesh.run(30.0)
+            mesh.cut(mesh.nodes[2], last)
+            for _ in range(50):
+                first.publish(b"meanwhile")
+                mesh.run(0.1)
+            mesh.link(mesh.nodes[2], last)
+            mesh.run(30.0)
+            numbers = [number for _, number, _, _ in last.got]
+            self.assertEqual(sorted(numbers), [1, *range(32, 52)])
+            self.assertEqual(last.lostNumbers, [(first.identity, 2, 31)])
+            self.assertEqual([node.lostNumbers for node in mesh.nodes[:3]], [[], [], []])
+
+    def test_aNewcomerHasLostNothing(self) -> None:
+        """What was before its time is not its loss, even if its neighbour is as new."""
+        for name in ("plumtree", "flood"):
+            mesh = Mesh(4, name, historyMessages=20)
+            old, second, third, fourth = mesh.nodes
+            mesh.link(old, second)
+            for _ in range(50):
+                old.publish(b"before")
+                mesh.run(0.5)
+            third.broadcast = fourth.broadcast = None
+            for node, to in ((third, second), (fourth, third)):
+                node.begin()
+                mesh.run(1.0)
+                mesh.link(to, node)
+                mesh.run(5.0)
+            for _ in range(3):
+                old.publish(b"after")
+                mesh.run(1.0)
+            mesh.run(400.0)
+            self.assertEqual([node.lostNumbers for node in mesh.nodes], [[], [], [], []])
+            self.assertEqual(fourth.broadcast.settled(old.identity), 53)
+            self.assertEqual(sorted(number for _, number, _, _ in fourth.got)[-4:], [50, 51, 52, 53])
