@@ -49,9 +49,9 @@ What is different here, and why:
    links it has.  Else two that had only each other would stay apart from a
    network in which everybody has as many links as it wants.
  - B{Seeds}: a peer without a link dials whom they list, and joins.  With links,
-   now and then, it gives up one for one of the list, about L{MIXED} peers of the
-   whole network per list; so parts that do not know of each other are joined
-   again.  Whoever was found dead is asked later (L{Missing}).
+   now and then, it gives up one for one of the list, about L{MIXED} peer of the
+   whole network per list, and more when a seed was lost and is back; so parts
+   that do not know of each other are joined again.  Whoever was found dead is asked later (L{Missing}).
 """
 
 from __future__ import annotations
@@ -106,8 +106,13 @@ DIAL_BURST = 8
 LIFE = 30
 """Shuffle intervals after which a contact that was not seen is no longer passed on, nor kept."""
 
-MIXED = 4
-"""How many peers of a network give up a link for a stranger whenever all have had a list from a seed."""
+MIXED = 1
+"""
+How many peers of a network give up a link for a stranger whenever all have had a list from a seed.
+
+In a network where everybody has as many links as it wants, each such exchange
+leaves two peers with a link too few until they find each other: so few do.
+"""
 
 MIXED_FRESH = 16
 """The same for the first list of a seed that was lost: the network may have been split."""
