@@ -206,8 +206,6 @@ class IBroadcast(Interface):
 class IDetectorOutlet(IOutlet):
     """What a detector may do."""
 
-    identity = Attribute("C{bytes}: who this peer is now")
-
     def probe(contact: Contact) -> None:
         """Dial that L{Contact} afresh and ask whether it lives; C{probed} follows."""
 

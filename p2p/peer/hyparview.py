@@ -41,13 +41,17 @@ What is different here, and why:
  - B{Sightings have an age}.  The paper's passive views pass on the names of the
    dead for as long as nobody tries to dial them.  Here each name goes with the
    time since its owner spoke, and none is kept for more than L{LIFE} shuffles.
+ - B{Spare names}.  The last C{maxKnown} names that went by in shuffles are kept.
+   They are dialled when all of the passive view has been, in vain: of 30
+   addresses none is left after one in twenty has survived a crash, for a fifth
+   of the peers.
  - B{Whoever is turned away again and again becomes urgent}, the sooner the fewer
    links it has.  Else two that had only each other would stay apart from a
    network in which everybody has as many links as it wants.
  - B{Seeds}: a peer without a link dials whom they list, and joins.  With links,
-   now and then, it gives up one for one of the list, about L{MIXED} peers of the
-   whole network per list; so parts that do not know of each other are joined
-   again.  Whoever was found dead is asked later (L{Missing}).
+   now and then, it gives up one for one of the list, about L{MIXED} peer of the
+   whole network per list, and more when a seed was lost and is back; so parts
+   that do not know of each other are joined again.  Whoever was found dead is asked later (L{Missing}).
 """
 
 from __future__ import annotations
@@ -102,11 +106,20 @@ DIAL_BURST = 8
 LIFE = 30
 """Shuffle intervals after which a contact that was not seen is no longer passed on, nor kept."""
 
-MIXED = 4
-"""How many peers of a network give up a link for a stranger whenever all have had a list from a seed."""
+MIXED = 1
+"""
+How many peers of a network give up a link for a stranger whenever all have had a list from a seed.
+
+In a network where everybody has as many links as it wants, each such exchange
+leaves two peers with a link too few until they find each other: so few do.
+"""
 
 MIXED_FRESH = 16
 """The same for the first list of a seed that was lost: the network may have been split."""
+
+
+_BROKEN = frozenset({reasons.LOST, reasons.TIMEOUT, reasons.SLOW, reasons.SILENT, reasons.DEAD})
+"""Reasons that a link ends with which may mean that the other has died."""
 
 
 @attrs.define(eq=False)
@@ -154,10 +167,14 @@ class HyParView:
         self._settings = settings
         self._random = random
         self._size = settings.activeView
+        # For how many seconds a contact that was not seen is kept.
+        self._life = LIFE * settings.shuffleInterval
         self._maxOut = settings.maxConnections
         self._active: dict[bytes, Any] = {}
         self._dialling: dict[bytes, _Dial] = {}
         self._passive = Known(settings.passiveView, random, settings.passiveView // 2, settings.maxKnown)
+        # What went by, the latest last.
+        self._spare: OrderedDict[bytes, Contact] = OrderedDict()
         self._missing = Missing(settings, random)
         self._walks: OrderedDict[int, _Walk] = OrderedDict()
         self._number = 0
@@ -235,7 +252,10 @@ class HyParView:
         if contact.id not in self._active:
             if reason == reasons.LEAVING:
                 self._passive.dead(contact, now)
-            elif reason not in UNFIT and reason != reasons.STALE:
+            elif reason not in UNFIT and reason != reasons.STALE and (
+                reason not in _BROKEN or len(self._passive) < self._settings.passiveView
+            ):
+                # Whoever may be dead takes the place of nobody who may not.
                 self._passive.met(contact, now)
                 pause = FULL_PAUSE if reason == reasons.REWIRED else FIRST_PAUSE
                 self._passive.pause(contact, now + pause)
@@ -244,12 +264,15 @@ class HyParView:
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
         """Try somebody else, at the next occasion."""
         self._dialling.pop(contact.id, None)
+        self._spare.pop(contact.id, None)
         if reason == reasons.SELF:
             self._passive.dead(contact, now)
         elif reason in ELSEWHERE:
             self._passive.forget(contact.id)
         elif reason == reasons.FULL:
             self._refusals += 1
+            if self._refusals >= REFUSALS:
+                self._dials = min(self._dials, 0)
             self._passive.pause(contact, now + FULL_PAUSE)
         elif reason == reasons.SLOW:
             self._passive.pause(contact, now + FULL_PAUSE)
@@ -303,11 +326,6 @@ class HyParView:
         self._dials = DIALS * self._maxOut if self._refusals < REFUSALS else 1
         if not self._active:
             self._alone += 1
-        else:
-            # Without a link it may be the own network that fails: then nobody is forgotten.
-            for id, entry in list(self._passive.items()):
-                if entry.latest < now - self._life:
-                    self._passive.forget(id)
         self._fill(now)
         asked = self._missing.due(now)
         if asked is not None:
@@ -320,11 +338,6 @@ class HyParView:
             self._beginShuffle()
 
     # Links.
-
-    @property
-    def _life(self) -> float:
-        """For how many seconds a contact that was not seen is kept."""
-        return LIFE * self._settings.shuffleInterval
 
     def _busy(self) -> set[bytes]:
         """Ids that one is linked to, or about to be."""
@@ -350,10 +363,18 @@ class HyParView:
             wanted = min(wanted, 1 + self._alone - len(self._dialling))
         if wanted <= 0:
             return
-        candidates = self._passive.candidates(now, self._busy(), met=self._inVain)
+        candidates = self._passive.candidates(now, self._busy(), met=self._inVain) or self._spares()
         urgent = self._refusals >= REFUSALS * len(self._active)
         for contact in self._random.sample(candidates, min(wanted, len(candidates))):
             self._dial(_Dial(contact, joins=alone), urgent)
+
+    def _spares(self) -> list[Contact]:
+        """Whom one may dial when the passive view is exhausted."""
+        busy = self._busy()
+        return [
+            contact for id, contact in self._spare.items()
+            if id not in busy and id not in self._passive and not self._passive.isDead(contact)
+        ]  # fmt: skip
 
     def _dial(self, dial: _Dial, urgent: bool) -> None:
         if urgent and self._refusals:
@@ -425,7 +446,11 @@ class HyParView:
     def _beginShuffle(self) -> None:
         """Send some of both views on a walk."""
         if not self._active:
+            # It may be the own network that fails: then nobody is forgotten.
             return
+        for id, entry in list(self._passive.items()):
+            if entry.latest < self._now - self._life:
+                self._passive.forget(id)
         first = self._random.choice(list(self._active.values()))
         others = [neighbour.contact for neighbour in self._active.values() if neighbour is not first]
         named = self._random.sample(others, min(len(others), self._settings.shuffleActive))
@@ -496,3 +521,7 @@ class HyParView:
             and isDialable(contact.address)
         ):  # fmt: skip
             self._passive.add(contact, told=self._now - age, rather=rather)
+            self._spare[contact.id] = contact
+            self._spare.move_to_end(contact.id)
+            if len(self._spare) > self._settings.maxKnown:
+                self._spare.popitem(last=False)

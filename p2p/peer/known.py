@@ -177,6 +177,10 @@ class Known:
         if len(self._dead) > self._buried:
             del self._dead[next(iter(self._dead))]
 
+    def isDead(self, contact: Contact) -> bool:
+        """That identity was found dead, and nothing has shown since that it lives."""
+        return contact.identity in self._dead
+
     def lives(self, contact: Contact, now: float) -> None:
         """A fresh connection was answered: whatever was said, it lives."""
         self._dead.pop(contact.identity, None)

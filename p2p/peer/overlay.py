@@ -21,6 +21,10 @@ A peer that has lost all its links is cut off.  It does not wait for each dial t
 time out, for most may be to the dead: it dials others every L{IMPATIENCE}, and
 of those that answer keeps as many as it wants.
 
+Whoever was found dead may be cut off only, with half of the network.  So one of
+them is asked now and then whether it lives (L{Missing}), and if it does, it is
+linked to, in exchange for another one if there is no link missing.
+
 An address that does not answer is tried again after a pause that doubles, and
 forgotten after L{MAX_FAILURES}, unless this peer has no link at all: then it may
 be its own network that fails.
@@ -203,8 +207,10 @@ class RandomLinks:
         found = self._missing.answered(contact, outcome, now)
         if found is not None and found.id not in self._busy():
             self._known.lives(found, now)
-            self._beginExchange([found], now)
-            self._fill(now)
+            if self._full():
+                self._beginExchange([found], now)
+            else:
+                self._dial(found, now)
 
     def _beginExchange(self, listed: list[Contact], now: float) -> None:
         """Dial somebody in whose stead a link that was dialled is given up; or, beside a single link, another one."""
@@ -224,6 +230,11 @@ class RandomLinks:
         else:
             self._target += 1
         self._dial(stranger, now)
+
+    def _full(self) -> bool:
+        """It has dialled, or is dialling, as many as were drawn."""
+        outgoing = sum(neighbour.outgoing for neighbour in self._neighbours.values())
+        return bool(outgoing + len(self._dialling) >= max(1, self._target))
 
     def _settle(self, neighbour: Any, now: float) -> None:
         """A link that this peer dialled has come up: if that is one too many, give one up."""

@@ -8,10 +8,11 @@ hold is a L{Broken}, and C{p2p simulate} then exits with status 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
+from math import inf
 from typing import Annotated, Any
 
 import attrs
@@ -55,11 +56,17 @@ class Expect(Part, frozen=True, kw_only=True):
     @ivar deadRemovedWithin: each was off the list of every running seed within so many seconds.
     @ivar listed: every running seed lists exactly the running peers.
     @ivar muted: seeds stopped listening to so many reporters at least.
+    @ivar caughtUpWithin: each broadcast has arrived everywhere within so many seconds of its sending, or of the end of
+        a partition that it met.
+    @ivar ghostsWithin: nobody names to others, and no seed lists, who has been gone for more than so many seconds.
 
     Always, looked at every second:
 
     @ivar dialled: no peer has more links that it dialled.
     @ivar inbound: no peer has more links that it took.
+    @ivar islandsWithin: once the first have joined and all been one network, and but for partitions and what
+        C{connectedWithin} grants after them, the running peers are never in several parts for more than so many
+        seconds.
 
     By some moment:
 
@@ -84,13 +91,23 @@ class Expect(Part, frozen=True, kw_only=True):
     inbound: AtMost | None = None
     connectedWithin: Seconds | None = None
     listedWithin: Seconds | None = None
+    islandsWithin: Seconds | None = None
+    caughtUpWithin: Seconds | None = None
+    ghostsWithin: Seconds | None = None
 
-    def watch(self, swarm: Swarm, upsets: list[tuple[float, float]], components: Callable[[], int]) -> None:
+    def watch(
+        self,
+        swarm: Swarm,
+        upsets: list[tuple[float, float]],
+        components: Callable[[], int],
+        partitions: Sequence[tuple[float, float]] = (),
+    ) -> None:
         """
         Look at what must hold while the network runs.
 
         @param upsets: when running peers may be kept from being linked: from and until, rising.
         @param components: how many parts the overlay has now.
+        @param partitions: those of the upsets in which the network is split.
         """
         network = swarm.network
 
@@ -105,6 +122,9 @@ class Expect(Part, frozen=True, kw_only=True):
             if within is not None:
                 for calm, due in calms(upsets, within):
                     network.callAt(calm, partial(_watch, network, name, calm, due, problem))
+        if self.islandsWithin is not None:
+            begin = upsets[0][1]
+            network.callAt(begin, partial(self._watchIslands, network, self.islandsWithin, components, partitions))
         if self.dialled is not None or self.inbound is not None:
 
             def linksWithinBounds(_: object) -> None:
@@ -118,7 +138,30 @@ class Expect(Part, frozen=True, kw_only=True):
             linksWithinBounds.__qualname__ = "dialled, inbound"
             network.always(linksWithinBounds, every=1.0)
 
-    def broken(self, results: dict[str, Any], swarm: Swarm) -> list[Broken]:
+    def _watchIslands(
+        self,
+        network: SimulatedNetwork,
+        limit: float,
+        components: Callable[[], int],
+        partitions: Sequence[tuple[float, float]],
+    ) -> None:
+        # Since when it has been in several parts, which it may be before it has been one.
+        since = inf
+
+        def islands(_: object) -> None:
+            nonlocal since
+            now, parts = network.now, components()
+            split = any(begin <= now <= end + (self.connectedWithin or 0.0) for begin, end in partitions)
+            if parts <= 1 or (split and since < inf):
+                since = now
+            assert now - since <= limit, f"the running peers have been in {parts} parts since {since:.3f} s"
+
+        islands.__qualname__ = "islandsWithin"
+        network.always(islands, every=1.0)
+
+    def broken(
+        self, results: dict[str, Any], swarm: Swarm, partitions: Sequence[tuple[float, float]] = ()
+    ) -> list[Broken]:
         """What of the rest does not hold at the end of a run."""
         found: list[Broken] = []
         now = swarm.network.now
@@ -128,7 +171,7 @@ class Expect(Part, frozen=True, kw_only=True):
                 found.append(Broken(name, problem, now))
 
         for broadcast in results["broadcasts"]:
-            self._ofBroadcast(broadcast, expect)
+            self._ofBroadcast(broadcast, partitions, expect)
         expected = sum(broadcast["live"] for broadcast in results["broadcasts"])
         reached = sum(broadcast["reached"] for broadcast in results["broadcasts"])
         if self.meanReach is not None and expected:
@@ -157,9 +200,18 @@ class Expect(Part, frozen=True, kw_only=True):
         if self.muted is not None:
             muted = sum(seed.service.status()["counters"].get("reportersMuted", 0) for seed in swarm.runningSeeds())
             expect("muted", muted >= self.muted, f"{muted} reporters were muted, not {self.muted}")
+        if self.ghostsWithin is not None:
+            ghosts = results["ghosts"]
+            problem = f"{ghosts['named']} that are gone are named, one of them since {ghosts['longest']:.3f} s"
+            expect("ghostsWithin", ghosts["longest"] <= self.ghostsWithin, problem)
         return found
 
-    def _ofBroadcast(self, broadcast: dict[str, Any], expect: Callable[[str, bool, str], None]) -> None:
+    def _ofBroadcast(
+        self,
+        broadcast: dict[str, Any],
+        partitions: Sequence[tuple[float, float]],
+        expect: Callable[[str, bool, str], None],
+    ) -> None:
         name = f"broadcast {broadcast['id']} at {broadcast['at']:.3f} s"
         live, reached = broadcast["live"], broadcast["reached"]
         if self.reach is not None:
@@ -167,6 +219,12 @@ class Expect(Part, frozen=True, kw_only=True):
         if self.lastDelivery is not None:
             last = broadcast["lastDelivery"]
             expect("lastDelivery", last <= self.lastDelivery, f"{name} took {last:.3f} s")
+        if self.caughtUpWithin is not None:
+            at = broadcast["at"]
+            last = at + broadcast["lastDelivery"]
+            after = max([at, *(end for begin, end in partitions if at < end and last > begin)])
+            problem = f"{name} arrived {last - after:.3f} s after {after:.3f} s"
+            expect("caughtUpWithin", last - after <= self.caughtUpWithin, problem)
 
     def _ofDeath(self, death: dict[str, Any], now: float, expect: Callable[[str, bool, str], None]) -> None:
         name = f"the death of {death['peer']} at {death['at']:.3f} s"

@@ -127,6 +127,8 @@ class Measure:
         self._deaths: list[Death] = []
         self._deathsAt: dict[str, list[Death]] = {}
         self._falseDeaths: list[dict[str, Any]] = []
+        # Identities whose process is gone: whose, and since when.
+        self._gone: dict[bytes, tuple[Node, float]] = {}
         # Faults that may make the living seem dead: what, whom (None for all), since, until.
         self._faults: list[tuple[str, list[frozenset[str]] | None, float, float]] = []
         self._overlays: list[dict[str, Any]] = []
@@ -163,6 +165,7 @@ class Measure:
         if node.service.role == "seed":
             return
         self._current.pop(node.name).end = now
+        self._gone[node.service.identity] = node, now
         if how != "leave":
             identity = node.service.identity
             listed = any(_lists(seed, identity) for seed in self.swarm.runningSeeds())
@@ -251,8 +254,18 @@ class Measure:
             "refused": self.refused,
             "deaths": [self._deathResult(death) for death in self._deaths],
             "falseDeaths": self._falseDeaths,
+            "ghosts": self._ghosts(),
             "traffic": self.traffic.byType() if self.traffic is not None else None,
         }
+
+    def _ghosts(self) -> dict[str, Any]:
+        """Who is gone, not back, and still on a seed's list, or among those that a running peer names to others."""
+        named = {contact.identity for peer in self.swarm.running() for contact in peer.service.overlay.known(10**9)}
+        for seed in self.swarm.runningSeeds():
+            named |= {entry.contact.identity for entry in seed.service.registry}
+        gone = [self._gone[identity] for identity in named if identity in self._gone]
+        since = [self._clock.now - when for node, when in gone if not node.up]
+        return {"named": len(since), "longest": round(max(since, default=0.0), 6)}
 
     # Private: messages.
 

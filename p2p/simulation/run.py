@@ -157,14 +157,14 @@ class Run:
                 network.callAt(network.now + every, look)
 
             network.callAt(every, look)
-        scenario.expect.watch(swarm, scenario.upsets, self.measure.parts)
+        scenario.expect.watch(swarm, scenario.upsets, self.measure.parts, scenario.partitions)
         for check in scenario.checks:
             check.watch(swarm)
 
     def _results(self) -> dict[str, Any]:
         measured = self.measure.results(self.scenario.measure.window)
         if not self.broken:
-            self.broken += self.scenario.expect.broken(measured, self.swarm)
+            self.broken += self.scenario.expect.broken(measured, self.swarm, self.scenario.partitions)
             for check in self.scenario.checks:
                 self.broken += check.broken(self.swarm)
         if self.errors.count:

@@ -183,6 +183,13 @@ class Scenario(Part, frozen=True, kw_only=True):
         return PeerSettings(**self.peers.options)
 
 
+    @property
+    def partitions(self) -> list[tuple[float, float]]:
+        """When each partition begins and when it ends; one that does not, with the scenario."""
+        found = [(event.at, event.partition) for event in self.events if event.partition is not None]
+        return [(at, self.duration if cut.for_ is None else min(at + cut.for_, self.duration)) for at, cut in found]
+
+
 @attrs.frozen
 class _Problem(Exception):
     """What is wrong, and where."""

@@ -106,10 +106,7 @@ class FakeOutlet:
     @ivar identity: who the peer is: number 0.
     @ivar now: the time; C{advance} moves it.
     @ivar timers: what was asked to be called later.
-    @ivar identity: the peer's own; that of node 9999.
     """
-
-    identity = identity(9999)
 
     def __init__(self) -> None:
         self.identity = identity(0)

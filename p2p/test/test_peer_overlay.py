@@ -13,204 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IOverlay, IOverlayOutlet
-from p2p.peer.known import DOUBT, FIRST_PAUSE, LONGEST_PAUSE, MAX_FAILURES, WORTH, Known
+from p2p.peer.known import WORTH
 from p2p.peer.overlay import DIALS, FULL_PAUSE, IMPATIENCE, RandomLinks
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact
 from p2p.wire import reasons
 from p2p.wire.messages import Contact
-
-
-class KnownTests(SynchronousTestCase):
-    """What a peer remembers of addresses."""
-
-    def setUp(self) -> None:
-        """Room for 64."""
-        self.known = Known(64, Random(1))
-
-    def contacts(self) -> set[Contact]:
-        """Whom it knows."""
-        return {entry.contact for _, entry in self.known.items()}
-
-    def test_atMostSoManyAreRemembered(self) -> None:
-        """However many are told."""
-        for number in range(1000):
-            self.known.add(contact(number))
-        self.assertEqual(len(self.known), 64)
-        self.assertEqual(len(self.known._order), 64)
-        self.assertEqual(len(self.known._at), 64)
-
-    def test_aThousandInventedAddressesDoNotDriveOutThoseThatWereMet(self) -> None:
-        """Invented ones drive out each other."""
-        met = {contact(number) for number in range(20)}
-        for known in met:
-            self.known.met(known, 0.0)
-        for number in range(100, 1100):
-            self.known.add(contact(number), 0.0)
-        self.assertLessEqual(met, self.contacts())
-
-    def test_hearsayMovesNobodyWhoWasMet(self) -> None:
-        """A later incarnation elsewhere may be invented: it counts where a seed shows it, or the old address fails."""
-        met = {contact(number) for number in range(60)}
-        for known in met:
-            self.known.met(known, 0.0)
-        for number in range(60):
-            self.known.add(contact(number, 2**62, f"10.66.0.{number}:6"))
-        self.assertEqual(self.contacts(), met)
-        self.known.add(contact(1, 2, "10.66.0.1:6"), 1.0)
-        self.assertIn(contact(1, 2, "10.66.0.1:6"), self.contacts())
-        self.known.failed(contact(2), 1.0)
-        self.known.add(contact(2, 2, "10.66.0.2:6"))
-        self.assertIn(contact(2, 2, "10.66.0.2:6"), self.contacts())
-
-    def test_hearsayDrivesOutNobodyWhoWasMet(self) -> None:
-        """Also where all that is remembered was met, and however much of it comes."""
-        met = {contact(number) for number in range(64)}
-        for known in met:
-            self.known.met(known, 0.0)
-        for number in range(100, 1100):
-            self.known.add(contact(number))
-        self.assertEqual(self.contacts(), met)
-        self.known.add(contact(100), 1.0)
-        self.assertIn(contact(100), self.contacts())
-
-    def test_whatFailsIsForgottenBeforeWhatIsUntried(self) -> None:
-        """When there is no room."""
-        for number in range(64):
-            self.known.add(contact(number))
-        failing = {contact(number) for number in range(32)}
-        for known in failing:
-            self.known.failed(known, 0.0)
-        for number in range(100, 120):
-            self.known.add(contact(number))
-        self.assertLess(len(failing & self.contacts()), 16)
-        self.assertGreaterEqual(len({contact(number) for number in range(32, 64)} & self.contacts()), 31)
-
-    def test_aLaterIncarnationReplacesAnEarlierOne(self) -> None:
-        """And never the other way round."""
-        self.known.add(contact(1, 1))
-        self.known.add(contact(1, 3))
-        self.known.add(contact(1, 2))
-        self.assertEqual(self.contacts(), {contact(1, 3)})
-
-    def test_anInventedLaterIncarnationGivesWayOnceItFailed(self) -> None:
-        """A liar names somebody at an address where nobody is: the next list puts it right."""
-        self.known.add(contact(1, 1))
-        invented = contact(1, 2**63, "10.66.6.6:6")
-        self.known.add(invented)
-        self.known.failed(invented, 0.0)
-        self.known.add(contact(1, 1))
-        self.assertEqual(self.contacts(), {contact(1, 1)})
-
-    def test_aThousandNamesAtOneAddressAreOnePeer(self) -> None:
-        """Nobody can have one machine dialled by everyone by naming it often."""
-        for number in range(100):
-            self.known.add(contact(number, 1, "10.0.0.1:1"))
-        self.assertEqual(len(self.known), 1)
-
-    def test_whoWasMetAtAnAddressIsNotDrivenOutByANameForIt(self) -> None:
-        """Unless it fails there."""
-        self.known.met(contact(1), 0.0)
-        self.known.add(contact(2, 1, contact(1).address))
-        self.assertEqual(self.contacts(), {contact(1)})
-        self.known.failed(contact(1), 0.0)
-        self.known.add(contact(2, 1, contact(1).address))
-        self.assertEqual(self.contacts(), {contact(2, 1, contact(1).address)})
-
-    def test_aNewNameDoesNotShortenThePause(self) -> None:
-        """Who is full and invents itself anew is not dialled at once again."""
-        self.known.add(contact(1))
-        self.known.pause(contact(1), 10.0)
-        self.known.add(contact(2, 1, contact(1).address))
-        self.assertEqual(self.known.candidates(9.0, ()), [])
-        self.assertEqual(len(self.known.candidates(10.0, ())), 1)
-
-    def test_theDeadDoNotComeBackTheirLaterLivesDo(self) -> None:
-        """What others still tell of them is not believed."""
-        self.known.add(contact(1, 1))
-        self.known.dead(contact(1, 1), 0.0)
-        self.known.add(contact(1, 1))
-        self.assertEqual(self.contacts(), set())
-        self.known.add(contact(1, 2))
-        self.assertEqual(self.contacts(), {contact(1, 2)})
-        self.known.dead(contact(1, 1), 0.0)
-        self.assertEqual(self.contacts(), {contact(1, 2)})
-
-    def test_aSeedThatListsTheDeadMuchLaterIsBelieved(self) -> None:
-        """Not at once, for it may not have looked yet; but a network that was split must grow together again."""
-        self.known.dead(contact(1), 100.0)
-        self.known.add(contact(1), 101.0)
-        self.assertEqual(self.contacts(), set())
-        self.known.add(contact(1))
-        self.assertEqual(self.contacts(), set())
-        self.known.add(contact(1), 100.0 + DOUBT)
-        self.assertEqual(self.contacts(), {contact(1)})
-
-    def test_anInventedDeathBuriesNobodyElse(self) -> None:
-        """An identity that never was is dead; the real one is still taken."""
-        self.known.dead(contact(1, 2**63), 0.0)
-        self.known.add(contact(1, 1))
-        self.assertEqual(self.contacts(), {contact(1, 1)})
-
-    def test_theDeadAreRememberedBoundedly(self) -> None:
-        """As many as the living, the latest."""
-        for number in range(1000):
-            self.known.dead(contact(number), 0.0)
-        self.assertEqual(len(self.known._dead), 64)
-        self.known.add(contact(999))
-        self.assertEqual(len(self.known), 0)
-
-    def test_whoIsMetIsNotDead(self) -> None:
-        """Whatever was said."""
-        self.known.dead(contact(1), 0.0)
-        self.known.met(contact(1), 0.0)
-        self.assertEqual(self.contacts(), {contact(1)})
-
-    def test_failuresPauseLongerAndLongerAndEndInOblivion(self) -> None:
-        """1, 2, 4 ... seconds, and the eighth time it is forgotten."""
-        self.known.add(contact(1))
-        for failures in range(MAX_FAILURES - 1):
-            self.known.failed(contact(1), 0.0)
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**failures)
-            self.assertEqual(self.known.candidates(pause - 0.01, ()), [])
-            self.assertEqual(self.known.candidates(pause, ()), [contact(1)])
-        self.known.failed(contact(1), 0.0)
-        self.assertEqual(len(self.known), 0)
-
-    def test_anEmptyAddressIsNoneToRemember(self) -> None:
-        """Some do not say where they listen."""
-        self.known.met(Contact(contact(1).identity, ""), 0.0)
-        self.assertEqual(len(self.known), 0)
-
-    CONTACTS = st.builds(
-        contact, st.integers(0, 5), st.integers(1, 3), st.sampled_from([None, "10.0.0.1:1", "10.0.0.2:1"])
-    )
-    EVENTS = st.lists(st.tuples(st.sampled_from(["add", "met", "failed", "dead", "forget", "pause"]), CONTACTS))
-
-    @settings(max_examples=100, deadline=None)
-    @given(EVENTS)
-    def test_itsIndexesAgree(self, events: list[Any]) -> None:
-        """Whatever happens: at most so many, each id and each address once, none of the dead."""
-        known = Known(3, Random(1))
-        for verb, who in events:
-            if verb == "met":
-                known.met(who, 0.0)
-                self.assertIn(who, [entry.contact for _, entry in known.items()])
-            elif verb == "failed":
-                known.failed(who, 0.0)
-            elif verb == "dead":
-                known.dead(who, 0.0)
-                self.assertNotIn(who, [entry.contact for _, entry in known.items()])
-            elif verb == "forget":
-                known.forget(who.id)
-            elif verb == "pause":
-                known.pause(who, 5.0)
-            else:
-                known.add(who)
-            self.assertLessEqual(len(known), 3)
-            self.assertLessEqual(len(known._dead), 3)
-            self.assertEqual(sorted(known._order), sorted(known._entries))
-            self.assertEqual(known._at, {entry.contact.address: id for id, entry in known.items()})
+from p2p.wire.probe import Outcome, Verdict
 
 
 class RandomLinksTests(SynchronousTestCase):
@@ -293,7 +102,10 @@ class RandomLinksTests(SynchronousTestCase):
     EVENTS = st.lists(
         st.tuples(
             st.sampled_from(
-                ["listed", "learned", *["answer"] * 3, "fail", "lose", "leave", "dead", "inbound", "tick", "other"]
+                [
+                    "listed", "learned", *["answer"] * 3, "fail", "lose", "leave", "dead", "alive", "inbound", "tick",
+                    "other",
+                ]
             ),
             st.integers(0, 30),
         ),
@@ -346,6 +158,9 @@ class RandomLinksTests(SynchronousTestCase):
                 overlay.learned([who], self.now)
             elif verb == "tick":
                 overlay.tick(self.now)
+            elif verb == "alive":
+                for asked, answer in self.outlet.take("ask"):
+                    answer(asked, Outcome(Verdict.ALIVE, asked), self.now)
             elif verb == "dead":
                 neighbour = self.links.get(who.id)
                 if neighbour is not None:
@@ -442,6 +257,36 @@ class RandomLinksTests(SynchronousTestCase):
         self.assertEqual(list(self.links), [who.id for who in dialled])
         overlay.tick(3 * IMPATIENCE)
         self.assertEqual(self.outlet.take("connect"), [])
+
+    def test_theDeadAreAskedLaterAndLinkedToIfTheyLive(self) -> None:
+        """In place of another link, or of one that is missing; else two halves that called each other dead stay two."""
+        for full in (False, True):
+            overlay = self.overlay(maxConnections=2)
+            while len(self.links) < 2:
+                self.now += 100.0
+                overlay.listed([contact(number) for number in range(1, 4)], False, self.now)
+                self.answerAll(overlay)
+            dead = next(iter(self.links.values()))
+            del self.links[dead.contact.id]
+            overlay.neighbourDown(dead, reasons.DEAD, self.now)
+            overlay.dead(dead.contact, "silent", self.now)
+            for call in self.outlet.take("connect"):
+                if full:
+                    self.up(overlay, call)
+                else:
+                    overlay.dialFailed(call, reasons.FULL, self.now)
+            self.outlet.take("disconnect")
+            overlay.tick(self.now + 1.0)
+            self.assertEqual(self.outlet.asked, [])
+            overlay.tick(self.now + 5.0)
+            ((who, answer),) = self.outlet.take("ask")
+            self.assertEqual(who, dead.contact)
+            answer(who, Outcome(Verdict.ALIVE, Contact(dead.contact.identity, "")), self.now + 5.1)
+            self.assertEqual(self.outlet.take("connect"), [dead.contact])
+            self.up(overlay, dead.contact)
+            self.assertEqual(len(self.outlet.take("disconnect")), full)
+            self.assertIn(dead.contact.id, self.links)
+            self.assertEqual(len(self.links), 2)
 
     def test_theOnlyLinkIsNotGivenUpAnotherIsMade(self) -> None:
         """Who has one link keeps it, and dials the stranger as a second."""

@@ -326,8 +326,8 @@ class ExpectTests(SynchronousTestCase):
         expect = (
             "[expect]\nreach = 1.0\nmeanReach = 1.0\nlastDelivery = 1.0\nredundancy = 8.0\ncomponents = 1\n"
             "falseDeaths = 0\ncalledDead = 0\ndetectedWithin = 1.0\ndeadRemovedWithin = 1.0\nlisted = true\n"
-            "muted = 0\ndialled = 4\ninbound = 16\nconnectedWithin = 5.0\n"
-            "listedWithin = 5.0\n"
+            "muted = 0\ndialled = 4\ninbound = 16\nconnectedWithin = 5.0\nislandsWithin = 1.0\ncaughtUpWithin = 1.0\n"
+            "listedWithin = 5.0\nghostsWithin = 10.1\n"
         )
         for name in Expect.__struct_fields__:
             self.assertIn(name, expect)
@@ -342,12 +342,17 @@ class ExpectTests(SynchronousTestCase):
         paused = event('pause = { peers = ["peer-3"], for = 9.0 }')
         self.assertEqual(self.broken("[expect]\nfalseDeaths = 0\n", paused), [])
         self.assertEqual(self.broken("[expect]\ncalledDead = 0\n", paused), [("calledDead", 20.0)])
+        healed = event("partition = { groups = [0.7, 0.3], for = 5.0 }") + told
+        self.assertEqual(self.broken("[expect]\ncaughtUpWithin = 4.9\nreach = 1.0\n", healed), [])
         died = event('crash = { peers = ["peer-5"], host = true }')
+        back = died + event('restart = { peers = ["peer-5"] }', at=15.0)
+        self.assertEqual(self.broken("[expect]\nghostsWithin = 0.0\n", back), [])
         for rest, expect in (
             (cut, {"reach": 1.0, "meanReach": 0.99, "components": 1, "listed": "true"}),
             (alone, {"muted": 1}),
             (told, {"lastDelivery": 0.01, "redundancy": 0.5}),
-            (died, {"detectedWithin": 1.0, "deadRemovedWithin": 1.0}),
+            (died, {"detectedWithin": 1.0, "deadRemovedWithin": 1.0, "ghostsWithin": 9.9}),
+            (healed, {"caughtUpWithin": 0.01}),
         ):
             text = "".join(f"{name} = {value}\n" for name, value in expect.items())
             self.assertEqual(sorted(self.broken(f"[expect]\n{text}", rest)), [(name, 20.0) for name in sorted(expect)])
@@ -391,6 +396,29 @@ class ExpectTests(SynchronousTestCase):
         died = event('crash = { peers = ["peer-5"], host = true }', at=5.0)
         self.assertEqual(self.broken("[expect]\nlistedWithin = 2.0\n", died), [("listedWithin", 7.0)])
         self.assertEqual(self.broken("[expect]\nlistedWithin = 9.0\n", died), [])
+
+    def test_islandsWithin(self) -> None:
+        """From when they were one network first, and not while a partition lasts or may still be healing."""
+        expect = Expect(islandsWithin=2.0, connectedWithin=3.0)
+        self.assertIsNone(self.islands(expect, set()))
+        self.assertIsNone(self.islands(expect, {3, 6, 9, 12, 15, 18, 20}))
+        self.assertEqual(self.islands(expect, {3, 4}), 7.0)
+        self.assertEqual(self.islands(Expect(islandsWithin=5.0), {3}), 9.0)
+        split = event("partition = { groups = [0.5, 0.5], for = 4.0 }", at=5.0)
+        self.assertEqual(self.islands(expect, {3, 4}, split), 15.0)
+
+    def islands(self, expect: Expect, whole: set[int], events: str = "") -> float | None:
+        """When it is found that a network, which is whole in those seconds only, is in parts for too long."""
+        going = run(events)
+        network = SimulatedNetwork(seed=1)
+        partitions = going.scenario.partitions
+        expect._watchIslands(network, expect.islandsWithin or 0.0, lambda: 2 - (int(network.now) in whole), partitions)
+        try:
+            network.run(until=20.0)
+        except Violation as violation:
+            self.assertEqual(violation.statement, "islandsWithin")
+            return violation.time
+        return None
 
     def test_calms(self) -> None:
         """What overlaps, or follows too soon, counts as one; what lasts to the end is followed by nothing."""
