@@ -346,8 +346,6 @@ class Swim:
         neighbours = [member.neighbour for id, member in self._members.items() if id != contact.id]
         helpers = [neighbour for neighbour in neighbours if not neighbour.suspected]
         helpers = self._random.sample(helpers, min(self._settings.indirectProbes, len(helpers)))
-        for helper in helpers:
-            helper.heard = False
         if helpers:
             self._outlet.send(helpers, PingReq(number, contact, refuted))
         return set(helpers)

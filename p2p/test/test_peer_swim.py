@@ -254,6 +254,22 @@ class ProbingTests(SwimTestCase):
         pinged = [who for who, _ in self.took(Ping)]
         self.assertEqual((pinged.count(number), len(pinged)), (8, 16))
 
+    def test_whoseHelpersAreSilentLooksAtAll(self) -> None:
+        """It is cut off, or many have died at once; but not where suspicions are not patient, nor if helpers answer."""
+        for patient, silent in ((True, True), (False, True), (True, False)):
+            self.make(lifeguardSuspicion=patient)
+            number = self.silenceOne()
+            if silent:
+                self.silent.update(self.neighbours)
+            self.took(Ping)
+            self.until(self.now + 1)
+            looked = {who for who, _ in self.took(Ping)}
+            self.assertEqual(looked == set(self.neighbours), patient and silent)
+            self.until(self.now + 0.5)
+            suspected = {neighbour for neighbour, _ in self.outlet.take("suspected")}
+            everybody = set(self.neighbours.values())
+            self.assertEqual(suspected, everybody if patient and silent else {self.neighbours[number]})
+
     def test_settingsSayHowManyAndHowLong(self) -> None:
         """C{indirectProbes} and C{pingTimeout}, of which no more than half a period is taken."""
         self.make(indirectProbes=1, pingTimeout=9.0, livenessInterval=1.0)
@@ -482,6 +498,47 @@ class SuspicionTests(SwimTestCase):
         self.make(1)
         number = self.suspectOne()
         self.assertApproximates(self.waitForVerdict(number), 4.0, 0.2)
+
+    def test_theLinkOfWhomNobodyConfirmsIsGivenUpBeforeTheVerdict(self) -> None:
+        """After the shortest time, if a fresh connection was not answered either; the peer has the longer time."""
+        for answered in (False, True):
+            self.make()
+            number = self.suspectOne()
+            start = self.now
+            if answered:
+                self.probed(number, SILENT)
+            self.until(start + 3.99)
+            self.assertEqual(self.outlet.take("disconnect"), [])
+            self.until(start + 4)
+            ended = [(self.neighbours[number], reasons.SILENT)] if answered else []
+            self.assertEqual(self.outlet.take("disconnect"), ended)
+        self.detector.neighbourDown(self.neighbours[number], reasons.SILENT, self.now)
+        self.until(start + 23)
+        self.assertEqual((self.outlet.take("probe"), self.outlet.take("dead")), ([contact(number)], []))
+        self.detector.probed(contact(number), SILENT, start + 24)
+        self.assertEqual(self.outlet.take("dead"), [(contact(number), "silent")])
+
+    def test_othersAreAskedAgainUntilEnoughConfirm(self) -> None:
+        """Under a new number, when those who were asked have had time to dial; the last ones' word counts."""
+        for seed in range(20):
+            self.make(seed=seed, indirectProbes=1)
+            number = self.silenceOne()
+            self.until(self.now + 0.9)
+            ((first, request),) = self.took(PingReq)
+            self.until(self.now + 3.6)
+            self.assertEqual(self.took(PingReq), [])
+            self.until(self.now + 1)
+            ((second, again),) = self.took(PingReq)
+            self.assertGreater(again.number, request.number)
+            self.assertEqual((again.contact, second == number), (contact(number), False))
+            if second != first:
+                break
+        self.confirm(number, *self.others(number)[:2])
+        self.until(self.now + 10)
+        self.assertEqual(self.took(PingReq), [])
+        self.outlet.take("suspected")
+        self.say(second, Ack(again.number))
+        self.assertEqual(self.outlet.take("suspected"), [(self.neighbours[number], False)])
 
     def test_suspectsAreNotAskedForHelp(self) -> None:
         """They would not answer."""
