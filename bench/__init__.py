@@ -60,5 +60,8 @@ run in a process of their own, so that the seed is what is measured.  Memory
 is the difference between the seed holding that many connections that have
 introduced themselves and the same with all of them registered and checked.
 
+B{frames} and B{simulate} start no daemons; what they measure stands at the top
+of L{bench.frames} and L{bench.simulate}.
+
 How the figures compare with others' stands in docs/performance.md.
 """

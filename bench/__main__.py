@@ -1,5 +1,5 @@
 """
-The command line: C{python -m bench broadcast|detect|register|simulate}.
+The command line: C{python -m bench broadcast|detect|register|simulate|frames}.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from bench import broadcast, deaths, detect, falsedeaths, register, simulate
+from bench import broadcast, deaths, detect, falsedeaths, frames, register, simulate
 from bench.daemons import BenchFailed
 from bench.output import Report, say
 
@@ -92,6 +92,7 @@ def registerCommand(asJson: bool, **options: Any) -> None:
 
 
 main.add_command(simulate.command, "simulate")
+main.add_command(frames.command, "frames")
 main.add_command(falsedeaths.command, "falsedeaths")
 main.add_command(deaths.command, "deaths")
 

@@ -50,22 +50,10 @@ class Timers:
 
         A call that raises is logged and the next comes as usual.
         """
-
-        def safely() -> None:
-            try:
-                job()
-            except Exception:
-                self._log.failure("the periodic job {job} failed", job=name)
-
-        def begin() -> None:
-            del self._waiting[name]
-            loop.start(interval)
-
         self.stop(name)
-        loop = LoopingCall(safely)
+        self._loops[name] = loop = LoopingCall(self._safely, name, job)
         loop.clock = self._reactor
-        self._loops[name] = loop
-        self._waiting[name] = self._reactor.callLater(self._random.uniform(0, interval), begin)
+        self._waiting[name] = self._reactor.callLater(self._random.uniform(0, interval), self._begin, name, interval)
 
     def stop(self, name: str) -> None:
         """End one job; one that is not running is passed over."""
@@ -82,6 +70,20 @@ class Timers:
             self.stop(name)
         for once in list(self._once):
             once.cancel()
+
+    # Private.  Methods, for a hundred thousand simulated peers have five jobs each.
+
+    def _begin(self, name: str, interval: float) -> None:
+        """The moment of a job's first call has come."""
+        del self._waiting[name]
+        self._loops[name].start(interval)
+
+    def _safely(self, name: str, job: Callable[[], object]) -> None:
+        """Do it, whatever comes of it."""
+        try:
+            job()
+        except Exception:
+            self._log.failure("the periodic job {job} failed", job=name)
 
 
 class _Once:

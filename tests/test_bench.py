@@ -11,6 +11,7 @@ import sys
 import networkx
 from twisted.trial.unittest import SynchronousTestCase
 
+from bench import frames
 from bench.simpyflood import WAYS, measure
 
 
@@ -35,3 +36,15 @@ class SimPyTests(SynchronousTestCase):
             self.assertEqual((model["peers"], model["messages"], model["reach"]), (40, 10, 1.0))
             self.assertApproximates(model["deliveries"], real["deliveries"], 0.01 * real["deliveries"])
             self.assertGreater(model["deliveriesPerSecondRatio"], 0.0)
+
+
+class FramesTests(SynchronousTestCase):
+    """What a frame costs a peer."""
+
+    def test_eachMessageIsDeliveredOnceAndRelayedToAllOthers(self) -> None:
+        """However many come together, and with whatever hop counts."""
+        for together in (1, 10):
+            for hops in (1, 3):
+                found = frames.measure(4, 50, together, hops)
+                self.assertEqual((found["delivered"], found["relayed"]), (50, 150))
+                self.assertGreater(found["nanosecondsPerFrame"], 0)

@@ -46,6 +46,9 @@ _LAST = 1 << 62
 
 _numberOf = itemgetter(1)
 
+_NO_KEYWORDS: dict[str, object] = {}
+"""One for all timers that have none."""
+
 
 class SimulationError(Exception):
     """
@@ -253,7 +256,7 @@ class Timer:
         self.time = self._queued = time
         self.func = func
         self.args = args
-        self.kw = kw
+        self.kw = kw or _NO_KEYWORDS
         self.called = 0
         self.cancelled = 0
 
