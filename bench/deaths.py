@@ -7,11 +7,13 @@ Peers die one after the other, as processes (their connections are reset) or as 
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import click
 
 from p2p.settings import PeerSettings
+from p2p.simulation.plots import save, subplots
 from p2p.simulation.run import Run, dropLog
 from p2p.simulation.scenario import scenarioOf
 
@@ -57,6 +59,7 @@ def measure(
         "host": host,
         "deaths": len(died),
         "unnoticed": len(died) - len(first),
+        "seconds": sorted(first),
         "first": {share: percentile(first, share) for share in (50, 99, 100)},
         "seed": {share: percentile(seeds, share) for share in (50, 99, 100)},
         "falseDeaths": len(results["falseDeaths"]),
@@ -71,30 +74,64 @@ def percentile(values: list[float], share: float) -> float | None:
     return round(ordered[max(0, -int(-len(ordered) * share // 100) - 1)], 3) if ordered else None
 
 
-@click.command()
-@click.option("--peers", default=1000, type=click.IntRange(3), show_default=True)
-@click.option("--deaths", default=100, type=click.IntRange(1), show_default=True)
-@click.option("--every", default=2.0, show_default=True, help="Virtual seconds between two deaths.")
-@click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A setting of the peers, as in a scenario.")
-@click.option("--seed", default=1, show_default=True)
-@click.option("--json", "asJson", is_flag=True, help="Print JSON instead of a table.")
-def command(peers: int, deaths: int, every: float, given: tuple[str, ...], seed: int, asJson: bool) -> None:
-    """How soon dead peers are noticed: processes, and machines."""
-    dropLog()
+def plot(results: list[dict[str, Any]], path: str) -> None:
+    """Draw which share of those that fell silent was found dead when."""
+    figure, ((axes,),) = subplots(size=(7.0, 3.6))
+    for result in results:
+        if result["host"]:
+            seconds = [0.0, *result["seconds"]]
+            shares = [100 * number / result["deaths"] for number in range(len(seconds))]
+            traffic = f"{result['framesPerPeerAndSecond']:.1f} frames a peer and second"
+            axes.step(seconds, shares, where="post", label=f"{result['said']}: {traffic}")
+    axes.set_xlabel("seconds since a machine fell silent")
+    axes.set_ylabel("% found dead by somebody")
+    axes.set_ylim(0, 101)
+    axes.set_xlim(left=0)
+    axes.legend(loc="lower right")
+    save(figure, os.path.abspath(path))
+
+
+def readOptions(text: str) -> dict[str, Any]:
+    """Settings as in a scenario, C{NAME=VALUE} with blanks between."""
     options = {}
-    for setting in given:
+    for setting in text.split():
         name, _, value = setting.partition("=")
         try:
             options[name] = json.loads(value)
         except ValueError:
             options[name] = value
-    results = [measure(peers, deaths, every, host, options, seed) for host in (False, True)]
+    return options
+
+
+@click.command()
+@click.argument("said", nargs=-1, metavar='["NAME=VALUE ..."]...')
+@click.option("--peers", default=1000, type=click.IntRange(3), show_default=True)
+@click.option("--deaths", default=100, type=click.IntRange(1), show_default=True)
+@click.option("--every", default=2.0, show_default=True, help="Virtual seconds between two deaths.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--plot", "picture", metavar="FILE", help="Draw when those were found dead that fell silent.")
+@click.option("--json", "asJson", is_flag=True, help="Print JSON instead of a table.")
+def command(
+    said: tuple[str, ...], peers: int, deaths: int, every: float, seed: int, picture: str | None, asJson: bool
+) -> None:
+    """
+    How soon dead peers are noticed: processes that are killed, and machines that fall silent.
+
+    Each argument is a set of the peers' settings, as "detector=swim livenessInterval=0.5"; all are compared.
+    """
+    dropLog()
+    results = []
+    for text in said or ("detector=heartbeat", "detector=swim"):
+        for host in (False, True):
+            results.append({"said": text, **measure(peers, deaths, every, host, readOptions(text), seed)})
+    if picture is not None:
+        plot(results, picture)
     if asJson:
         click.echo(json.dumps({"benchmark": "deaths", "runs": results}, indent=1))
         return
     for result in results:
         click.echo(
-            f"{result['detector']}, {peers} peers, {result['deaths']} "
+            f"{result['said']}, {peers} peers, {result['deaths']} "
             f"{'machines fell silent' if result['host'] else 'processes were killed'}:"
         )
         for what, name in (("first verdict", "first"), ("off the seed's list", "seed")):

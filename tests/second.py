@@ -166,15 +166,15 @@ class Second:
         self._talks.append(talk)
         return talk
 
-    def greet(self, port: int, purpose: str) -> Talk:
+    def greet(self, port: int, purpose: str, *strategies: str) -> Talk:
         """Connect and say Hello."""
         talk = self.connect(port)
-        talk.say("Hello", 1, self.network, purpose, self.contact)
+        talk.say("Hello", 1, self.network, purpose, self.contact, *strategies)
         return talk
 
-    def dial(self, port: int, purpose: str) -> Talk:
+    def dial(self, port: int, purpose: str, *strategies: str) -> Talk:
         """Connect, say Hello and be welcomed."""
-        talk = self.greet(port, purpose)
+        talk = self.greet(port, purpose, *strategies)
         self.expect(talk, "Welcome")
         return talk
 
@@ -184,9 +184,9 @@ class Second:
         talk.say("Register", self.contact, want)
         return talk, self.expect(talk, "Registered")
 
-    def neighbour(self, port: int) -> Talk:
+    def neighbour(self, port: int, *strategies: str) -> Talk:
         """Become a peer's neighbour, having nothing."""
-        talk = self.dial(port, "neighbour")
+        talk = self.dial(port, "neighbour", *strategies)
         talk.say("Have", [], True)
         return talk
 

@@ -338,6 +338,41 @@ class PeerTests(LiveTestCase):
         node._talks.append(talk)
         self.assertEqual(node.expect(talk, "Close")[0], "silent")
 
+    def test_swimReachesOthersAndRefutes(self) -> None:
+        """An Ack for who is there, a confirmation for who is not; and what is said of the peer itself is refuted."""
+        peer = self.peer("--detector", "swim")
+        one, other, gone = self.second(), self.second(), self.second()
+        gone.deafen()
+        talk = one.neighbour(peer.port, "random flood swim")
+        mine = bytes.fromhex(peer.get("/status")["id"]) + struct.pack(">Q", peer.get("/status")["incarnation"])
+
+        def answered(name: str) -> list[Any]:
+            while name not in (found for found, _ in talk.messages):
+                one.until(lambda: any(other.pump(0.02) or one.pump(0.02) for _ in range(5)), name)
+            return one.expect(talk, name)
+
+        talk.say("PingReq", 77, other.contact, 0)
+        self.assertEqual(answered("Ack"), [77])
+        talk.say("PingReq", 78, gone.contact, 3)
+        self.assertEqual(answered("Suspect"), [gone.contact, 3, mine, 1])
+        talk.say("Suspect", [mine, f"127.0.0.1:{peer.port}"], 0, one.identity, 2)
+        self.assertEqual(answered("Refute"), [mine, 1, 2])
+
+    def test_swimSuspectsAloudAndCallsDead(self) -> None:
+        """Who is silent is told that it is suspected, so is everybody else; whoever vouches for nobody confirms."""
+        peer = self.peer(
+            "--detector", "swim", "--liveness-interval", "0.2", "--probe-timeout", "0.3", "--suspicion-max-mult", "1"
+        )
+        one, other = self.second(), self.second()
+        talk = one.neighbour(peer.port, "random flood swim")
+        witness = other.neighbour(peer.port, "random flood swim")
+        one.frozen = True
+        _, _, _, hops = other.expect(witness, "Suspect")
+        self.assertEqual(hops, 2)
+        one.expect(talk, "Suspect")
+        self.assertEqual(other.expect(witness, "Faulty")[0], one.contact)
+        self.assertEqual(one.expect(talk, "Close")[0], "dead")
+
     def test_aLaterIncarnationIsTaken(self) -> None:
         """Over the link that stands, by Alive; and over a new one, which closes the old (stale)."""
         peer = self.peer()

@@ -530,7 +530,8 @@ class Swim:
             self._number += 1
             suspect.number, suspect.askedAt = self._number, now
             suspect.asked = self._askOthers(suspect.number, suspect.contact, suspect.refuted)
-        if member is not None and suspect.silent and not suspicion.confirmed and now >= suspicion.soonest:
+        early = suspicion.soonest <= now < suspicion.deadline - self._settings.probeTimeout
+        if member is not None and suspect.silent and early:
             self._outlet.disconnect(member.neighbour, reasons.SILENT)
         elif member is not None:
             self._remind(suspect)
@@ -575,8 +576,15 @@ class Swim:
             self._order.append(member)
 
     def _dialInTime(self, suspect: _Suspect, now: float) -> None:
-        """Dial so that the answer is due when the suspicion runs out."""
-        self._dialLater(suspect, now, suspect.suspicion.deadline - self._settings.probeTimeout)
+        """
+        Dial so that the answer is due when the suspicion runs out.
+
+        Where there is no link on which it could say a word, it gets a chance now and then before.
+        """
+        due = suspect.suspicion.deadline - self._settings.probeTimeout
+        if suspect.member is None:
+            due = min(due, now + self._period)
+        self._dialLater(suspect, now, due)
 
     def _dialLater(self, suspect: _Suspect, now: float, due: float) -> None:
         if suspect.timer is not None:
