@@ -65,6 +65,7 @@ def main() -> None:
 @click.option("--rate", default=1000.0, type=click.FloatRange(0.1), show_default=True, help="Messages per second.")
 @click.option("--size", default=64, type=click.IntRange(32), show_default=True, help="Bytes of one payload.")
 @click.option("--seconds", default=10.0, type=click.FloatRange(0.1), show_default=True, help="How long to publish.")
+@click.option("--warm", default=0, type=click.IntRange(0), help="Messages to publish before, one every 0.2 seconds.")
 @click.option("--find", is_flag=True, help="Search the highest rate that is delivered everywhere in time.")
 @click.option("--option", "extra", multiple=True, metavar="--NAME=VALUE", help="An option for each peer daemon.")
 @common

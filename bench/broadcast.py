@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from bench.client import Connection, HttpFailed
+from bench.client import Connection, HttpFailed, post
 from bench.daemons import Daemon, Network
 from bench.output import Column, Report, quantile, say
 from bench.process import cpuSeconds, loopbackBytes, proportionalBytes, residentBytes
@@ -26,6 +26,9 @@ BATCH = 0.005
 
 POLL = 0.2
 """Seconds between two looks at the daemons once everything is published."""
+
+WARMING = 0.2
+"""Seconds between two messages before those that count."""
 
 STALLED = 5.0
 """Seconds without anything received after which messages count as lost."""
@@ -85,10 +88,12 @@ class Published:
 
 
 async def measure(
-    peers: int, rate: float, size: int, seconds: float, find: bool, extra: Sequence[str], python: str, repeat: int
+    peers: int, rate: float, size: int, seconds: float, warm: int, find: bool, extra: Sequence[str], python: str,
+    repeat: int,
 ) -> Report:
     """The benchmark."""
-    options = {"peers": peers, "rate": rate, "size": size, "seconds": seconds, "find": find, "extra": list(extra)}
+    options = {"peers": peers, "rate": rate, "size": size, "seconds": seconds, "warm": warm, "find": find,
+               "extra": list(extra)}  # fmt: skip
     report = Report("broadcast", python, options, COLUMNS)
     # What is kept bounds what can be counted.
     kept = max(KEPT, round((HIGHEST if find else rate) * seconds))
@@ -101,6 +106,9 @@ async def measure(
             links = await network.linkedUp()
             count = sum(map(len, links.values())) // 2
             say(f"linked up: {count} links")
+            for _ in range(warm):
+                await post(network.peers[0].socket, "/messages", b"warming up")
+                await asyncio.sleep(WARMING)
             if find:
                 run = await _find(network, size, seconds)
             else:

@@ -21,7 +21,8 @@ many origins under way, a circle would be cut at several places at once, and
 each origin would pull the tree its way.  What one message leaves is a tree,
 whatever the others do.  All peers take the same one without a word about it: a
 message is a candidate if a mark made of its id ends in enough zeros for the
-rate of messages, and is taken if the last one was L{WAVE} ago.
+rate of messages, and is taken if the last one was L{WAVE} ago.  Only a new
+neighbour that brings nothing but duplicates need not wait for that.
 
 A payload of C{announceSize} and more is only
 announced, to everyone, and asked of one neighbour at a time, so that no second
@@ -79,6 +80,9 @@ SPREAD = 0x9E3779B1
 EASY = 0.2
 """The part of the last second in the rate of messages that is reckoned with."""
 
+USELESS = 3
+"""Duplicates after which a new neighbour that has brought nothing else is made lazy, whatever shapes the tree then."""
+
 VAIN = 5.0
 """Seconds within which a duplicate from a neighbour that was asked shows that it was asked in vain."""
 
@@ -119,6 +123,8 @@ class Plumtree:
         self._eager: dict[Any, None] = {}
         # And when each was pruned.
         self._lazy: dict[Any, float] = {}
+        # New neighbours that have brought nothing new yet, and how many duplicates.
+        self._young: dict[Any, int] = {}
         # The message by which the tree is shaped, who brought it, over how many hops, and when.
         self._wave = b"", 0
         self._parent: Any = None
@@ -167,6 +173,8 @@ class Plumtree:
     def neighbourUp(self, neighbour: Any, now: float) -> None:
         """It begins eager, and is told what is here."""
         self._flushQueue(now)
+        if self._eager:
+            self._young[neighbour] = 0
         self._eager[neighbour] = None
         self._repair.up(neighbour)
         self._history.meet(neighbour, now)
@@ -176,6 +184,7 @@ class Plumtree:
         self._eager.pop(neighbour, None)
         self._lazy.pop(neighbour, None)
         self._asked.pop(neighbour, None)
+        self._young.pop(neighbour, None)
         self._history.part(neighbour)
         self._repair.down(neighbour, now)
         self._keepOne(now)
@@ -212,6 +221,8 @@ class Plumtree:
         if new is None:
             self._duplicate(message, neighbour, now)
             return
+        if self._young:
+            self._young.pop(neighbour, None)
         self._spread(new, neighbour, now)
         self._outlet.deliver(new, neighbour, now)
         if self._history.holed:
@@ -254,6 +265,11 @@ class Plumtree:
         if self._asked and now - self._asked.pop(neighbour, -inf) < VAIN:
             # It was asked in vain: the message was on its way.
             self._graftDelay = min(PATIENCE * self._settings.graftDelay, 2 * self._graftDelay)
+        if neighbour in self._young:
+            self._young[neighbour] += 1
+            if self._young[neighbour] >= USELESS and len(self._eager) > 1:
+                self._prune(neighbour, now)
+                return
         if (message.origin, message.sequence) != self._wave or neighbour is self._parent:
             return
         if neighbour in self._eager:
@@ -366,6 +382,7 @@ class Plumtree:
     def _prune(self, neighbour: Any, now: float) -> None:
         """Make a neighbour lazy, and tell it so."""
         self._eager.pop(neighbour, None)
+        self._young.pop(neighbour, None)
         self._lazy[neighbour] = now
         self._outlet.send([neighbour], Prune())
 
@@ -399,6 +416,7 @@ class Plumtree:
         """A neighbour has what is new from elsewhere."""
         if neighbour in self._eager:
             del self._eager[neighbour]
+            self._young.pop(neighbour, None)
             self._lazy[neighbour] = now
             self._keepOne(now)
 

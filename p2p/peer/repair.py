@@ -24,7 +24,7 @@ from typing import Any
 import attrs
 
 from p2p.peer.history import History, checked
-from p2p.peer.ranges import Ranges, flat, intersect, subtract, union
+from p2p.peer.ranges import Ranges, flat, intersect, subtract, total, union
 from p2p.settings import PeerSettings
 from p2p.wire.messages import MAX_GAPS, MAX_HELD, Gone, Graft, Lack, Wanted
 
@@ -36,6 +36,12 @@ STEPS = 4
 
 GLANCE = 1.0
 """Seconds after which it is looked at the latest whether an answer has begun to come."""
+
+FEW = 8
+"""So many messages that may have been delayed only are asked for together; of more, one is asked for first."""
+
+SOUND = 0.1
+"""Seconds after which it is looked whether the others have come by themselves meanwhile."""
 
 LONGEST = 64.0
 """Pause between two rounds for a hole at most, as a multiple of the first."""
@@ -64,14 +70,18 @@ class _Holder:
 
     @ivar eager: he is to send everything new when he is asked.
     @ivar patience: how many seconds he may take.
+    @ivar delay: how many seconds what he has may still come by itself.
     @ivar waiting: what may still come by itself, and until when.
     @ivar ready: what is to be asked for.
+    @ivar rest: what was left when he was asked for one of many, to see whether it comes by itself; empty if he was not.
     """
 
     eager: bool
     patience: float
+    delay: float
     waiting: list[tuple[float, Ranges]] = attrs.field(factory=list)
     ready: Ranges = attrs.field(factory=list)
+    rest: Ranges = attrs.field(factory=list)
 
     def add(self, these: Ranges, at: float, now: float) -> None:
         """He has these, which may come by themselves until then."""
@@ -179,7 +189,7 @@ class Repair:
             if want is None:
                 want = self._wants[origin] = _Want()
             self._neighbours[neighbour] += 1
-            holder = want.holders[key] = _Holder(eager, patience)
+            holder = want.holders[key] = _Holder(eager, patience, delay)
         assert want is not None
         holder.add(these, now + delay, now)
         if delay:
@@ -271,6 +281,12 @@ class Repair:
             if holder.waiting:
                 wait.append(holder.waiting[0][0])
             part = subtract(holder.ready, under)[:MAX_GAPS]
+            if part and holder.delay:
+                part = self._sounded(holder, part, under, now)
+                if holder.rest:
+                    wait.append(now + SOUND)
+                elif not part:
+                    wait.append(holder.waiting[0][0])
             if part:
                 self._ask(want, key[0], origin, part, now, holder.patience, holder.eager)
                 under = union(under, part)
@@ -285,6 +301,32 @@ class Repair:
             self._arm(origin, want, now, min(wait))
         else:
             self._done(origin, want)
+
+    def _sounded(self, holder: _Holder, part: Ranges, under: Ranges, now: float) -> Ranges:
+        """
+        Of what may have been delayed only, ask for one first; in a busy network asking for all makes it busier.
+
+        @return: what of C{part} to ask for now.
+        """
+        before, holder.rest = holder.rest, []
+        if not before:
+            first = part[0][0]
+            if total(part) <= FEW:
+                return part
+            holder.rest = subtract(part, [(first, first)])
+            return [(first, first)]
+        left = intersect(before, part)
+        if total(left) < total(before):
+            # It comes, and is late.
+            holder.ready = []
+            holder.waiting.append((now + holder.delay, part))
+            holder.waiting.sort(key=lambda waiting: waiting[0])
+            return []
+        if intersect(under, [(1, before[0][0] - 1)]):
+            # Not even the one has come yet.
+            holder.rest = before
+            return []
+        return part
 
     def _lookForHoles(self, origin: bytes, want: _Want, under: Ranges, now: float, wait: list[float]) -> None:
         """Ask one after the other for holes of which nobody said anything."""

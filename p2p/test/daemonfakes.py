@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
@@ -24,6 +25,7 @@ from p2p.daemon.web import Site
 from p2p.events import PEER_EVENTS, Events
 from p2p.identity import makeIdentity
 from p2p.interfaces import INode
+from p2p.peer.confirm import Confirmed
 from p2p.peer.delivery import Delivery
 from p2p.peer.errors import Busy, PayloadTooLarge
 from p2p.settings import PeerSettings, SeedSettings
@@ -44,6 +46,7 @@ class FakeNode(Service):
     A node that publishes to nobody.
 
     @ivar published: payloads, each with whether it was part of a batch.
+    @ivar confirming: what is waited for: for how long, and what is to fire.
     @ivar busyAfter: how many it takes before it is busy.
     @ivar story: what is called, in order, shared with whoever wants to know.
     """
@@ -61,6 +64,7 @@ class FakeNode(Service):
         self.story = [] if story is None else story
         self.startError: Exception | None = None
         self.stopResult: Any = None
+        self.confirming: list[tuple[float, Deferred[Confirmed]]] = []
         self._inBatch = False
 
     def privilegedStartService(self) -> None:
@@ -90,6 +94,12 @@ class FakeNode(Service):
             raise Busy("a neighbour does not read")
         self.published.append((data, self._inBatch))
         return f"id-{len(self.published)}"
+
+    def publishConfirmed(self, payload: bytes | str, seconds: float) -> Deferred[Confirmed]:
+        """Take a payload, and leave it to the test when it is confirmed."""
+        self.publish(payload)
+        self.confirming.append((seconds, Deferred()))
+        return self.confirming[-1][1]
 
     @contextmanager
     def batch(self) -> Iterator[None]:

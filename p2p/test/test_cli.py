@@ -47,8 +47,9 @@ class FakeDaemon:
             raise answer
         return answer
 
-    def post(self, resource: str, body: bytes) -> Any:
+    def post(self, resource: str, body: bytes, wait: float = 0.0) -> Any:
         """Take a POST."""
+        self.waited = wait
         self.posted.append((resource, body))
         return {"id": "ab-1-1"}
 
@@ -234,6 +235,22 @@ class PublishTests(CommandCase):
         self.run_("publish", "--file", path)
         self.assertEqual(self.daemon.posted, [("/messages", b"\x00\xff")])
         self.assertEqual(self.run_("publish", "--file", path, "text")[0], 2)
+
+    def test_waitingForNeighbours(self) -> None:
+        """For so long as is said, or five seconds; the client waits that much longer; what follows may be the text."""
+        for arguments, resource, waited in (
+            (["x", "--wait"], "/messages?wait=5", 5.0),
+            (["x", "--wait", "0.5"], "/messages?wait=0.5", 0.5),
+            (["--wait", "2", "x"], "/messages?wait=2", 2.0),
+            (["--wait", "x"], "/messages?wait=5", 5.0),
+            (["x"], "/messages", 0.0),
+        ):
+            self.assertEqual(self.run_("publish", *arguments)[:2], (0, "ab-1-1\n"))
+            self.assertEqual(self.daemon.posted.pop(), (resource, b"x"))
+            self.assertEqual(self.daemon.waited, waited)
+        for wrong in (["x", "--wait", "y"], ["x", "--wait", "0"], ["x", "--wait", "nan"], ["x", "--wait", "1e9"]):
+            self.assertEqual(self.run_("publish", *wrong)[0], 2)
+        self.assertEqual(self.daemon.posted, [])
 
     def test_forPrograms(self) -> None:
         """The answer as it came."""

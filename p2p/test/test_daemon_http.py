@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 from twisted.internet.address import IPv4Address, UNIXAddress
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.daemon import streams
@@ -21,7 +22,8 @@ from p2p.daemon.http import BATCH_LINES, HttpService, NotLocal, Resources
 from p2p.daemon.metrics import metricName
 from p2p.daemon.web import Access, Site
 from p2p.daemon.where import Where
-from p2p.peer.errors import NotRunning
+from p2p.peer.confirm import Confirmed
+from p2p.peer.errors import NotConfirmed, NotRunning
 from p2p.test.daemonfakes import Answer, Caller, FakeNode, delivery
 from p2p.test.fakes import Network
 from p2p.wire.messages import Contact
@@ -128,6 +130,44 @@ class PublishTests(HttpCase):
         self.assertEqual((answer.status, answer.json), (503, {"error": "a neighbour does not read"}))
         self.assertEqual(answer.headers["retry-after"], "1")
 
+
+    def waiting(self, wait: str) -> Caller:
+        """Publish, and wait."""
+        caller = Caller(self.site)
+        caller.send(f"POST /messages?wait={wait} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx".encode())
+        return caller
+
+    def test_itWaitsForNeighbours(self) -> None:
+        """And says how many have it; nothing is answered before."""
+        caller = self.waiting("2.5")
+        self.assertEqual(caller.transport.value(), b"")
+        ((seconds, done),) = self.node.confirming
+        self.assertEqual(seconds, 2.5)
+        done.callback(Confirmed("id-1", 3, 4))
+        answer = caller.take()
+        self.assertEqual((answer.status, answer.json), (201, {"id": "id-1", "confirmed": 3, "sent": 4}))
+
+    def test_ifNobodyConfirmsItSaysSo(self) -> None:
+        """With the id: the message may be on its way all the same."""
+        caller = self.waiting("1")
+        self.node.confirming[0][1].errback(NotConfirmed("id-1", "nobody has"))
+        answer = caller.take()
+        self.assertEqual((answer.status, answer.json), (504, {"error": "nobody has", "id": "id-1"}))
+
+    def test_whoHasGoneIsNotAnswered(self) -> None:
+        """The connection was closed while it waited."""
+        for result in (Confirmed("id-1", 1, 1), Failure(NotConfirmed("id-1", "nobody has"))):
+            caller = self.waiting("1")
+            caller.channel.connectionLost(Failure(ConnectionDone()))
+            self.node.confirming.pop()[1].callback(result)
+            self.assertEqual(caller.transport.value(), b"")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_aTimeThatIsNoneIsRefused(self) -> None:
+        """Before anything is published."""
+        for wrong in ("0", "-1", "x", "", "nan", "inf", "3601"):
+            self.assertEqual(self.waiting(wrong).take().status, 400, wrong)
+        self.assertEqual(self.node.published, [])
 
     def test_whatWouldBeLostIsNotTaken(self) -> None:
         """A node that is going away does not say 201, be it one message or a batch."""

@@ -122,6 +122,23 @@ class TreeTests(OnePeer):
         self.outlet.advance(1.0)
         self.assertEqual(self.sent(), [(self.b, have(1, 1, origin=ME))])
 
+    def test_aNewNeighbourOfNoUseIsPrunedAtOnce(self) -> None:
+        """By any messages' duplicates, if none that it brought was new; else it waits for what shapes the tree."""
+        for useful in (False, True):
+            self.begin()
+            self.come(message(1), self.a)
+            new = FakeNeighbour(20)
+            self.tree.neighbourUp(new, 0.0)
+            self.come(Have([], True), new)
+            if useful:
+                self.come(message(2), new)
+            for number in range(3, 9):
+                self.come(message(number), self.a)
+            self.sent()
+            for number in range(3, 9):
+                self.come(message(number), new)
+            self.assertEqual(self.sent(), [] if useful else [(new, Prune())])
+
     def test_onlyOneMessageAtATimePrunes(self) -> None:
         """Duplicates of others leave the tree as it is, else many senders would cut a circle at several places."""
         self.begin()
@@ -343,6 +360,28 @@ class AnnouncementTests(OnePeer):
         self.assertFalse([what for _, what in self.sent() if isinstance(what, Graft)])
         self.outlet.advance(1.6)
         self.assertIn((self.b, Graft([Wanted(OTHER, [2, 2])], True)), self.sent())
+
+    def test_ofManyOneIsAskedForFirst(self) -> None:
+        """All of them, if it comes and the others do not; none, if they do come meanwhile and are only late."""
+        for late in (False, True):
+            self.begin(graftDelay=0.5)
+            self.pruned(self.b)
+            self.come(have(1, 100), self.b)
+            self.outlet.advance(0.5)
+            self.assertEqual(self.sent(), [(self.b, Graft([Wanted(OTHER, [1, 1])], True))])
+            self.outlet.advance(0.65)
+            self.assertEqual(self.sent(), [])
+            for number in range(1, 61 if late else 2):
+                self.come(message(number), self.a if late else self.b)
+            self.sent()
+            self.outlet.advance(0.75)
+            self.assertEqual(self.sent(), [] if late else [(self.b, Graft([Wanted(OTHER, [2, 100])], True))])
+            for number in range(61 if late else 2, 101):
+                self.come(message(number), self.a)
+            self.sent()
+            self.outlet.advance(20.0)
+            self.assertFalse([what for _, what in self.sent() if isinstance(what, Graft)])
+            self.assertEqual(self.tree._repair.missing, 0)
 
     def test_whoHasItNotIsNotWaitedFor(self) -> None:
         """The next is asked at once; and so if the link of the one that was asked ends."""

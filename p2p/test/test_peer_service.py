@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.address import Address
+from p2p.identity import identityText
 from p2p.interfaces import (
     IBroadcastOutlet,
     IDetectorOutlet,
@@ -23,8 +24,9 @@ from p2p.interfaces import (
     IOverlayOutlet,
     IPeerStore,
 )
+from p2p.peer.confirm import Confirmed
 from p2p.peer.delivery import Delivery
-from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
+from p2p.peer.errors import Busy, NotConfirmed, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.service import MAX_INCARNATION, NAMED, PeerService
 from p2p.settings import SettingError
@@ -40,7 +42,23 @@ from p2p.test.fakes import (
     listed,
 )
 from p2p.wire import reasons
-from p2p.wire.messages import Alive, Close, Contact, Custom, Dead, Have, Message, Ping, Pong, Register, Welcome
+from p2p.wire.messages import (
+    Alive,
+    Close,
+    Contact,
+    Custom,
+    Dead,
+    Gone,
+    Have,
+    Lack,
+    Message,
+    Ping,
+    Pong,
+    Register,
+    Sync,
+    Synced,
+    Welcome,
+)
 
 
 def me(peer: PeerService) -> Contact:
@@ -534,6 +552,113 @@ class GossipTests(PeerTestCase):
         self.network.run(0.1)
         self.assertEqual([len(one.payload) for one in got], [1000])
         self.assertEqual(first.factory.counters["published"], 1)
+
+    def test_publishingMayWaitUntilNeighboursHaveIt(self) -> None:
+        """All of them to whom it was sent; with each broadcast, and whether it is sent or asked for."""
+        for changed in ({}, {"broadcast": "plumtree"}, {"broadcast": "plumtree", "announceSize": 1},
+                        {"broadcast": "plumtree", "batchDelay": 0.05}):  # fmt: skip
+            self.setUp()
+            first, second = self.pair(**changed)
+            got = self.got(second)
+            for number in range(1, 4):
+                done = first.publishConfirmed(f"number {number}", 5.0)
+                self.assertNoResult(done)
+                self.network.run(0.2)
+                self.assertEqual(self.successResultOf(done), Confirmed(got[-1].id, 1, 1))
+                self.assertEqual(len(got), number)
+            self.assertFalse(first._confirmations.watching)
+
+    def test_nobodyHasConfirmed(self) -> None:
+        """A neighbour that does not answer, one that goes, none at all: it fails when the time is over, with the id."""
+        first, _ = self.pair()
+        self.network.host("10.1.0.2").frozen = True
+        done = first.publishConfirmed("x", 0.5)
+        self.network.run(0.6)
+        error = self.failureResultOf(done, NotConfirmed).value
+        self.assertEqual(str(error), "of 1 neighbours that it was sent to, none has confirmed it within 0.5 s")
+        self.assertEqual(error.id, first.recent()[-1].id)
+        self.network.host("10.1.0.2").kill()
+        done = first.publishConfirmed("x", 2.0)
+        self.network.run(1.9)
+        self.assertNoResult(done)
+        self.network.run(0.2)
+        self.failureResultOf(done, NotConfirmed)
+        done = first.publishConfirmed("x", 2.0)
+        self.network.run(2.1)
+        error = self.failureResultOf(done, NotConfirmed).value
+        self.assertEqual(str(error), "there was no neighbour that has confirmed it within 2 s")
+        done = first.publishConfirmed("x", 2.0)
+        first.stopService()
+        self.failureResultOf(done, NotConfirmed)
+        self.assertRaises(NotRunning, first.publishConfirmed, "x", 1.0)
+
+    def test_aConfirmationIsBelievedFromWhoWasAsked(self) -> None:
+        """A number that was not asked for, or that another one was asked for, confirms nothing."""
+        peer = self.network.peer(1)
+        one, other = (dial(self.network, str(peer.address), contact(number)) for number in (2, 3))
+        done = peer.publishConfirmed("x", 5.0)
+        self.network.run(0.1)
+        (first,), (second,) = one.take(Sync), other.take(Sync)
+        self.assertNotEqual(first, second)
+        one.send(Synced(second.number), Synced(99), Synced(first.number), Synced(first.number))
+        self.network.run(0.1)
+        self.assertNoResult(done)
+        other.send(Synced(second.number))
+        self.network.run(0.1)
+        self.assertEqual(self.successResultOf(done).neighbours, 2)
+
+    def test_whoConfirmsCountsThoughOthersDoNot(self) -> None:
+        """When the time is over, or the others are gone."""
+        for gone in (False, True):
+            self.setUp()
+            peer = self.network.peer(1)
+            one, other = (dial(self.network, str(peer.address), contact(number)) for number in (2, 3))
+            done = peer.publishConfirmed("x", 5.0)
+            self.network.run(0.1)
+            one.send(Synced(one.take(Sync)[0].number))
+            self.network.run(0.1)
+            self.assertNoResult(done)
+            if gone:
+                other.send(Close("leaving", "", []))
+                self.network.run(0.1)
+            else:
+                self.network.run(6)
+            result = self.successResultOf(done)
+            self.assertEqual((result.neighbours, result.sent), (1, 2))
+
+    def test_whatIsLostIsAnEvent(self) -> None:
+        """With origin and range, and counted."""
+        peer = self.network.peer(1)
+        events: list[Any] = []
+        peer.events.subscribe(events.append)
+        peer.lost(contact(2).identity, 3, 7)
+        (event,) = [event for event in events if event["type"] == "lost"]
+        expected = {"origin": identityText(contact(2).identity), "first": 3, "last": 7}
+        self.assertEqual({name: event[name] for name in expected}, expected)
+        self.assertEqual(peer.status()["counters"]["lost"], 5)
+
+    def test_whoAsksForOrderGetsIt(self) -> None:
+        """A message waits for those before it; others get it at once."""
+        peer = self.network.peer(1, livenessInterval=100.0)
+        script = dial(self.network, str(peer.address), contact(2))
+        script.send(Have([], True))
+        atOnce, ordered = [], []
+        peer.subscribe(lambda delivery: atOnce.append(delivery.sequence))
+        end = peer.subscribe(lambda delivery: ordered.append(delivery.sequence), ordered=True)
+        origin = contact(9).identity
+        for number in (2, 1, 4, 3):
+            script.send(Message(origin, number, 1, b"x"))
+            self.network.run(0.1)
+        self.assertEqual((atOnce, ordered), ([2, 1, 4, 3], [1, 2, 3, 4]))
+        script.send(Message(origin, 6, 1, b"x"), Lack([], [Gone(origin, [5, 5], 0.0)]))
+        self.network.run(5)
+        self.assertEqual(ordered[-1], 4)
+        self.network.run(10)
+        self.assertEqual(ordered[-1], 6)
+        end()
+        script.send(Message(origin, 7, 1, b"x"))
+        self.network.run(0.1)
+        self.assertEqual((atOnce[-1], ordered[-1]), (7, 6))
 
     def test_aSubscriberThatRaisesIsLoggedAndDisturbsNothing(self) -> None:
         """The next subscriber, the other peers and the link go on; it is called again next time."""
