@@ -24,13 +24,13 @@ B{churn}: peers come and go while messages are published.  Which were missed by 
 
 from __future__ import annotations
 
+from math import cos, pi, sin
 from statistics import median
 from typing import Any
 
 import click
 
-from p2p.simulation.layout import HEIGHT, WIDTH, layout
-from p2p.simulation.plots import BLUE, GREY, save, subplots
+from p2p.simulation.plots import BLUE, GREY, ORANGE, save, subplots
 from p2p.simulation.run import Run, dropLog
 from p2p.simulation.scenario import parseScenario
 from p2p.test.mesh import Mesh
@@ -183,18 +183,42 @@ def picture(path: str, peers: int) -> None:
         (one.number, two.number) for one, two in mesh.links()
         if one.ends[two] in one.broadcast.eager and two.ends[one] in two.broadcast.eager
     ]  # fmt: skip
-    places, _ = layout(0, peers, [*links, *eager * 20])
-    figure, ((axes,),) = subplots(size=(9.0, 5.6))
+    places = _around(peers, eager)
+    figure, ((axes,),) = subplots(size=(6.4, 6.4))
     for these, colour, width in (links, GREY, 0.5), (eager, BLUE, 2.0):
         for one, two in these:
             axes.plot(*zip(places[one], places[two], strict=True), color=colour, linewidth=width, zorder=width)
     axes.scatter(*zip(*places, strict=True), s=24, color=BLUE, zorder=3)
-    axes.scatter(*places[0], s=120, color="#f59e0b", zorder=4)
-    axes.set_xlim(0, WIDTH)
-    axes.set_ylim(HEIGHT, 0)
+    axes.scatter(*places[0], s=120, color=ORANGE, zorder=4)
+    axes.set_aspect("equal")
     axes.axis("off")
     save(figure, path)
     click.echo(f"{path}: {len(links)} links, {len(eager)} of them the tree of {peers} peers")
+
+
+def _around(peers: int, links: list[tuple[int, int]]) -> list[tuple[float, float]]:
+    """Where the nodes of a tree are drawn: the first in the middle, the others on a ring for each hop."""
+    others: list[list[int]] = [[] for _ in range(peers)]
+    for one, two in links:
+        others[one].append(two)
+        others[two].append(one)
+    places = [(0.0, 0.0)] * peers
+
+    def leaves(node: int, above: int) -> int:
+        return sum(leaves(below, node) for below in others[node] if below != above) or 1
+
+    def place(node: int, above: int, hops: int, begin: float, end: float) -> None:
+        angle = (begin + end) / 2
+        places[node] = hops * cos(angle), hops * sin(angle)
+        each = (end - begin) / leaves(node, above)
+        for below in others[node]:
+            if below != above:
+                end = begin + each * leaves(below, node)
+                place(below, node, hops + 1, begin, end)
+                begin = end
+
+    place(0, -1, 0, 0.0, 2 * pi)
+    return places
 
 
 def _run(text: str, peers: int, overlay: str, name: str, seed: int) -> dict[str, Any]:
