@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from bench import broadcast, deaths, detect, falsedeaths, frames, register, simulate
+from bench import broadcast, deaths, detect, falsedeaths, frames, plumtree, register, simulate
 from bench.daemons import BenchFailed
 from bench.output import Report, say
 
@@ -93,6 +93,7 @@ def registerCommand(asJson: bool, **options: Any) -> None:
 
 main.add_command(simulate.command, "simulate")
 main.add_command(frames.command, "frames")
+main.add_command(plumtree.command, "plumtree")
 main.add_command(falsedeaths.command, "falsedeaths")
 main.add_command(deaths.command, "deaths")
 

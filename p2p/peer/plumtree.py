@@ -156,6 +156,11 @@ class Plumtree:
             Lack: self._lacked,
         }
 
+    @property
+    def eager(self) -> list[Any]:
+        """The neighbours that are sent what is new."""
+        return list(self._eager)
+
     # What IBroadcast asks for.
 
     @property
