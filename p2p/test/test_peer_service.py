@@ -114,6 +114,21 @@ class JoiningTests(PeerTestCase):
             verifyObject(INeighbour, link)
         verifyObject(IPeerStore, FakePeerStore())
 
+    def test_whatAThousandPeersWouldKeepIsSmall(self) -> None:
+        """Many in one process keep each contact once, and links have no dictionary of their own."""
+        self.network.seed()
+        peers = [self.network.peer(number) for number in range(1, 6)]
+        self.network.run(5)
+        contacts: dict[str, set[int]] = {}
+        for peer in peers:
+            for _, known in peer.overlay._known.items():
+                contacts.setdefault(known.contact.address, set()).add(id(known.contact))
+            for link in peer.neighbours:
+                contacts.setdefault(link.contact.address, set()).add(id(link.contact))
+                self.assertEqual(link.__dict__, {})
+        self.assertEqual(len(contacts), 5)
+        self.assertEqual({len(objects) for objects in contacts.values()}, {1})
+
     def test_itListensBeforeItRegisters(self) -> None:
         """Who is named to others can be dialled."""
         seed = self.network.seed()

@@ -125,6 +125,23 @@ class LifeTests(LinkTestCase):
             wire.protocol.dataReceived(piece)
         self.assertEqual(self.got, [Ping(7), Message(identity(2), 1, 1, b"before" + ping + b"after"), Ping(7)])
 
+    def test_whatComesOverSeveralLinksIsOneObject(self) -> None:
+        """So it is kept once, however many nodes of one process keep it."""
+        for number in range(3):
+            _, wire = self.opened(f"10.0.0.{number + 2}")
+            self.say(wire, Message(identity(2), 77, 3, b"the same"))
+        self.assertEqual(len({id(each) for each in self.got}), 1)
+        self.assertEqual(len(self.got), 3)
+
+    def test_allThatItKeepsHasAFixedPlace(self) -> None:
+        """A simulation may have a million links: none has a dictionary of its own."""
+        link, wire = self.opened()
+        wire.block()
+        link.send(Ping(1))
+        self.say(wire, Ping(2))
+        link.close(reasons.LEAVING)
+        self.assertEqual(link.__dict__, {})
+
     def test_whatWasMetIsASignOfLife(self) -> None:
         """As anything is."""
         link, wire = self.opened()
