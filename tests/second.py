@@ -166,10 +166,10 @@ class Second:
         self._talks.append(talk)
         return talk
 
-    def greet(self, port: int, purpose: str) -> Talk:
+    def greet(self, port: int, purpose: str, strategies: str = "") -> Talk:
         """Connect and say Hello."""
         talk = self.connect(port)
-        talk.say("Hello", 1, self.network, purpose, self.contact)
+        talk.say("Hello", 1, self.network, purpose, self.contact, *([strategies] if strategies else []))
         return talk
 
     def dial(self, port: int, purpose: str) -> Talk:
@@ -184,9 +184,10 @@ class Second:
         talk.say("Register", self.contact, want)
         return talk, self.expect(talk, "Registered")
 
-    def neighbour(self, port: int) -> Talk:
+    def neighbour(self, port: int, strategies: str = "") -> Talk:
         """Become a peer's neighbour, having nothing."""
-        talk = self.dial(port, "neighbour")
+        talk = self.greet(port, "neighbour", strategies)
+        self.expect(talk, "Welcome")
         talk.say("Have", [], True)
         return talk
 
