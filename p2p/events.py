@@ -18,7 +18,7 @@ SEED_EVENTS = frozenset({"registered", "removed"})
 
 PEER_EVENTS = frozenset({
     "registered", "neighbourUp", "neighbourDown", "delivered", "suspected", "trusted", "dead", "reportedDead",
-    "refuted", "unreachable",
+    "refuted", "unreachable", "lost",
 })  # fmt: skip
 """The types of a peer's events."""
 
