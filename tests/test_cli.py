@@ -75,6 +75,22 @@ class TalkTests(CommandCase):
         watching.send_signal(signal.SIGINT)
         self.assertEqual(watching.wait(30), 0)
 
+    def test_publishingMayWait(self) -> None:
+        """Until a neighbour has it; where there is none, it says so, with the id, and fails."""
+        _, (first, second) = self.startNetwork(2)
+        id = self.p2p("publish", "--port", str(first.port), "--wait", "20", "hello").strip()
+        self.assertTrue(second.has(id))
+        second.signal(signal.SIGKILL)
+        until(lambda: not first.neighbours(), "it is alone")
+        failing = self.popen("publish", "--port", str(first.port), "--wait", "0.5", "hello")
+        self.assertEqual(failing.wait(30), 1)
+        assert failing.stderr is not None and failing.stdout is not None
+        self.assertEqual(failing.stdout.read(), "")
+        self.assertRegex(
+            failing.stderr.read(),
+            r"^p2p: peer-\d+: [0-9a-f]{16}-\d+-2: there was no neighbour that has confirmed it within 0.5 s\n$",
+        )
+
     def test_whatThereIsNotIsOneLine(self) -> None:
         """An event that no node has; a daemon whose HTTP interface is elsewhere."""
         port, http = freePort(), freePort()

@@ -8,6 +8,7 @@ import re
 import signal
 import struct
 from pathlib import Path
+from threading import Thread
 from typing import Any, get_args
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -307,6 +308,74 @@ class PeerTests(LiveTestCase):
         talk.say("Have", [], False)
         talk.say("Have", [[held[0], 5, [2, 3]]], True)
         self.assertEqual([old.expect(talk, "Message")[1:] for _ in range(3)], [[n, 1, b"%d" % n] for n in (2, 3, 6)])
+
+    def test_whatIsNotKeptIsSaid(self) -> None:
+        """After Have, of what it shows to be missing; and what a neighbour says to be gone is given up, and told."""
+        peer = self.peer("--history-messages", "2", "--loss-delay", "0.5")
+        old, new = self.second(), self.second()
+        talk = old.neighbour(peer.port)
+        for sequence in (1, 2, 3, 4, 6):
+            talk.say("Message", old.identity, sequence, 1, b"")
+        talk.say("Ping", 1)
+        old.expect(talk, "Pong")
+        later = new.neighbour(peer.port)
+        self.assertEqual([new.expect(later, "Message")[1] for _ in range(2)], [4, 6])
+        never, ((origin, ranges, age),) = new.expect(later, "Lack")
+        self.assertEqual((never, origin, ranges), ([], old.identity, [1, 3]))
+        self.assertGreaterEqual(age, 0)
+        talk.say("Lack", [], [[old.identity, [5, 5], 0.0]])
+        until(lambda: (old.pump(0.05), peer.get("/status")["counters"].get("lost") == 1)[1], "it is counted as lost")
+
+    def test_confirmationsAreAskedAndGiven(self) -> None:
+        """Sync is answered; and behind a message that somebody waits for one is sent."""
+        peer = self.peer()
+        node = self.second()
+        talk = node.neighbour(peer.port)
+        talk.say("Message", node.identity, 1, 1, b"x")
+        talk.say("Sync", 77)
+        self.assertEqual(node.expect(talk, "Synced"), [77])
+        answers: list[Any] = []
+        asking = Thread(target=lambda: answers.append(peer.request("POST", "/messages?wait=20", b"wait for it")))
+        asking.start()
+        self.assertEqual(node.expect(talk, "Message")[3], b"wait for it")
+        (number,) = node.expect(talk, "Sync")
+        self.assertEqual(answers, [])
+        talk.say("Synced", number)
+        asking.join(20)
+        self.assertEqual(answers[0][0], 201)
+        self.assertEqual((answers[0][1]["confirmed"], answers[0][1]["sent"]), (1, 1))
+
+    def test_plumtree(self) -> None:
+        """Eager and lazy, announcements, questions and answers."""
+        peer = self.peer("--broadcast", "plumtree", "--lazy-delay", "0.05", "--announce-size", "1000")
+        one, other = self.second(), self.second()
+        self.assertEqual(one.refused(one.greet(peer.port, "neighbour")), "strategy")
+        first, second = (node.neighbour(peer.port, "random plumtree heartbeat") for node in (one, other))
+        origin = bytes(15) + b"\x01"
+        first.say("Batch", [[20, origin, 1, 1, b"a"], [20, origin, 2, 1, b"b"]])
+        self.assertEqual([other.expect(second, "Message") for _ in range(2)],
+                         [[origin, 1, 2, b"a"], [origin, 2, 2, b"b"]])  # fmt: skip
+        second.say("Message", origin, 1, 7, b"a")
+        self.assertEqual(other.expect(second, "Prune"), [])
+        first.say("Message", origin, 3, 1, b"c")
+        self.assertEqual(other.expect(second, "IHave"), [[[origin, 2, [3, 3]]], False])
+        second.say("Graft", [[origin, [2, 3, 9, 9]]], True)
+        self.assertEqual([other.expect(second, "Message")[1] for _ in range(2)], [2, 3])
+        self.assertEqual(other.expect(second, "Lack"), [[[origin, [9, 9]]], []])
+        second.say("IHave", [[origin, 1, [4, 5]]], False)
+        self.assertEqual(other.expect(second, "Graft"), [[[origin, [4, 5]]], True])
+        second.say("IHave", [[origin, 1, [6, 6]]], True)
+        self.assertEqual(other.expect(second, "Graft"), [[[origin, [6, 6]]], False])
+        second.say("Message", origin, 6, 1, bytes(1000))
+        self.assertEqual(one.expect(first, "IHave"), [[[origin, 2, [6, 6]]], True])
+
+    def test_plumtreeAsksForWhatANewNeighbourHas(self) -> None:
+        """Its Have is an announcement."""
+        peer = self.peer("--broadcast", "plumtree")
+        node = self.second()
+        talk = node.greet(peer.port, "neighbour", "random plumtree heartbeat")
+        talk.say("Have", [[node.identity, 5, [2, 3]]], True)
+        self.assertEqual(node.expect(talk, "Graft"), [[[node.identity, [1, 1, 4, 5]]], False])
 
     def test_pingsAreAnsweredAndAsked(self) -> None:
         """Both ways, with their numbers."""

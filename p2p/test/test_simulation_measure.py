@@ -23,7 +23,7 @@ from p2p.simulation.scenario import parseScenario
 from p2p.simulation.swarm import Swarm
 from p2p.simulation.traffic import Traffic, broadcastKey
 from p2p.wire.codec import encode
-from p2p.wire.messages import Message, Ping, Pong
+from p2p.wire.messages import Batch, Message, Ping, Pong
 
 STABLE = """
 name = "stable"
@@ -140,6 +140,14 @@ class TrafficTests(SynchronousTestCase):
         for sequence in (1, 127, 128, 300, 70_000, 2**40):
             self.assertEqual(traffic.payloads[broadcastKey(b"o" * 16, sequence)], 2)
         self.assertEqual(traffic.count([Ping, Pong]), 2)
+
+    def test_aBatchIsOneFrameAndSeveralPayloads(self) -> None:
+        """Whole or in pieces."""
+        frame = encode(Batch([Message(b"o" * 16, number, 1, b"x") for number in (1, 2, 300)]))
+        for pieces in ([(1, frame)], [(1, frame[:9]), (1, frame[9:])]):
+            traffic = self.counted(pieces)
+            self.assertEqual(traffic.byType(), {"Batch": {"frames": 1, "bytes": len(frame)}})
+            self.assertEqual(traffic.payloads, {broadcastKey(b"o" * 16, number): 1 for number in (1, 2, 300)})
 
     def test_pieces(self) -> None:
         """A frame in pieces, several in one, two connections in turn: the same count."""
