@@ -17,9 +17,9 @@ graph from decaying:
    links a node is connected almost surely; the exchange keeps it random as
    peers come and go.
 
-A peer that has lost all its links is cut off.  It does not wait for each dial to
-time out, for most may be to the dead: it dials others every L{IMPATIENCE}, and
-of those that answer keeps as many as it wants.
+A dial that is not answered soon may be to the dead, and when many have died most
+are.  So nobody waits for it to time out: after L{IMPATIENCE} others are dialled
+beside it, and of those that answer after all as many are kept as are wanted.
 
 Whoever was found dead may be cut off only, with half of the network.  So one of
 them is asked now and then whether it lives (L{Missing}), and if it does, it is
@@ -56,7 +56,7 @@ DIALS = 8
 """So many times the links it wants, a peer dials at most between two ticks, however many addresses it is told."""
 
 IMPATIENCE = 1.0
-"""Seconds that a peer without any link waits for those that it dials before it dials others, too."""
+"""Seconds that a peer waits for one that it dials before it dials another one, too."""
 
 FULL_PAUSE = 10.0
 """Seconds before a peer is dialled again that had no room, or one of the two of which did not read."""
@@ -254,10 +254,8 @@ class RandomLinks:
 
     def _fill(self, now: float) -> None:
         """Dial until there are as many links as were drawn."""
-        dials = [since for id, since in self._dialling.items() if id != self._exchange]
-        if not self._neighbours:
-            dials = [since for since in dials if now - since < IMPATIENCE]
-        mine = sum(neighbour.outgoing for neighbour in self._neighbours.values()) + len(dials)
+        young = sum(now - since < IMPATIENCE for id, since in self._dialling.items() if id != self._exchange)
+        mine = sum(neighbour.outgoing for neighbour in self._neighbours.values()) + young
         if mine and mine >= self._target:
             return
         candidates = self._known.candidates(now, self._busy(), met=self._inVain)

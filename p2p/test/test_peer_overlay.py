@@ -119,9 +119,9 @@ class RandomLinksTests(SynchronousTestCase):
     @given(EVENTS, st.integers(0, 9), st.integers(1, 4))
     def test_neverMoreLinksThanAllowedNeverAloneByItsOwnDoing(self, events: Any, seed: int, most: int) -> None:
         """
-        Whatever happens, it has no more than C{maxConnections} links that it dialled; counting those under way at most
-        one more, or, if it has no link at all, as many again each second; it dials nobody twice nor whom it is linked
-        to; and what it gives up is never its last link.
+        Whatever happens, it has no more than C{maxConnections} links that it dialled; counting those dialled
+        within the last second at most one more; it dials nobody twice nor whom it is linked to; and what it gives up
+        is never its last link.
         """
         overlay = self.overlay(seed, maxConnections=most, maxKnown=16)
         dialling: dict[bytes, Contact] = {}
@@ -137,7 +137,7 @@ class RandomLinksTests(SynchronousTestCase):
             self.assertNotIn(who.id, self.links)
             dialling[who.id] = who
             since[who.id] = self.now
-            under = [id for id in dialling if self.links or self.now - since[id] < IMPATIENCE]
+            under = [id for id in dialling if self.now - since[id] < IMPATIENCE]
             self.assertLessEqual(outgoing() + len(under), most + bool(self.links))
             connect(who)
 
@@ -241,7 +241,7 @@ class RandomLinksTests(SynchronousTestCase):
         self.assertEqual(self.outlet.take("disconnect"), [(late, reasons.REWIRED)])
         self.assertEqual(len(self.links), 2)
 
-    def test_whoHasNoLinkDoesNotWaitForTheDead(self) -> None:
+    def test_nobodyWaitsForTheDead(self) -> None:
         """It dials others each second, and keeps no more of those that answer than it wanted."""
         overlay = self.overlay(maxConnections=2)
         while overlay._target < 2:
@@ -257,6 +257,15 @@ class RandomLinksTests(SynchronousTestCase):
         self.assertEqual(list(self.links), [who.id for who in dialled])
         overlay.tick(3 * IMPATIENCE)
         self.assertEqual(self.outlet.take("connect"), [])
+
+    def test_whoHasALinkDoesNotWaitEither(self) -> None:
+        """Two that are left over with a link between them are as much cut off as one."""
+        overlay, _ = self.full()
+        lost = self.links.pop(next(iter(self.links)))
+        overlay.neighbourDown(lost, reasons.DEAD, 1.0)
+        self.assertEqual(len(self.outlet.take("connect")), 1)
+        overlay.tick(1.0 + IMPATIENCE)
+        self.assertEqual(len(self.outlet.take("connect")), 1)
 
     def test_theDeadAreAskedLaterAndLinkedToIfTheyLive(self) -> None:
         """In place of another link, or of one that is missing; else two halves that called each other dead stay two."""
