@@ -15,7 +15,7 @@ from tests.processes import PROJECT
 STORIES = (
     "all-seeds-down", "churn", "first-start", "flaky-host", "half-crash", "lossy-links", "lying-reporter",
     "mass-restart", "message-flood", "most-crash", "newcomers-in-a-storm", "one-way-partition", "partition",
-    "paused-host", "seed-down", "slow-host",
+    "paused-host", "seed-down", "slow-host", "sluggish-hosts",
 )  # fmt: skip
 
 SMALL = {"peers.count": 24, "peers.options.maxConnections": 2}
