@@ -17,7 +17,7 @@ SCENARIOS = {path.stem: str(path) for path in sorted((PROJECT / "scenarios").glo
 STORIES = {
     "all-seeds-down", "churn", "first-start", "flaky-host", "half-crash", "lossy-links", "lying-reporter",
     "mass-restart", "message-flood", "most-crash", "newcomers-in-a-storm", "one-way-partition", "partition",
-    "paused-host", "seed-down", "slow-host",
+    "paused-host", "seed-down", "slow-host", "sluggish-hosts",
 }  # fmt: skip
 """What must have a scenario."""
 

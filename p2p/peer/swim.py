@@ -302,8 +302,9 @@ class Swim:
         if self._slept(due, now):
             self._due = now
         self._rumours.forget(now)
-        for suspect in list(self._suspects.values()):
-            self._lookAfter(suspect, now)
+        for id, suspect in list(self._suspects.items()):
+            if self._suspects.get(id) is suspect:
+                self._lookAfter(suspect, now)
         if now < self._due - LATE * self._period:
             return
         self._periodOver(now)
@@ -352,13 +353,14 @@ class Swim:
 
     def _periodOver(self, now: float) -> None:
         """Whom this period's question was about is suspected, if nobody has answered."""
-        question, self._question = self._question, None
+        question = self._question
         if question is None:
             return
-        question.over()
         if question.member.neighbour.heard:
             self._good(question)
             return
+        question.over()
+        self._question = None
         missing = len(question.asked) - len(question.nacks)
         self.health.worse(missing if question.asked else 1)
         self._suspect(question.member.contact, question.member, now, question)

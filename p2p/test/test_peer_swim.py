@@ -955,6 +955,18 @@ class HealthTests(SwimTestCase):
         self.until(10.0)
         self.assertEqual(self.detector.health.score, 0)
 
+    def test_anyAnswerIsASuccess(self) -> None:
+        """Before others are asked or after that, and be it no pong."""
+        for after in (0.2, 0.9):
+            self.make()
+            number = self.silenceOne()
+            self.detector.health.worse(2)
+            self.until(self.now + after)
+            self.neighbours[number].heard = True
+            self.silent.update(self.neighbours)
+            self.until(self.now + 1.1 - after)
+            self.assertEqual(self.detector.health.score, 1)
+
     def test_switchedOff(self) -> None:
         """It never doubts itself."""
         self.make(lifeguardProbe=False)
