@@ -513,3 +513,62 @@ class PeerTests(LiveTestCase):
         self.assertEqual(third.refused(third.greet(peer.port, "neighbour")), "full")
         undisturbed.say("Ping", 5)
         self.assertEqual(witness.expect(undisturbed, "Pong"), [5])
+
+
+class HyParViewTests(LiveTestCase):
+    """The messages of the overlay hyparview."""
+
+    STRATEGIES = "hyparview flood heartbeat"
+
+    def test_walksAndShuffles(self) -> None:
+        """A newcomer is made known to others; a walk that ends is dialled, one that does not is passed on."""
+        peer = self.peer("--overlay", "hyparview")
+        old, newcomer, stranger = self.second(), self.second(), self.second()
+        there = old.neighbour(peer.port, self.STRATEGIES)
+        here = newcomer.neighbour(peer.port, self.STRATEGIES)
+        here.say("Join", 4)
+        self.assertEqual(old.expect(there, "ForwardJoin"), [newcomer.contact, 0])
+        here.say("ForwardJoin", stranger.contact, 2)
+        self.assertEqual(old.expect(there, "ForwardJoin"), [stranger.contact, 3])
+        here.say("ForwardJoin", stranger.contact, 6)
+        stranger.until(lambda: bool(stranger.neighbours), "the end of the walk dials")
+        named = [[makeIdentity(b"z" * 8, 1), "127.0.0.1:1"], 3]
+        here.say("Shuffle", 7, 6, [named, [stranger.contact, 0]])
+        number, sightings = newcomer.expect(here, "ShuffleReply")
+        self.assertEqual(number, 7)
+        self.assertLessEqual(len(sightings), 2)
+        here.say("Shuffle", 8, 0, [named])
+        talks = [(old, there), (stranger, stranger.neighbours[0])]
+
+        def passed() -> bool:
+            for node, _ in talks:
+                node.pump(0.05)
+            return any(name == "Shuffle" and named in fields[2] for _, talk in talks for name, fields in talk.messages)
+
+        until(passed, "the walk goes on")
+        node, talk, fields = next(
+            (node, talk, fields) for node, talk in talks for name, fields in talk.messages
+            if name == "Shuffle" and named in fields[2]
+        )  # fmt: skip
+        self.assertEqual((fields[1], fields[2]), (1, [[newcomer.contact, 0], named]))
+        talk.say("ShuffleReply", fields[0], [[node.contact, 5]])
+        self.assertEqual(newcomer.expect(here, "ShuffleReply"), [8, [[node.contact, 5]]])
+
+    def test_whoNeedsALinkIsLetIn(self) -> None:
+        """Though there are five: the one that came last goes. Others are turned away."""
+        peer = self.peer("--overlay", "hyparview")
+        nodes = [self.second() for _ in range(5)]
+        talks = [node.neighbour(peer.port, self.STRATEGIES) for node in nodes]
+        another = self.second()
+        self.assertEqual(another.refused(another.greet(peer.port, "neighbour", self.STRATEGIES)), "full")
+        urgent = another.connect(peer.port)
+        urgent.say("Hello", 1, "p2p", "neighbour", another.contact, self.STRATEGIES, True)
+        another.expect(urgent, "Welcome")
+        self.assertEqual(nodes[4].refused(talks[4]), "rewired")
+        until(lambda: len(peer.neighbours()) == 5, "the others stay")
+
+    def test_othersAreTurnedAway(self) -> None:
+        """Who chooses its links in another way."""
+        peer = self.peer("--overlay", "hyparview")
+        node = self.second()
+        self.assertEqual(node.refused(node.greet(peer.port, "neighbour")), "strategy")

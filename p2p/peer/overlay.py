@@ -214,7 +214,7 @@ class RandomLinks:
 
     def _beginExchange(self, listed: list[Contact], now: float) -> None:
         """Dial somebody in whose stead a link that was dialled is given up; or, beside a single link, another one."""
-        outgoing = sum(neighbour.outgoing for neighbour in self._neighbours.values())
+        outgoing = self._outgoing()
         if self._exchange or not outgoing or outgoing + len(self._dialling) != self._target:
             # There are too few, or, dialled while it had no link, more than enough under way.
             return
@@ -233,8 +233,11 @@ class RandomLinks:
 
     def _full(self) -> bool:
         """It has dialled, or is dialling, as many as were drawn."""
-        outgoing = sum(neighbour.outgoing for neighbour in self._neighbours.values())
-        return bool(outgoing + len(self._dialling) >= max(1, self._target))
+        return self._outgoing() + len(self._dialling) >= max(1, self._target)
+
+    def _outgoing(self) -> int:
+        """Links that it dialled."""
+        return sum(bool(neighbour.outgoing) for neighbour in self._neighbours.values())
 
     def _settle(self, neighbour: Any, now: float) -> None:
         """A link that this peer dialled has come up: if that is one too many, give one up."""
@@ -255,7 +258,7 @@ class RandomLinks:
     def _fill(self, now: float) -> None:
         """Dial until there are as many links as were drawn."""
         young = sum(now - since < IMPATIENCE for id, since in self._dialling.items() if id != self._exchange)
-        mine = sum(neighbour.outgoing for neighbour in self._neighbours.values()) + young
+        mine = self._outgoing() + young
         if mine and mine >= self._target:
             return
         candidates = self._known.candidates(now, self._busy(), met=self._inVain)

@@ -257,6 +257,21 @@ class ActiveViewTests(HyParViewTestCase):
                     refused += 1
             self.assertTrue(REFUSALS * count <= refused <= REFUSALS * count + 4, (count, refused))
 
+    def test_aFullNetworkIsNotAskedAsFastAsItRefuses(self) -> None:
+        """After eight refusals in a row it waits for the next tick, however many others they name."""
+        overlay = self.overlay()
+        self.up(overlay, 1, outgoing=False)
+        overlay.learned([contact(number) for number in range(100, 130)], 0.0)
+        refused = 0
+        while dialled := self.outlet.take("connect"):
+            for who in dialled:
+                refused += 1
+                overlay.dialFailed(who, reasons.FULL, 0.0)
+            overlay.learned([], 0.0)
+        self.assertTrue(REFUSALS <= refused <= REFUSALS + 4, refused)
+        overlay.tick(1.0)
+        self.assertEqual(len(self.outlet.take("connect")), 1)
+
     def test_dialsAreBoundedBetweenTwoTicks(self) -> None:
         """A chain of addresses that refuse, each told by the one before, does not run at the network's speed."""
         overlay = self.overlay()
@@ -333,6 +348,19 @@ class ActiveViewTests(HyParViewTestCase):
         self.assertTrue(given.outgoing)
         self.assertEqual(reason, reasons.REWIRED)
         self.assertEqual(self.outlet.take("connect"), [(contact(9, 2), True)])
+
+    def test_aLinkThatMayBeDeadIsNotGivenUp(self) -> None:
+        """This peer may be the only one to find that out; nor is the only link there is."""
+        for count in (4, 1):
+            overlay = self.overlay(maxConnections=count)
+            for number in range(1, 1 + count):
+                self.up(overlay, number).heard = count == 1
+            self.outlet.asked.clear()
+            overlay.dead(contact(9), "silent", 0.0)
+            overlay.tick(5.0)
+            ((who, answer),) = self.outlet.take("ask")
+            answer(who, Outcome(Verdict.ALIVE, contact(9)), 5.1)
+            self.assertEqual(self.outlet.asked, [])
 
     def test_aListMixesTheGraphNowAndThen(self) -> None:
         """Where a seed was lost and found again, in a fourth of the cases among 64: a link goes for a stranger."""
@@ -512,6 +540,14 @@ class ShuffleTests(HyParViewTestCase):
                     overlay.dialFailed(call[0] if isinstance(call, tuple) else call, reasons.REFUSED, float(second))
                 overlay.learned([], float(second))
         self.assertLessEqual({sighting.contact for sighting in names}, dialled)
+
+    def test_sparesAreBounded(self) -> None:
+        """The latest are kept."""
+        overlay = self.full(maxKnown=20)
+        for at in range(100, 200, 4):
+            names = [Sighting(contact(number), 0) for number in range(at, at + 4)]
+            overlay.received(Shuffle(1, 6, names), self.links[contact(1).id], 0.0)
+        self.assertEqual(list(overlay._spare), [contact(number).id for number in range(180, 200)])
 
     def test_othersAreNamedWhomItSawLately(self) -> None:
         """Neighbours, and the passive view; nobody that fails."""
