@@ -13,8 +13,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from select import select
+from typing import Any
 
-from tests.processes import NetworkTestCase, freePort, until
+from tests.processes import Daemon, NetworkTestCase, freePort, until
 
 P2P = [sys.executable, "-m", "p2p"]
 
@@ -139,7 +141,14 @@ class TalkTests(CommandCase):
             if first.process.poll() is not None:
                 first = self.start("peer", first.port).ready()
             watching = self.popen("watch", "--port", str(first.port))
-            until(lambda name=first.name: self.watched(name), "it listens")  # type: ignore[misc]
+            assert watching.stdout is not None
+            stdout = watching.stdout
+
+            def listens(peer: Daemon = first, stdout: Any = stdout) -> bool:
+                peer.publish(b"are you there?")
+                return bool(select([stdout], [], [], 0.2)[0])
+
+            until(listens, "it listens")
             first.signal(number)
             first.wait()
             _, err = watching.communicate(timeout=30)
