@@ -68,7 +68,7 @@ from zope.interface import implementer
 from p2p.address import isDialable
 from p2p.identity import idOf
 from p2p.interfaces import IOverlay
-from p2p.peer.known import ELSEWHERE, FIRST_PAUSE, LONGEST_PAUSE, UNFIT, WORTH, Known
+from p2p.peer.known import ELSEWHERE, FIRST_PAUSE, IMPATIENCE, LONGEST_PAUSE, UNFIT, WORTH, Known
 from p2p.peer.missing import Missing
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
@@ -129,11 +129,13 @@ class _Dial:
 
     @ivar joins: this peer has no link: L{Join} is to be said.
     @ivar stays: if there are too many links then, another one goes.
+    @ivar since: when that began.
     """
 
     contact: Contact
     joins: bool = False
     stays: bool = False
+    since: float = 0.0
 
 
 @attrs.define(eq=False)
@@ -233,6 +235,14 @@ class HyParView:
         self._active[contact.id] = neighbour
         self._inVain = False
         self._refusals = self._alone = 0
+        mine = self._mine()
+        if neighbour.outgoing and len(mine) > self._maxOut:
+            # One that it had given up waiting for has answered after all.
+            stays = dial is not None and dial.stays
+            given = self._random.choice(mine[:-1]) if stays else neighbour
+            self._outlet.disconnect(given, reasons.REWIRED)
+            if given is neighbour:
+                return
         if len(self._active) > self._size:
             if neighbour.outgoing and (dial is None or not dial.stays):
                 # It took this one because it had room, and others found this peer meanwhile.
@@ -349,18 +359,26 @@ class HyParView:
 
     def _mayDial(self) -> int:
         """How many more it may dial."""
-        return self._maxOut - len(self._mine()) - len(self._dialling)
+        return self._maxOut - len(self._mine()) - len(self._young())
+
+    def _young(self) -> list[_Dial]:
+        """
+        Those that may be expected to answer yet.
+
+        Where many have died at once most dials are in vain: nobody waits until they have timed out.
+        """
+        return [dial for dial in self._dialling.values() if self._now - dial.since < IMPATIENCE]
 
     def _fill(self, now: float) -> None:
         """Dial until there are as many links as there should be."""
         alone = not self._active
         if now < self._joined and not alone:
             return
-        sought = sum(not dial.stays for dial in self._dialling.values())
+        sought = sum(not dial.stays for dial in self._young())
         wanted = min(self._size - len(self._active) - sought, self._mayDial(), self._dials)
         if alone:
             # One at a time; but the first may be one that is silent.
-            wanted = min(wanted, 1 + self._alone - len(self._dialling))
+            wanted = min(wanted, 1 + self._alone - len(self._young()))
         if wanted <= 0:
             return
         candidates = self._passive.candidates(now, self._busy(), met=self._inVain) or self._spares()
@@ -380,6 +398,7 @@ class HyParView:
         if urgent and self._refusals:
             self._refusals = 0
         self._dials -= 1
+        dial.since = self._now
         self._dialling[dial.contact.id] = dial
         self._outlet.connect(dial.contact, urgent)
 
@@ -394,7 +413,7 @@ class HyParView:
         """Link up to one that may be in another part of the network: give up a link that was dialled, if need be."""
         if contact.id in self._busy():
             return
-        dial = _Dial(contact, stays=True)
+        dial = _Dial(contact, stays=True, since=self._now)
         if self._mayDial() <= 0:
             # Whoever was not heard lately may be dead, and this peer the only one to find that out.
             heard = [neighbour for neighbour in self._mine() if neighbour.heard]

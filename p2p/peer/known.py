@@ -22,6 +22,9 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Where the doubling of that pause ends."""
 
+IMPATIENCE = 1.0
+"""Seconds that a peer waits for one that it dials before it dials another one, too."""
+
 MAX_FAILURES = 8
 """Failures in a row after which an address is forgotten."""
 

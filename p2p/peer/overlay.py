@@ -45,7 +45,7 @@ from typing import Any
 from zope.interface import implementer
 
 from p2p.interfaces import IOverlay
-from p2p.peer.known import ELSEWHERE, FIRST_PAUSE, LONGEST_PAUSE, UNFIT, WORTH, Known
+from p2p.peer.known import ELSEWHERE, FIRST_PAUSE, IMPATIENCE, LONGEST_PAUSE, UNFIT, WORTH, Known
 from p2p.peer.missing import Missing
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
@@ -54,9 +54,6 @@ from p2p.wire.probe import Outcome
 
 DIALS = 8
 """So many times the links it wants, a peer dials at most between two ticks, however many addresses it is told."""
-
-IMPATIENCE = 1.0
-"""Seconds that a peer waits for one that it dials before it dials another one, too."""
 
 FULL_PAUSE = 10.0
 """Seconds before a peer is dialled again that had no room, or one of the two of which did not read."""

@@ -25,6 +25,7 @@ from p2p.peer.hyparview import (
     WALK_BURST,
     HyParView,
 )
+from p2p.peer.known import IMPATIENCE
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact, identity
 from p2p.wire import reasons
@@ -100,12 +101,26 @@ class JoinTests(HyParViewTestCase):
         self.assertEqual(len(self.outlet.take("connect")), 2)
 
     def test_aSilentContactDoesNotKeepANewcomerWaiting(self) -> None:
-        """Every second another one is dialled, up to as many as it may dial."""
+        """Every second one more is dialled than in the one before, up to as many as it may dial."""
         overlay = self.overlay()
-        overlay.listed([contact(number) for number in range(20)], True, 0.0)
-        for second in range(10):
+        overlay.listed([contact(number) for number in range(40)], True, 0.0)
+        dialled = []
+        for second in range(6):
             overlay.tick(float(second))
-        self.assertEqual(len({who for who, _ in self.outlet.take("connect")}), 4)
+            dialled.append(len(self.outlet.take("connect")))
+        self.assertEqual(dialled[:4], [2, 3, 4, 4])
+
+    def test_whatAnswersAfterAllIsNotOneTooMany(self) -> None:
+        """Those that it had given up waiting for, while others took their place."""
+        overlay = self.overlay()
+        overlay.listed([contact(number) for number in range(40)], True, 0.0)
+        for second in range(4):
+            overlay.tick(float(second))
+        for who, _ in self.outlet.take("connect"):
+            if who.id in overlay._dialling:
+                self.up(overlay, who)
+            self.assertLessEqual(sum(link.outgoing for link in self.links.values()), 4)
+        self.assertEqual(len(self.links), 4)
 
     def test_whoIsJoinedTellsItsOtherNeighbours(self) -> None:
         """As the link shows the newcomer, and no more of them than it wants."""
@@ -633,12 +648,13 @@ class LawTests(HyParViewTestCase):
     @given(EVENTS, st.integers(0, 9), st.integers(1, 5))
     def test_viewsStayWithinTheirBounds(self, events: Any, seed: int, most: int) -> None:
         """
-        At most C{maxConnections} links are dialled, standing or under way; nobody is dialled twice, nor a neighbour,
-        nor itself; no more than C{activeView} links; the passive view has neither a neighbour nor itself in it; and
-        its last link is never given up.
+        At most C{maxConnections} links are dialled, standing or begun within a second; nobody is dialled twice, nor
+        a neighbour, nor itself; no more than C{activeView} links; the passive view has neither a neighbour nor itself
+        in it; and its last link is never given up.
         """
         overlay = self.overlay(seed, maxConnections=most, passiveView=8, maxKnown=16)
         dialling: dict[bytes, Contact] = {}
+        since: dict[bytes, float] = {}
         asked: list[Any] = []
         me = contact(9999).id
         disconnect = self.outlet.disconnect
@@ -648,8 +664,10 @@ class LawTests(HyParViewTestCase):
             self.assertNotIn(who.id, self.links)
             self.assertNotEqual(who.id, me)
             dialling[who.id] = who
+            since[who.id] = self.now
             dialled = sum(link.outgoing for link in self.links.values())
-            self.assertLessEqual(dialled + len(dialling), most)
+            young = [id for id in dialling if self.now - since[id] < IMPATIENCE]
+            self.assertLessEqual(dialled + len(young), most)
 
         def ended(neighbour: FakeNeighbour, reason: str, others: Any = ()) -> None:
             disconnect(neighbour, reason)
@@ -703,6 +721,7 @@ class LawTests(HyParViewTestCase):
             self.assertEqual(set(overlay._active), set(self.links))
             self.assertEqual(set(overlay._dialling), set(dialling))
             self.assertLessEqual(len(self.links), 5)
+            self.assertLessEqual(sum(link.outgoing for link in self.links.values()), most)
             passive = {entry.contact.id for _, entry in overlay._passive.items()}
             self.assertLessEqual(len(passive), 8)
             self.assertFalse(passive & set(self.links))
