@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -58,7 +58,11 @@ class Watch:
     @ivar events: each with the name of the daemon that said it as C{"by"}.
     """
 
-    TYPES = "suspected,dead,registered,removed,neighbourUp,neighbourDown"
+    TYPES: ClassVar[dict[str, str]] = {
+        "seed": "registered,removed",
+        "peer": "suspected,dead,registered,neighbourUp,neighbourDown",
+    }
+    """What is listened to, by the role of who says it."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -71,7 +75,9 @@ class Watch:
         def happened(event: Event) -> None:
             self.events.append({**event, "by": daemon.name})
 
-        self._tasks[daemon.name] = asyncio.create_task(follow(daemon.socket, self.TYPES, happened, ready))
+        self._tasks[daemon.name] = asyncio.create_task(
+            follow(daemon.socket, self.TYPES[daemon.name.partition("-")[0]], happened, ready)
+        )
         await ready.wait()
 
     async def close(self) -> None:
