@@ -90,7 +90,7 @@ VAIN = 5.0
 ASKED = 1000
 """How many such questions are remembered at most."""
 
-PATIENCE = 8.0
+PATIENCE = 4.0
 """How many times as long as C{graftDelay} is waited at most, when neighbours are asked in vain."""
 
 EASE = 0.995
@@ -191,7 +191,9 @@ class Plumtree:
 
     def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
         """Others are asked for what it owed; and if no eager one is left, a lazy one is made so."""
-        self._eager.pop(neighbour, None)
+        if self._eager.pop(neighbour, self) is None:
+            # The tree is broken: what is late now is more likely missing.
+            self._graftDelay = self._settings.graftDelay
         self._lazy.pop(neighbour, None)
         self._young.pop(neighbour, None)
         self._history.part(neighbour)
