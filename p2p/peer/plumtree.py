@@ -62,6 +62,7 @@ from p2p.wire.messages import (
     Lack,
     Message,
     Prune,
+    Wanted,
 )
 
 BATCH_BYTES = 2**16
@@ -84,9 +85,12 @@ USELESS = 3
 """Duplicates after which a new neighbour that has brought nothing else is made lazy, whatever shapes the tree then."""
 
 VAIN = 5.0
-"""Seconds within which a duplicate from a neighbour that was asked shows that it was asked in vain."""
+"""Seconds within which a duplicate of what a neighbour was asked for shows that it was asked in vain."""
 
-PATIENCE = 8.0
+ASKED = 1000
+"""How many such questions are remembered at most."""
+
+PATIENCE = 4.0
 """How many times as long as C{graftDelay} is waited at most, when neighbours are asked in vain."""
 
 EASE = 0.995
@@ -114,6 +118,7 @@ class Plumtree:
         @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
         """
         self._outlet = outlet
+        self._random = random
         self._settings = settings
         self._announceSize = settings.announceSize
         self._batchDelay = settings.batchDelay
@@ -137,8 +142,8 @@ class Plumtree:
         self._rate = 0.0
         self._counted = 0
         self._graftDelay = settings.graftDelay
-        # Who was asked to become eager for want of a message, and when.
-        self._asked: dict[Any, float] = {}
+        # Who was asked to become eager for want of a message, and when, by that message.
+        self._asked: dict[tuple[bytes, int], tuple[Any, float]] = {}
         # What lazy neighbours have not been told yet.
         self._log: dict[bytes, _Log] = {}
         self._logTimer: Any = None
@@ -186,9 +191,10 @@ class Plumtree:
 
     def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
         """Others are asked for what it owed; and if no eager one is left, a lazy one is made so."""
-        self._eager.pop(neighbour, None)
+        if self._eager.pop(neighbour, self) is None:
+            # The tree is broken: what is late now is more likely missing.
+            self._graftDelay = self._settings.graftDelay
         self._lazy.pop(neighbour, None)
-        self._asked.pop(neighbour, None)
         self._young.pop(neighbour, None)
         self._history.part(neighbour)
         self._repair.down(neighbour, now)
@@ -213,6 +219,8 @@ class Plumtree:
     def tick(self, now: float) -> None:
         """Forget messages that are too old to be asked for."""
         self._history.tick(now)
+        if self._asked:
+            self._asked = {key: asked for key, asked in self._asked.items() if now - asked[1] < VAIN}
         count = self._history.count
         self._rate += EASY * (count - self._counted - self._rate)
         self._counted = count
@@ -267,9 +275,15 @@ class Plumtree:
 
     def _duplicate(self, message: Message, neighbour: Any, now: float) -> None:
         """Somebody was faster than this neighbour."""
-        if self._asked and now - self._asked.pop(neighbour, -inf) < VAIN:
-            # It was asked in vain: the message was on its way.
-            self._graftDelay = min(PATIENCE * self._settings.graftDelay, 2 * self._graftDelay)
+        if self._asked:
+            asked, when = self._asked.pop((message.origin, message.sequence), (None, -inf))
+            if now - when < VAIN and asked in self._eager and len(self._eager) > 1:
+                # It was asked in vain: the message was on its way.
+                self._graftDelay = min(PATIENCE * self._settings.graftDelay, 2 * self._graftDelay)
+                # Two that ask for the same may each take the other's for what was on its way: not both give up theirs.
+                if asked is neighbour or (neighbour in self._eager and self._random.random() < 0.5):
+                    self._prune(asked, now)
+                    return
         if neighbour in self._young:
             self._young[neighbour] += 1
             if self._young[neighbour] >= USELESS and len(self._eager) > 1:
@@ -379,9 +393,11 @@ class Plumtree:
         del self._lazy[neighbour]
         self._eager[neighbour] = None
 
-    def _wanting(self, neighbour: Any, now: float) -> None:
+    def _wanting(self, neighbour: Any, wanted: Wanted, now: float) -> None:
         """A neighbour is made eager because it has what did not come by itself."""
-        self._asked[neighbour] = now
+        self._asked[wanted.origin, wanted.ranges[0]] = neighbour, now
+        if len(self._asked) > ASKED:
+            del self._asked[next(iter(self._asked))]
         self._graft(neighbour, now)
 
     def _prune(self, neighbour: Any, now: float) -> None:

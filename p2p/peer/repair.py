@@ -132,11 +132,12 @@ class Repair:
     """What is missing, and who is asked for it; see the module's text."""
 
     def __init__(
-        self, outlet: Any, history: History, settings: PeerSettings, grafted: Callable[[Any, float], object]
+        self, outlet: Any, history: History, settings: PeerSettings, grafted: Callable[[Any, Wanted, float], object]
     ) -> None:
         """
         @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
-        @param grafted: called with a neighbour that is asked to send everything new, and the time.
+        @param grafted: called with a neighbour that is asked to send everything new, the first of what it is asked
+            for, and the time.
         """
         self._outlet = outlet
         self._grafted = grafted
@@ -241,7 +242,7 @@ class Repair:
             for start in range(0, len(wanted), MAX_HELD):
                 self._outlet.send([neighbour], Graft(wanted[start : start + MAX_HELD], eager))
             if eager:
-                self._grafted(neighbour, now)
+                self._grafted(neighbour, wanted[0], now)
 
     @property
     def missing(self) -> int:
