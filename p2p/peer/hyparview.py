@@ -41,6 +41,8 @@ What is different here, and why:
  - B{Sightings have an age}.  The paper's passive views pass on the names of the
    dead for as long as nobody tries to dial them.  Here each name goes with the
    time since its owner spoke, and none is kept for more than L{LIFE} shuffles.
+   Names in a Welcome or a Close have no age.  So they are of those seen within
+   half of that time, and whoever reads them there does not do so in its turn.
  - B{Spare names}.  The last C{maxKnown} names that went by in shuffles are kept.
    They are dialled when all of the passive view has been, in vain: of 30
    addresses none is left after one in twenty has survived a crash, for a fifth
@@ -68,7 +70,7 @@ from zope.interface import implementer
 from p2p.address import isDialable
 from p2p.identity import idOf
 from p2p.interfaces import IOverlay
-from p2p.peer.known import ELSEWHERE, FIRST_PAUSE, IMPATIENCE, LONGEST_PAUSE, UNFIT, WORTH, Known
+from p2p.peer.known import ELSEWHERE, FIRST_PAUSE, IMPATIENCE, LONGEST_PAUSE, UNFIT, Known
 from p2p.peer.missing import Missing
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
@@ -105,6 +107,9 @@ DIAL_BURST = 8
 
 LIFE = 30
 """Shuffle intervals after which a contact that was not seen is no longer passed on, nor kept."""
+
+UNDATED = 2
+"""Shuffle intervals for which a name is kept that came without its age."""
 
 MIXED = 1
 """
@@ -213,9 +218,11 @@ class HyParView:
     def learned(self, contacts: Iterable[Contact], now: float) -> None:
         """See L{IOverlay}."""
         self._now = now
+        # It is not said how long ago they were seen: they are soon forgotten, and not named in their turn.
+        told = now - self._life + UNDATED * self._settings.shuffleInterval
         for contact in contacts:
             if contact.id not in self._active:
-                self._passive.add(contact, told=now)
+                self._passive.add(contact, told=told)
         self._fill(now)
 
     def accept(self, contact: Contact, urgent: bool, now: float) -> str | None:
@@ -320,7 +327,7 @@ class HyParView:
 
     def known(self, count: int, exclude: Container[bytes] = ()) -> list[Contact]:
         """See L{IOverlay}: neighbours, and those of the passive view that were seen lately and do not fail."""
-        since = self._now - min(WORTH, self._life)
+        since = self._now - self._life / 2
         worth = [
             entry.contact for id, entry in self._passive.items()
             if not entry.failures and entry.latest >= since and id not in exclude

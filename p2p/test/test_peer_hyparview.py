@@ -22,6 +22,7 @@ from p2p.peer.hyparview import (
     MAX_WALKS,
     MIXED_FRESH,
     REFUSALS,
+    UNDATED,
     WALK_BURST,
     HyParView,
 )
@@ -409,7 +410,9 @@ class ShuffleTests(HyParViewTestCase):
     def test_someOfBothViewsAreSent(self) -> None:
         """Three neighbours and four others, with their age; not itself, nor the one it is sent to."""
         overlay = self.full()
-        overlay.learned([contact(number) for number in range(50, 60)], 0.0)
+        for number in range(50, 60):
+            overlay.received(Shuffle(1, 6, [Sighting(contact(number), 3)]), self.links[contact(1).id], 0.0)
+        self.outlet.asked.clear()
         to, message = self.begun(overlay)
         self.assertEqual(message.hops, 0)
         ages = {sighting.contact: sighting.age for sighting in message.sightings}
@@ -417,7 +420,7 @@ class ShuffleTests(HyParViewTestCase):
         self.assertEqual((len(ages), len(active)), (7, 3))
         self.assertNotIn(to.contact, ages)
         self.assertEqual({ages[who] for who in active}, {0})
-        self.assertEqual({ages[who] for who in ages if who not in active}, {int(self.now)})
+        self.assertEqual({ages[who] for who in ages if who not in active}, {int(self.now) + 3})
 
     def test_theyShuffleEveryTenSeconds(self) -> None:
         """About; each peer begins at a moment of its own."""
@@ -527,6 +530,18 @@ class ShuffleTests(HyParViewTestCase):
             self.begun(overlay)
         self.assertEqual(self.passive(overlay), set())
 
+    def test_namesWithoutAnAgeAreSoonForgotten(self) -> None:
+        """Else the names of the dead would be young again with each Welcome."""
+        overlay = self.full()
+        overlay.learned([contact(60)], 0.0)
+        self.begun(overlay)
+        self.assertEqual(self.passive(overlay), {contact(60)})
+        self.assertNotIn(contact(60), overlay.known(100))
+        while self.now < 10 * UNDATED:
+            self.begun(overlay)
+        self.begun(overlay)
+        self.assertEqual(self.passive(overlay), set())
+
     def test_withoutAnyLinkNobodyIsForgotten(self) -> None:
         """It may be the own network that fails: when that is back, they are still known."""
         overlay = self.overlay()
@@ -565,9 +580,11 @@ class ShuffleTests(HyParViewTestCase):
         self.assertEqual(list(overlay._spare), [contact(number).id for number in range(180, 200)])
 
     def test_othersAreNamedWhomItSawLately(self) -> None:
-        """Neighbours, and the passive view; nobody that fails."""
+        """Neighbours, and the passive view; nobody that fails, or of whom it is not known when he was seen."""
         overlay = self.full()
-        overlay.learned([contact(50), contact(51)], 0.0)
+        names = [Sighting(contact(50), 100), Sighting(contact(51), 0), Sighting(contact(52), 200)]
+        overlay.received(Shuffle(1, 6, names), self.links[contact(2).id], 0.0)
+        overlay.learned([contact(53)], 0.0)
         overlay.dialFailed(contact(51), reasons.TIMEOUT, 0.0)
         self.assertEqual(set(overlay.known(10, (contact(1).id,))), {contact(number) for number in (2, 3, 4, 5, 50)})
         self.assertEqual(len(overlay.known(3)), 3)
