@@ -202,6 +202,9 @@ class PeerService(NodeService):
         """
         super().__init__(reactor, host, port, random, store, PEER_EVENTS)
         self.settings = settings
+        # Those that want each origin's messages in order; and what is held back for them.
+        self._inOrder: tuple[Callable[[Delivery], object], ...] = ()
+        self._heldBack: InOrder | None = None
         self._makeStrategies()
         self.limit = settings.maxPayload + OVERHEAD
         self._bound = port
@@ -214,9 +217,6 @@ class PeerService(NodeService):
         self._refutations = RateLimit(REFUTATION_RATE, REFUTATION_BURST, keys=1)
         self._remembered: list[Contact] = []
         self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
-        # Those that want each origin's messages in order; and what is held back for them.
-        self._inOrder: tuple[Callable[[Delivery], object], ...] = ()
-        self._heldBack: InOrder | None = None
         self._confirmations = Confirmations(lambda delay, call: self._timers.later(delay, call))
         # How often it was started; each time is a later life.
         self._lives = 0
@@ -706,6 +706,9 @@ class PeerService(NodeService):
             Sync: lambda message, link, now: link.send(Synced(message.number)),
             Synced: lambda message, link, now: self._confirmations.synced(message.number, link),
         }
+        if self._heldBack is not None:
+            # What was held back in an earlier life has been told by nobody.
+            self._holdBack()
 
     def _customReceived(self, message: Custom, link: PeerProtocol, now: float) -> None:
         """A message that only one of the strategies knows."""
@@ -713,9 +716,6 @@ class PeerService(NodeService):
         if received is None:
             raise RemoteProtocolError(reasons.MALFORMED, f"a message of its own for the {message.kind}")
         received(message, link, now)
-
-        if self._heldBack is not None:
-            self._holdBack()
 
     def _holdBack(self) -> None:
         """Begin to hold messages back that came early."""
