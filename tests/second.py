@@ -117,8 +117,11 @@ class Talk:
         self.send(frame(name, *fields))
 
     def send(self, data: bytes) -> None:
-        """Send any bytes."""
-        self.socket.sendall(data)
+        """Send any bytes; if the other side has given up meanwhile, the connection is over."""
+        try:
+            self.socket.sendall(data)
+        except ConnectionError:
+            self.over = True
 
     def read(self) -> None:
         """Take in what has come."""
@@ -259,7 +262,7 @@ class Second:
             elif name == "Hello":
                 talk.messages.remove(message)
                 talk.say("Welcome", self.contact, [])
-                if fields[2] == "neighbour":
+                if fields[2] == "neighbour" and not talk.over:
                     self.neighbours.append(talk)
                     talk.say("Have", [], True)
             elif name == "Close" and fields[0] == "done":
