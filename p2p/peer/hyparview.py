@@ -51,9 +51,9 @@ What is different here, and why:
    links it has.  Else two that had only each other would stay apart from a
    network in which everybody has as many links as it wants.
  - B{Seeds}: a peer without a link dials whom they list, and joins.  With links,
-   now and then, it gives up one for one of the list, about L{MIXED} peer of the
-   whole network per list, and more when a seed was lost and is back; so parts
-   that do not know of each other are joined again.  Whoever was found dead is asked later (L{Missing}).
+   very rarely (L{MIXED}), it gives up one for one of the list, and more often when
+   a seed was lost and is back (L{MIXED_FRESH}); so parts that do not know of each
+   other are joined again.  Whoever was found dead is asked later (L{Missing}).
 """
 
 from __future__ import annotations
@@ -111,12 +111,12 @@ LIFE = 30
 UNDATED = 2
 """Shuffle intervals for which a name is kept that came without its age."""
 
-MIXED = 1
+MIXED = 0.1
 """
 How many peers of a network give up a link for a stranger whenever all have had a list from a seed.
 
 In a network where everybody has as many links as it wants, each such exchange
-leaves two peers with a link too few until they find each other: so few do.
+leaves two peers with a link too few until they find each other: so it is rare.
 """
 
 MIXED_FRESH = 16

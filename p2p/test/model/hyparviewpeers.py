@@ -58,8 +58,9 @@ def check(peers: int) -> Iterator[Figure]:
         run.network.callAt(at - 0.1, lambda run=run, graphs=graphs: graphs.append(run.measure.adjacency()))  # type: ignore[misc]
         results = run.go()
         if share == CRASHES[0][0]:
-            # Where there are few, it takes a peer that has a link too few some time to find another such one.
-            yield from figures(graphs[0], 0.995 if peers >= LARGE else 0.9)
+            # After ten shuffles some that have a link too few have not found each other yet, the more so where they
+            # are few; the paper's 99.8 % are after fifty.
+            yield from figures(graphs[0], 0.99 if peers >= LARGE else 0.9)
         yield exactly(f"statements that do not hold, with a crash of {share:.0%}", 0, len(results["broken"]))
         reached = sum(broadcast["reached"] for broadcast in results["broadcasts"])
         live = sum(broadcast["live"] for broadcast in results["broadcasts"])
