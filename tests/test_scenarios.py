@@ -15,9 +15,9 @@ from tests.processes import PROJECT
 SCENARIOS = {path.stem: str(path) for path in sorted((PROJECT / "scenarios").glob("*.toml"))}
 
 STORIES = {
-    "all-seeds-down", "churn", "first-start", "flaky-host", "half-crash", "lossy-links", "lying-reporter",
-    "mass-restart", "message-flood", "most-crash", "newcomers-in-a-storm", "one-way-partition", "partition",
-    "paused-host", "seed-down", "slow-host", "sluggish-hosts",
+    "all-seeds-down", "churn", "first-start", "flaky-host", "half-crash", "long-partition", "lossy-links",
+    "lying-reporter", "mass-restart", "message-flood", "most-crash", "newcomers-in-a-storm", "one-way-partition",
+    "partition", "paused-host", "peers-restart", "seed-down", "slow-host", "sluggish-hosts",
 }  # fmt: skip
 """What must have a scenario."""
 
