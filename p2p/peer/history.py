@@ -21,7 +21,7 @@ Every broadcast has one L{History}; how a message spreads beyond that is its own
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from itertools import islice
@@ -174,6 +174,49 @@ class Told:
     origins: dict[bytes, Origin]
 
 
+class _Places:
+    """
+    Where each message that is kept stands: looked up when somebody asks, and therefore brought up to date only then.
+
+    A place is counted from the first message ever kept.
+    """
+
+    __slots__ = ("_count", "_end", "_origins")
+
+    def __init__(self) -> None:
+        # Of each origin the numbers, rising, and the place of each.
+        self._origins: dict[bytes, tuple[list[int], list[int]]] = {}
+        self._count = 0
+        # Those before this place are in.
+        self._end = 0
+
+    def follow(self, history: deque[Message], dropped: int) -> None:
+        """These are kept now, the first of them at that place."""
+        if self._count > 2 * len(history):
+            # Most are of the past.
+            self._origins, self._count, self._end = {}, 0, dropped
+        end = dropped + len(history)
+        new = list(islice(reversed(history), end - max(self._end, dropped)))
+        self._count += len(new)
+        for place, message in zip(range(end - len(new), end), reversed(new), strict=True):
+            numbers, places = self._origins.setdefault(message.origin, ([], []))
+            number = message.sequence
+            at = bisect_left(numbers, number) if numbers and numbers[-1] >= number else len(numbers)
+            numbers.insert(at, number)
+            places.insert(at, place)
+        self._end = end
+
+    def among(self, origin: bytes, these: Ranges, first: int) -> list[tuple[int, int]]:
+        """Of these numbers those that stand at place C{first} or behind, each with its place; rising."""
+        numbers, places = self._origins.get(origin, ([], []))
+        return [
+            (numbers[at], places[at])
+            for low, high in these
+            for at in range(bisect_left(numbers, low), bisect_right(numbers, high))
+            if places[at] >= first
+        ]
+
+
 class History:
     """
     What was seen and what is kept; see the module's text.
@@ -184,7 +227,7 @@ class History:
     """
 
     __slots__ = (
-        "_began", "_doomed", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history", "_historyBytes",
+        "_began", "_doomed", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history", "_historyBytes", "_kept",
         "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins", "_maxPayload", "_origins",
         "_outlet", "_sequence", "_times", "duplicates", "holed", "identity",
     )  # fmt: skip
@@ -210,6 +253,7 @@ class History:
         self._history: deque[Message] = deque()
         self._times: deque[float] = deque()
         self._historyBytes = 0
+        self._kept = _Places()
         self._dropped = 0
         # When the last of those was seen that are kept no longer.
         self._droppedSeen = 0.0
@@ -350,10 +394,14 @@ class History:
         """
         asked: dict[bytes, Ranges] = {}
         for each in wanted:
-            asked[each.origin] = union(asked.get(each.origin, []), checked(each.ranges))
+            asked.setdefault(each.origin, []).extend(checked(each.ranges))
         never, gone = [], []
-        rest: dict[bytes, Ranges] = {}
-        for identity, these in asked.items():
+        found: list[int] = []
+        age = max(0.0, now - self._droppedSeen)
+        self._kept.follow(self._history, self._dropped)
+        for identity, parts in asked.items():
+            # Who asks for the parts of an origin's numbers in more words than that, is sent what is between them too.
+            these = union(parts, [], MAX_GAPS)
             unseen = self.lacking(identity, these)
             origin = self._origins.get(identity)
             if unseen and origin is not None and origin.waived:
@@ -365,27 +413,16 @@ class History:
                 if unknown:
                     never.append(Wanted(identity, flat(unknown)[: 2 * MAX_GAPS]))
             seen = subtract(these, unseen)
-            if seen:
-                rest[identity] = seen
-        found = []
-        # The latest are asked for most.
-        for kept in reversed(self._history):
-            if not rest:
-                break
-            ours = rest.get(kept.origin)
-            if ours and intersect(ours, [(kept.sequence, kept.sequence)]):
-                left = subtract(ours, [(kept.sequence, kept.sequence)])
-                if left:
-                    rest[kept.origin] = left
-                else:
-                    del rest[kept.origin]
-                if kept.hops < MAX_HOPS:
-                    found.append(kept)
-        for kept in reversed(found):
-            self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
-        age = max(0.0, now - self._droppedSeen)
-        for identity, left in rest.items():
-            gone.append(Gone(identity, flat(left)[: 2 * MAX_GAPS], age))
+            there = self._kept.among(identity, seen, self._dropped)
+            found += [place for _, place in there]
+            left = subtract(seen, [(number, number) for number, _ in there])
+            if left:
+                gone.append(Gone(identity, flat(left)[: 2 * MAX_GAPS], age))
+        # In the order in which they came.
+        for place in sorted(found):
+            kept = self._history[place - self._dropped]
+            if kept.hops < MAX_HOPS:
+                self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
         # One at a time, for both may not fit into a frame.
         if never:
             self._outlet.send([neighbour], Lack(never, []))

@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 from p2p.interfaces import IBroadcast, IBroadcastOutlet, INeighbour
 from p2p.peer.plumtree import BATCH_BYTES, WAVE, Plumtree
 from p2p.settings import PeerSettings
-from p2p.test.fakes import FakeNeighbour, FakeOutlet, identity
+from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
 from p2p.test.mesh import Mesh
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (
@@ -452,6 +452,37 @@ class AnswerTests(OnePeer):
         self.begin()
         self.come(Graft([Wanted(OTHER, [1, 2**63 - 1])], False), self.b)
         self.assertEqual(self.sent(), [(self.b, Lack([Wanted(OTHER, [1, 2**63 - 1])], []))])
+
+    def test_aQuestionInManyPartsCostsNoMoreThanItsLength(self) -> None:
+        """However many messages are kept: they are looked up, not gone through for each part."""
+        costs = []
+        for kept in (500, 5000):
+            self.begin()
+            for number in range(1, kept + 1):
+                self.come(message(2 * number, payload=b""), self.a)
+            self.sent()
+            odd = [number for number in range(1, 257, 2) for _ in range(2)]
+            wanted = [Wanted(OTHER, [n + 10**6 * part for n in odd[: 2 * MAX_GAPS]]) for part in range(MAX_HELD)]
+            costs.append(calls(self.come, Graft(wanted, False), self.b))
+            self.assertTrue(self.sent())
+        self.assertLess(costs[0], 100_000)
+        self.assertLess(costs[1], 2 * costs[0])
+
+    def test_whatIsAskedForInManyPartsIsSent(self) -> None:
+        """And with it what is between them, where there are too many."""
+        self.begin(historyMessages=300)
+        for number in range(1, 501):
+            self.come(message(number), self.a)
+        for number in range(450, 200, -1):
+            self.come(message(number, origin=THIRD), self.a)
+        self.sent()
+        wanted = [Wanted(OTHER, [n, n]) for n in range(481, 501, 2)] + [Wanted(THIRD, [n, n]) for n in range(1, 400, 2)]
+        for _ in range(2):
+            self.come(Graft(wanted, False), self.b)
+            sent = {(what.origin, what.sequence) for _, what in self.sent() if isinstance(what, Message)}
+            self.assertLessEqual({(OTHER, number) for number in range(481, 501, 2)}, sent)
+            self.assertLessEqual({(THIRD, number) for number in range(201, 400, 2)}, sent)
+            self.assertNotIn((OTHER, 482), sent)
 
 
 class LargeTests(OnePeer):
