@@ -46,7 +46,7 @@ from zope.interface import implementer
 
 from p2p.interfaces import IBroadcast
 from p2p.peer.history import History, Told, checked
-from p2p.peer.ranges import intersect, subtract
+from p2p.peer.ranges import first, intersect, subtract
 from p2p.peer.repair import Repair
 from p2p.settings import PeerSettings
 from p2p.wire.messages import (
@@ -95,6 +95,9 @@ PATIENCE = 4.0
 
 EASE = 0.995
 """By how much it shrinks again each second: by half in two minutes."""
+
+ANNOUNCED = 10_000
+"""Of so many of an origin's messages at a time, the first, it is believed that a neighbour has them."""
 
 
 class _Log:
@@ -369,7 +372,7 @@ class Plumtree:
         origin, number = self._wave
         for each in message.announced:
             these = checked(each.ranges)
-            lacking = history.lacking(each.origin, these)
+            lacking = first(history.lacking(each.origin, these), ANNOUNCED)
             if lacking and message.now:
                 self._repair.announced(neighbour, each.origin, lacking, now, 0.0, False, settings.pullTimeout)
             elif lacking:

@@ -89,6 +89,17 @@ def union(these: Ranges, those: Ranges, most: int = 0) -> Ranges:
     return [(joined[at][0], joined[to - 1][1]) for at, to in zip([0, *apart], [*apart, len(joined)], strict=True)]
 
 
+def first(these: Ranges, most: int) -> Ranges:
+    """The lowest of these numbers, so many of them at most."""
+    found: Ranges = []
+    for low, high in these:
+        if most <= 0:
+            break
+        found.append((low, min(high, low + most - 1)))
+        most -= high - low + 1
+    return found
+
+
 def total(pairs: Iterable[tuple[int, int]]) -> int:
     """How many numbers they are."""
     return sum(last - first + 1 for first, last in pairs)

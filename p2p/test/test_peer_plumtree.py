@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IBroadcast, IBroadcastOutlet, INeighbour
-from p2p.peer.plumtree import BATCH_BYTES, WAVE, Plumtree
+from p2p.peer.plumtree import ANNOUNCED, BATCH_BYTES, WAVE, Plumtree
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
 from p2p.test.mesh import Mesh
@@ -518,6 +518,33 @@ class LargeTests(OnePeer):
         self.assertEqual(self.sent(), [(near, have(1, 1, hops=2, now=True)) for near in (self.b, self.c)])
         self.outlet.advance(100.0)
         self.assertEqual(self.sent(), [])
+
+    def test_signsOfAnAnswerAreNoAnswer(self) -> None:
+        """Who claims all numbers of an origin and sends a byte a second does not keep its messages away for long."""
+        self.begin(pullTimeout=10.0)
+        self.come(have(2, 2**63 - 1, now=True), self.a)
+        self.assertEqual([near for near, _ in self.sent()], [self.a])
+        self.come(have(2, 2, now=True), self.b)
+        for second in range(1, 60):
+            self.a.arriving = second
+            self.outlet.advance(float(second))
+        self.assertEqual(self.sent(), [])
+        for second in range(60, 70):
+            self.a.arriving = second
+            self.outlet.advance(float(second))
+        self.assertEqual(self.sent(), [(self.b, Graft([Wanted(OTHER, [2, 2])], False))])
+        self.come(message(2, payload=bytes(1000)), self.b)
+        self.sent()
+        # He is asked again, and not waited for.
+        self.come(have(3, 2**63 - 1, now=True), self.a)
+        self.come(have(3, 3, now=True), self.b)
+        self.assertEqual([near for near, _ in self.sent()], [self.a, self.b])
+
+    def test_nobodyHasAllNumbersOfAnOrigin(self) -> None:
+        """Of what is announced so many are asked for; the first, since they come first."""
+        self.begin()
+        self.come(have(2, 2**63 - 1, now=True), self.a)
+        self.assertEqual(self.sent(), [(self.a, Graft([Wanted(OTHER, [2, 1 + ANNOUNCED])], False))])
 
     def test_severalOfOneOriginDoNotWaitForEachOther(self) -> None:
         """Each is asked for as it is announced."""
