@@ -45,7 +45,16 @@ MARKS = 4
 """In how many steps of its time a hole grows old."""
 
 DOOMED = 10_000
-"""Ranges at a time that somebody no longer keeps and that others may still have."""
+"""
+Ranges at a time that somebody said to be gone and that are hoped for yet; half as many of them are one neighbour's.
+What is said beyond that is passed over: what of it is a hole, is lost when nobody can keep it any more.
+"""
+
+GONE_RATE = 1000
+"""Ranges a second that a neighbour may say to be gone, beyond those that he may say at once, as of what he has."""
+
+LOST = 100
+"""Ranges that are called lost each second, or not many more; what else is lost is said in the next seconds."""
 
 
 _NONE: Ranges = []
@@ -174,6 +183,37 @@ class Told:
     origins: dict[bytes, Origin]
 
 
+@attrs.define(eq=False)
+class _Teller:
+    """
+    A neighbour that says what is gone.
+
+    @ivar left: how many ranges more he may say.
+    @ivar at: as of when.
+    @ivar waiting: how many of those he said are hoped for yet.
+    """
+
+    left: float
+    at: float
+    waiting: int = 0
+
+
+@attrs.define(eq=False)
+class _Doom:
+    """
+    What somebody has had and keeps no longer.
+
+    @ivar until: how long others are waited for.
+    @ivar before: when it was seen, at the latest.
+    """
+
+    until: float
+    origin: bytes
+    ranges: Ranges
+    before: float
+    teller: _Teller
+
+
 class _Places:
     """
     Where each message that is kept stands: looked up when somebody asks, and therefore brought up to date only then.
@@ -227,9 +267,10 @@ class History:
     """
 
     __slots__ = (
-        "_began", "_doomed", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history", "_historyBytes", "_kept",
-        "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins", "_maxPayload", "_origins",
-        "_outlet", "_sequence", "_times", "duplicates", "holed", "identity",
+        "_began", "_doomed", "_doomedRanges", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history",
+        "_historyBytes", "_kept", "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins",
+        "_maxPayload", "_origins", "_outlet", "_said", "_sequence", "_tellers", "_times", "duplicates", "holed",
+        "identity",
     )  # fmt: skip
 
     def __init__(self, outlet: Any, settings: PeerSettings) -> None:
@@ -247,6 +288,7 @@ class History:
         self._maxBytes = min(settings.historyBytes, settings.maxBacklog // 2)
         self._maxAge = settings.historyTime
         self._lossDelay = settings.lossDelay
+        self._said = SAID + 2 * self._maxOrigins
         # The longest silent first.
         self._origins: OrderedDict[bytes, Origin] = OrderedDict()
         # What is kept, and when it came: side by side, for there may be ten thousand of them.
@@ -260,8 +302,10 @@ class History:
         self._began: float | None = None
         # Origins that have gaps, to be looked at as time passes.
         self._gapped: dict[bytes, None] = {}
-        # What somebody no longer keeps: until when it is waited for, and what it is.
-        self._doomed: deque[tuple[float, bytes, Ranges, float]] = deque()
+        # What somebody no longer keeps, how many ranges that are, and who spoke of it.
+        self._doomed: deque[_Doom] = deque()
+        self._doomedRanges = 0
+        self._tellers: dict[Any, _Teller] = {}
         # What a new neighbour has said so far of what it has; gone once it has said all.
         self._hearing: dict[Any, _Hearing] = {}
         self.identity = b""
@@ -326,7 +370,7 @@ class History:
     def meet(self, neighbour: Any, now: float) -> None:
         """Tell a new neighbour what is here."""
         self._begin(now)
-        self._hearing[neighbour] = _Hearing(self._dropped + len(self._history), SAID + 2 * self._maxOrigins)
+        self._hearing[neighbour] = _Hearing(self._dropped + len(self._history), self._said)
         held = list(self._held(now))
         chunks = [held[start : start + MAX_HELD] for start in range(0, len(held), MAX_HELD)] or [[]]
         for number, chunk in enumerate(chunks, 1):
@@ -335,6 +379,7 @@ class History:
     def part(self, neighbour: Any) -> None:
         """A neighbour is gone."""
         self._hearing.pop(neighbour, None)
+        self._tellers.pop(neighbour, None)
 
     def told(self, message: Have, neighbour: Any, now: float) -> Told | None:
         """
@@ -429,14 +474,25 @@ class History:
         if gone:
             self._outlet.send([neighbour], Lack([], gone))
 
-    def gone(self, gone: list[Gone], now: float) -> None:
+    def gone(self, gone: list[Gone], neighbour: Any, now: float) -> None:
         """
         Somebody has had messages and keeps them no longer: what of them is owed is given up after a while.
+
+        What he says in excess is passed over.
 
         @raise RemoteProtocolError: what it says cannot be.
         """
         self._begin(now)
+        teller = self._tellers.get(neighbour)
+        if teller is None:
+            teller = self._tellers[neighbour] = _Teller(self._said, now)
+        teller.left = min(self._said, teller.left + GONE_RATE * max(0.0, now - teller.at))
+        teller.at = now
         for each in gone:
+            teller.left -= 1 + len(each.ranges) // 2
+            if teller.left < 0:
+                teller.left = 0
+                return
             these = checked(each.ranges)
             lacking = self.lacking(each.origin, these)
             if not lacking:
@@ -444,11 +500,15 @@ class History:
             origin = self._origins.get(each.origin)
             if self._began is None or each.age >= now - self._began:
                 # Of before this peer's time.
-                (origin or self._origin(each.origin, now)).waive(lacking, now - each.age)
+                origin = origin or self._heardOf(each.origin, now)
+                if origin is not None:
+                    origin.waive(lacking, now - each.age)
             elif subtract(lacking, origin.waived if origin is not None else []):
-                self._doomed.append((now + self._lossDelay, each.origin, lacking, now - each.age))
-                if len(self._doomed) > DOOMED:
-                    self._giveUp(*self._doomed.popleft()[1:])
+                count = len(lacking)
+                if teller.waiting + count <= DOOMED // 2 and self._doomedRanges + count <= DOOMED:
+                    self._doomed.append(_Doom(now + self._lossDelay, each.origin, lacking, now - each.age, teller))
+                    teller.waiting += count
+                    self._doomedRanges += count
 
     @property
     def count(self) -> int:
@@ -465,11 +525,17 @@ class History:
         times = self._times
         while times and now - times[0] > self._maxAge:
             self._drop()
+        said = 0
         doomed = self._doomed
-        while doomed and doomed[0][0] <= now:
-            self._giveUp(*doomed.popleft()[1:])
+        while doomed and doomed[0].until <= now and said < LOST:
+            doom = doomed.popleft()
+            doom.teller.waiting -= len(doom.ranges)
+            self._doomedRanges -= len(doom.ranges)
+            said += self._giveUp(doom.origin, doom.ranges, doom.before, now)
         for identity in list(self._gapped):
-            self._age(identity, now)
+            if said >= LOST:
+                break
+            said += self._age(identity, now)
 
     # Private.
 
@@ -484,33 +550,43 @@ class History:
             self.holed[origin.identity] = None
             self._gapped[origin.identity] = None
 
-    def _age(self, identity: bytes, now: float) -> None:
-        """Give up the holes of an origin that are older than anything that is kept."""
+    def _age(self, identity: bytes, now: float) -> int:
+        """
+        Give up the holes of an origin that are older than anything that is kept.
+
+        @return: how many ranges were called lost.
+        """
         origin = self._origins.get(identity)
         if origin is None or not origin.gaps:
             del self._gapped[identity]
             if origin is not None:
                 origin.marks = ()
-            return
+            return 0
+        said = 0
         marks = origin.marks
         if not marks or now - marks[-1][0] >= self._maxAge / MARKS:
             origin.marks = marks = (*marks, (now, origin.top))
         while marks and now - marks[0][0] > self._maxAge:
             # What was missing below the highest number of then has been missing since.
-            self._giveUp(identity, [(1, marks[0][1])], marks[0][0])
+            said += self._giveUp(identity, [(1, marks[0][1])], marks[0][0], now)
             origin.marks = marks = marks[1:]
+        return said
 
-    def _giveUp(self, identity: bytes, these: Ranges, before: float) -> None:
-        """What of these numbers is owed yet, is lost."""
+    def _giveUp(self, identity: bytes, these: Ranges, before: float, now: float) -> int:
+        """
+        What of these numbers is owed yet, is lost.
+
+        @return: how many ranges were called so.
+        """
         origin = self._origins.get(identity)
         lacking = self.lacking(identity, these) if origin is None else subtract(origin.lacking(these), origin.waived)
-        if not lacking:
-            return
-        if origin is None:
-            origin = self._origin(identity, 0.0)
+        origin = origin or self._heardOf(identity, now)
+        if not lacking or origin is None:
+            return 0
         origin.waive(lacking, before)
         for first, last in lacking:
             self._outlet.lost(identity, first, last)
+        return len(lacking)
 
     def _notKept(self, origins: dict[bytes, Origin], now: float) -> list[Gone]:
         """What somebody who has these lacks of what was seen here and is kept no longer."""
@@ -543,6 +619,23 @@ class History:
                 self._origins.popitem(last=False)
         origin.lastSeen = now
         self._origins.move_to_end(identity)
+        return origin
+
+    def _heardOf(self, identity: bytes, now: float) -> Origin | None:
+        """
+        A record of an origin of which nothing has come: the first to be forgotten.
+
+        @return: C{None} if there is room only for those of which something has.
+        """
+        origins = self._origins
+        if len(origins) >= self._maxOrigins:
+            longest, silent = next(iter(origins.items()))
+            if silent.top:
+                return None
+            del origins[longest]
+        origin = origins[identity] = Origin(identity)
+        origin.lastSeen = now
+        origins.move_to_end(identity, last=False)
         return origin
 
     def _keep(self, message: Message, now: float) -> None:

@@ -246,7 +246,7 @@ class Repair:
             if ask is not None:
                 ask.ranges = subtract(ask.ranges, these)
                 self._look(each.origin, want, now)
-        self._history.gone(lack.gone, now)
+        self._history.gone(lack.gone, neighbour, now)
         self.say(now)
 
     def say(self, now: float) -> None:

@@ -65,7 +65,7 @@ class InOrderTests(SynchronousTestCase):
         self.begin(lossDelay=5.0)
         self.come(1)
         self.come(4)
-        self.history.gone([Gone(ONE, [2, 3], 0.0)], 1.0)
+        self.history.gone([Gone(ONE, [2, 3], 0.0)], None, 1.0)
         self.history.tick(5.0)
         self.held.look()
         self.assertEqual(self.numbers(), [1])
