@@ -412,9 +412,7 @@ class History:
             origin = told.origins.get(kept.origin)
             if kept.hops < MAX_HOPS and (origin is None or origin.lacks(kept.sequence)):
                 self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
-        gone = self._notKept(told.origins, now)
-        for start in range(0, len(gone), MAX_HELD):
-            self._outlet.send([neighbour], Lack([], gone[start : start + MAX_HELD]))
+        self._sayLack(neighbour, [], self._notKept(told.origins, now))
 
     def lacking(self, identity: bytes, these: Ranges) -> Ranges:
         """Of these numbers of an origin, those that have not been seen and would be taken."""
@@ -440,7 +438,8 @@ class History:
         asked: dict[bytes, Ranges] = {}
         for each in wanted:
             asked.setdefault(each.origin, []).extend(checked(each.ranges))
-        never, gone = [], []
+        never: list[Wanted] = []
+        gone: list[Gone] = []
         found: list[int] = []
         age = max(0.0, now - self._droppedSeen)
         self._kept.follow(self._history, self._dropped)
@@ -452,27 +451,23 @@ class History:
             if unseen and origin is not None and origin.waived:
                 waived = intersect(unseen, origin.waived)
                 if waived:
-                    gone.append(Gone(identity, flat(waived)[: 2 * MAX_GAPS], max(0.0, now - origin.before)))
+                    gone += _gone(identity, waived, max(0.0, now - origin.before))
             if unseen:
                 unknown = subtract(unseen, origin.waived) if origin is not None else unseen
                 if unknown:
-                    never.append(Wanted(identity, flat(unknown)[: 2 * MAX_GAPS]))
+                    never += [Wanted(identity, numbers) for numbers in _parts(unknown)]
             seen = subtract(these, unseen)
             there = self._kept.among(identity, seen, self._dropped)
             found += [place for _, place in there]
             left = subtract(seen, [(number, number) for number, _ in there])
             if left:
-                gone.append(Gone(identity, flat(left)[: 2 * MAX_GAPS], age))
+                gone += _gone(identity, left, age)
         # In the order in which they came.
         for place in sorted(found):
             kept = self._history[place - self._dropped]
             if kept.hops < MAX_HOPS:
                 self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
-        # One at a time, for both may not fit into a frame.
-        if never:
-            self._outlet.send([neighbour], Lack(never, []))
-        if gone:
-            self._outlet.send([neighbour], Lack([], gone))
+        self._sayLack(neighbour, never, gone)
 
     def gone(self, gone: list[Gone], neighbour: Any, now: float) -> None:
         """
@@ -588,6 +583,13 @@ class History:
             self._outlet.lost(identity, first, last)
         return len(lacking)
 
+    def _sayLack(self, neighbour: Any, never: list[Wanted], gone: list[Gone]) -> None:
+        """Say what cannot be sent, in as many messages as it takes; never both in one, for that may not fit a frame."""
+        for start in range(0, len(never), MAX_HELD):
+            self._outlet.send([neighbour], Lack(never[start : start + MAX_HELD], []))
+        for start in range(0, len(gone), MAX_HELD):
+            self._outlet.send([neighbour], Lack([], gone[start : start + MAX_HELD]))
+
     def _notKept(self, origins: dict[bytes, Origin], now: float) -> list[Gone]:
         """What somebody who has these lacks of what was seen here and is kept no longer."""
         kept: dict[bytes, Ranges] = {}
@@ -598,7 +600,7 @@ class History:
             else:
                 known.append((message.sequence, message.sequence))
         age = max(0.0, now - self._droppedSeen)
-        gone = []
+        gone: list[Gone] = []
         for held in self._held(now):
             seen = subtract([(1, held.top)] if held.top else [], ranges(held.gaps) or [])
             missing = subtract(seen, union(kept.get(held.origin, []), []))
@@ -606,8 +608,7 @@ class History:
             for these, old in (missing, age), (intersect(origin.waived, origin.gaps), max(0.0, now - origin.before)):
                 other = origins.get(held.origin)
                 lacking = other.lacking(these) if other is not None else these
-                if lacking:
-                    gone.append(Gone(held.origin, flat(lacking)[: 2 * MAX_GAPS], old))
+                gone += _gone(held.origin, lacking, old)
         return gone
 
     def _origin(self, identity: bytes, now: float) -> Origin:
@@ -679,6 +680,16 @@ def checked(numbers: list[int]) -> Ranges:
     if found is None or (found and not found[0][0]):
         raise RemoteProtocolError(reasons.MALFORMED, "ranges do not rise")
     return found
+
+
+def _parts(these: Ranges) -> list[list[int]]:
+    """Ranges as they stand on the wire, no more at a time than may."""
+    return [flat(these[start : start + MAX_GAPS]) for start in range(0, len(these), MAX_GAPS)]
+
+
+def _gone(origin: bytes, these: Ranges, age: float) -> list[Gone]:
+    """Those of an origin are kept no longer."""
+    return [Gone(origin, numbers, age) for numbers in _parts(these)]
 
 
 def _believed(held: Held) -> Origin:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.peer.history import DOOMED, LOST, History, Origin
+from p2p.peer.history import DOOMED, History, Origin
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
 from p2p.wire.messages import MAX_GAPS, MAX_HELD, Gone, Message
@@ -108,13 +108,13 @@ class GoneTests(SynchronousTestCase):
         history.take(Message(OTHER, 3, 1, b""), 100.0)
         for number in range(1, 5):
             history.gone(self.frame(number), self.a, 100.0)
-            self.assertLessEqual(sum(len(doom.ranges) for doom in history._doomed), DOOMED // 2)
+            self.assertLessEqual(sum(len(doom.ranges) for doom in history._doomed), 5000)
         history.gone([Gone(OTHER, [2, 2], 0.0)], self.b, 100.0)
         lost: list[Any] = []
         for second in range(110, 180):
             history.tick(float(second))
             said = self.outlet.take("lost")
-            self.assertLess(len(said), LOST + MAX_GAPS)
+            self.assertLess(len(said), 200)
             lost += said
         self.assertIn((OTHER, 2, 2), lost)
         self.assertLessEqual(len(lost), DOOMED // 2 + 1)

@@ -17,6 +17,7 @@ from p2p.peer.plumtree import ANNOUNCED, BATCH_BYTES, WAVE, Plumtree
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
 from p2p.test.mesh import Mesh
+from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (
     MAX_GAPS,
@@ -452,6 +453,26 @@ class AnswerTests(OnePeer):
         self.begin()
         self.come(Graft([Wanted(OTHER, [1, 2**63 - 1])], False), self.b)
         self.assertEqual(self.sent(), [(self.b, Lack([Wanted(OTHER, [1, 2**63 - 1])], []))])
+
+    def test_theAnswerFitsItsBounds(self) -> None:
+        """Of as many origins as can be asked for, some gone and some given up of each: in messages that may be sent."""
+        self.begin(historyMessages=0)
+        self.tree.tick(0.0)
+        self.outlet.advance(10.0)
+        origins = [identity(1000 + number) for number in range(MAX_HELD)]
+        for origin in origins:
+            for number in range(2, 2 * MAX_GAPS + 2, 2):
+                self.come(message(number, origin=origin), self.a)
+            self.come(Lack([], [Gone(origin, [1, 1], 50.0)]), self.a)
+        self.sent()
+        self.come(Graft([Wanted(origin, [1, 2**63 - 1]) for origin in origins], False), self.b)
+        said = {origin: set[int]() for origin in origins}
+        for _, what in self.sent():
+            self.assertEqual(next(Decoder(2**20).feed(encode(what))), what)
+            for each in (*what.never, *what.gone):
+                for first, last in zip(each.ranges[::2], each.ranges[1::2], strict=True):
+                    said[each.origin].update(range(first, min(last, 2 * MAX_GAPS + 9) + 1))
+        self.assertEqual(set(map(len, said.values())), {2 * MAX_GAPS + 9})
 
     def test_aQuestionInManyPartsCostsNoMoreThanItsLength(self) -> None:
         """However many messages are kept: they are looked up, not gone through for each part."""
