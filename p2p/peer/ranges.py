@@ -58,14 +58,17 @@ def intersect(these: Ranges, those: Ranges) -> Ranges:
     both: Ranges = []
     one = other = 0
     while one < len(these) and other < len(those):
-        first = max(these[one][0], those[other][0])
-        last = min(these[one][1], those[other][1])
-        if first <= last:
-            both.append((first, last))
-        if these[one][1] < those[other][1]:
+        first, last = these[one]
+        low, high = those[other]
+        if last < high:
             one += 1
         else:
             other += 1
+            last = high
+        if first < low:
+            first = low
+        if first <= last:
+            both.append((first, last))
     return both
 
 

@@ -45,6 +45,9 @@ FEW = 8
 SOUND = 0.1
 """Seconds after which it is looked whether the others have come by themselves meanwhile."""
 
+UNANSWERED = 256
+"""Ranges of one origin at a time that a neighbour is asked for; more only as those come."""
+
 LONGEST = 64.0
 """Pause between two rounds for a hole at most, as a multiple of the first."""
 
@@ -167,6 +170,8 @@ class Repair:
         self._timerAt = inf
         # What is about to be asked: the questions to each, and whether he is to send everything new.
         self._asking: dict[Any, tuple[list[Wanted], bool]] = {}
+        # Of which origins something is to be asked at once: looked at once, in however many words it was announced.
+        self._hasty: dict[bytes, None] = {}
 
     def up(self, neighbour: Any) -> None:
         """Somebody who can be asked."""
@@ -210,7 +215,7 @@ class Repair:
         if delay:
             self._arm(origin, want, now, now + delay)
         else:
-            self._look(origin, want, now)
+            self._hasty[origin] = None
 
     def noticed(self, origins: Iterable[bytes], now: float) -> None:
         """There are holes in the numbers of those origins."""
@@ -251,6 +256,11 @@ class Repair:
 
     def say(self, now: float) -> None:
         """Ask what is to be asked now; to be called when all that there is has been C{announced}."""
+        hasty, self._hasty = self._hasty, {}
+        for origin in hasty:
+            want = self._wants.get(origin)
+            if want is not None:
+                self._look(origin, want, now)
         asking, self._asking = self._asking, {}
         for neighbour, (wanted, eager) in asking.items():
             for start in range(0, len(wanted), MAX_HELD):
@@ -304,7 +314,11 @@ class Repair:
                 continue
             if holder.waiting:
                 wait.append(holder.waiting[0][0])
-            part = subtract(holder.ready, under)[:MAX_GAPS]
+            part = subtract(holder.ready, under)
+            asked = want.asks.get(key[0])
+            if asked is not None:
+                part = subtract(part, asked.ranges)[: max(0, UNANSWERED - len(asked.ranges))]
+            part = part[:MAX_GAPS]
             if part and holder.delay:
                 part = self._sounded(holder, part, under, now)
                 if holder.rest:

@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IBroadcast, IBroadcastOutlet, INeighbour
 from p2p.peer.plumtree import ANNOUNCED, BATCH_BYTES, WAVE, Plumtree
+from p2p.peer.repair import UNANSWERED
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
 from p2p.test.mesh import Mesh
@@ -418,6 +419,22 @@ class AnnouncementTests(OnePeer):
         self.outlet.advance(100.0)
         self.assertEqual(self.tree._repair.missing, 0)
         self.assertEqual(self.outlet.timers, [])
+
+    def test_anAnnouncementInManyPartsCostsNoMoreThanItsLength(self) -> None:
+        """Of one origin or of many, now or later; and however often it comes, only so much is asked at a time."""
+        parts = [number for number in range(1, 257, 2) for _ in range(2)][: 2 * MAX_GAPS]
+        one = [Announced(OTHER, 1, [number + 10**6 * part for number in parts]) for part in range(MAX_HELD)]
+        many = [Announced(identity(1000 + part), 1, parts) for part in range(MAX_HELD)]
+        for announced in (one, many):
+            for now in (False, True):
+                self.begin()
+                self.assertLess(calls(self.come, IHave(announced, now), self.a), 150_000)
+                self.assertLess(calls(self.outlet.advance, 0.7), 500_000)
+        self.begin()
+        for number in range(100):
+            self.come(have(*(1000 * number + part for part in parts), now=True), self.a)
+        asked = [each for _, what in self.sent() if isinstance(what, Graft) for each in what.wanted]
+        self.assertEqual(sum(len(each.ranges) for each in asked), 2 * UNANSWERED)
 
     def test_rangesThatMakeNoSenseAreMisbehaviour(self) -> None:
         """Wherever they stand."""
