@@ -181,6 +181,7 @@ class Repair:
         """He is gone: ask others for what he was asked for."""
         self._neighbours.pop(neighbour, None)
         self._distrusted.pop(neighbour, None)
+        self._asking.pop(neighbour, None)
         for origin, want in list(self._wants.items()):
             for key in (neighbour, False), (neighbour, True):
                 want.holders.pop(key, None)
@@ -265,7 +266,7 @@ class Repair:
         for neighbour, (wanted, eager) in asking.items():
             for start in range(0, len(wanted), MAX_HELD):
                 self._outlet.send([neighbour], Graft(wanted[start : start + MAX_HELD], eager))
-            if eager:
+            if eager and neighbour in self._neighbours:
                 self._grafted(neighbour, wanted[0], now)
 
     @property

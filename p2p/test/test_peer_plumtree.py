@@ -4,6 +4,7 @@ Tests for L{p2p.peer.plumtree} and L{p2p.peer.repair}: one peer on a fake outlet
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
@@ -52,12 +53,36 @@ def have(*numbers: int, origin: bytes = OTHER, hops: int = 1, now: bool = False)
     return IHave([Announced(origin, hops, list(numbers))], now)
 
 
+class BreakingOutlet(FakeOutlet):
+    """
+    One whose links end as something is sent over them.
+
+    @ivar ended: called with a neighbour, once, as something is sent to it that is in C{breaking}.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breaking: list[FakeNeighbour] = []
+        self.ended: Callable[[FakeNeighbour], object] = lambda neighbour: None
+
+    def send(self, neighbours: Iterable[Any], message: Any) -> None:
+        """First to all, as a node does it."""
+        to = list(neighbours)
+        super().send(to, message)
+        for neighbour in to:
+            if neighbour in self.breaking:
+                self.breaking.remove(neighbour)
+                self.ended(neighbour)
+
+
 class OnePeer(SynchronousTestCase):
     """One peer, three neighbours that had nothing."""
 
+    outletClass = FakeOutlet
+
     def begin(self, **changed: Any) -> Plumtree:
         """A fresh one."""
-        self.outlet = FakeOutlet()
+        self.outlet = self.outletClass()
         changed.setdefault("announceSize", 1000)
         self.tree = Plumtree(self.outlet, PeerSettings(**changed), Random(1))
         self.a, self.b, self.c = self.neighbours = [FakeNeighbour(number) for number in (11, 12, 13)]
@@ -252,6 +277,75 @@ class TreeTests(OnePeer):
         self.outlet.advance(9.0)
         self.assertEqual(self.sent(), [])
         self.assertEqual(self.eager(), [self.a, self.c])
+
+
+class BreakingTests(OnePeer):
+    """Links that end in the midst of what is done, because something was sent."""
+
+    outletClass = BreakingOutlet
+
+    def breaks(self, *neighbours: FakeNeighbour) -> None:
+        """These are gone as soon as something is sent to them."""
+        assert isinstance(self.outlet, BreakingOutlet)
+        self.outlet.breaking += neighbours
+        self.outlet.ended = lambda neighbour: self.tree.neighbourDown(neighbour, "slow", self.outlet.now)
+
+    def test_whoIsChosenAndGoneIsReplaced(self) -> None:
+        """The next one is made eager."""
+        self.begin()
+        self.pruned(self.a, self.b)
+        self.come(message(1), self.c)
+        self.sent()
+        self.breaks(self.a)
+        self.come(Prune(), self.c)
+        self.sent()
+        self.assertEqual(self.tree.eager, [self.b])
+
+    def test_whoIsAskedAndGoneLeavesNothingBehind(self) -> None:
+        """He is neither made eager nor remembered, and the next is asked."""
+        self.begin()
+        self.pruned(self.b, self.c)
+        self.come(have(1, 1), self.b)
+        self.come(have(1, 1), self.c)
+        self.breaks(self.b)
+        self.outlet.advance(0.6)
+        self.assertEqual([near for near, what in self.sent() if isinstance(what, Graft)], [self.b, self.c])
+        self.assertEqual(self.tree.eager, [self.a, self.c])
+        self.assertEqual([asked for asked, _ in self.tree._asked.values()], [self.c])
+        self.tree.neighbourDown(self.c, "lost", 0.6)
+        self.assertEqual(self.tree._asked, {})
+
+    def test_whoTakesTheirPlaceMissesNothing(self) -> None:
+        """Who is made eager as the last eager one is sent a message, and gone, is told of that message too."""
+        self.begin()
+        self.pruned(self.b, self.c)
+        self.breaks(self.a)
+        self.tree.publish(ME, b"?", 0.0)
+        self.assertIn((self.b, have(1, 1, origin=ME)), self.sent())
+        self.assertEqual(self.tree.eager, [self.b])
+
+    def test_manyAtOnceDoNotDisturbWhoGathers(self) -> None:
+        """All that is queued goes to those who are left."""
+        self.begin(batchDelay=0.1)
+        for number, near in enumerate((self.a, self.b, self.c), 1):
+            self.come(message(number), near)
+        self.breaks(self.b)
+        self.outlet.advance(0.2)
+        self.assertIn((self.c, message(2, 2)), self.sent())
+        self.assertEqual(self.tree.eager, [self.a, self.c])
+
+    def test_theShorterWayMayBreak(self) -> None:
+        """Then the old one stays."""
+        self.begin(treeThreshold=3)
+        self.pruned(self.b)
+        self.come(message(1, 9), self.a)
+        self.outlet.advance(2 * WAVE)
+        self.come(message(2, 9), self.a)
+        self.outlet.advance(self.outlet.now + 1.0)
+        self.breaks(self.b)
+        self.come(have(1, 2, hops=6), self.b)
+        self.assertEqual(self.tree.eager, [self.a, self.c])
+        self.assertNotIn((self.a, Prune()), self.sent())
 
 
 class AnnouncementTests(OnePeer):
