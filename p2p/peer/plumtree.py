@@ -154,7 +154,7 @@ class Plumtree:
         self._queue: list[tuple[Message, Any]] = []
         self._queued = 0
         self._queueTimer: Any = None
-        self._sent = -1e9
+        self._sent = -inf
         self._received: dict[type, Callable[[Any, Any, float], None]] = {
             Have: self._had,
             Batch: self._batch,
@@ -353,12 +353,12 @@ class Plumtree:
             return
         if log is not None or len(self._log) >= MAX_HELD:
             # One that is late, or too many: say what there is, and begin anew.
-            self._flushLog(0.0)
+            self._flushLog()
         self._log[origin] = _Log(number, hops)
         if self._logTimer is None:
-            self._logTimer = self._outlet.later(self._settings.lazyDelay, self._flushLog)
+            self._logTimer = self._outlet.later(self._settings.lazyDelay, lambda now: self._flushLog())
 
-    def _flushLog(self, now: float) -> None:
+    def _flushLog(self) -> None:
         if self._logTimer is not None:
             self._logTimer.cancel()
             self._logTimer = None
