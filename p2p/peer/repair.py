@@ -64,9 +64,10 @@ class _Ask:
     """
     A question that has not been answered.
 
-    @ivar by: when another one may be asked.
-    @ivar patience: how long a sign of an answer puts that off.
-    @ivar latest: until when at most.
+    @ivar ranges: what of it has not come yet.
+    @ivar by: until when he is waited for: if nothing has begun to come by then, others may be asked for the same.
+    @ivar patience: for how many seconds more each sign of an answer has him waited for.
+    @ivar latest: the time beyond which no sign does.
     @ivar arriving: how much of a message had come from him when he was last looked at.
     """
 
