@@ -67,9 +67,12 @@ class Flood:
             if hops < MAX_HOPS:
                 self._outlet.send(self.relayTo(neighbour), Message(new.origin, new.sequence, hops + 1, new.payload))
             self._outlet.deliver(new, neighbour, now)
+        elif neighbour not in self._neighbours:
+            # It crossed the end of the link.
+            return
         elif isinstance(message, Lack):
-            self._history.gone(message.gone, now)
-        elif neighbour in self._neighbours:
+            self._history.gone(message.gone, neighbour, now)
+        else:
             self._history.had(message, neighbour, now)
 
     def relayTo(self, neighbour: Any) -> list[Any]:

@@ -21,7 +21,7 @@ Every broadcast has one L{History}; how a message spreads beyond that is its own
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from itertools import islice
@@ -45,7 +45,16 @@ MARKS = 4
 """In how many steps of its time a hole grows old."""
 
 DOOMED = 10_000
-"""Ranges at a time that somebody no longer keeps and that others may still have."""
+"""
+Ranges that may wait at a time for their C{lossDelay} to pass, somebody having said that they are gone; half as many of one
+neighbour.  What is said beyond that is passed over: what of it is a hole, is lost when nobody can keep it any more.
+"""
+
+GONE_RATE = 1000
+"""Ranges a second that a neighbour may say to be gone, beyond those that he may say at once, as of what he has."""
+
+LOST = 100
+"""Ranges that are called lost each second, or not many more; what else is lost is said in the next seconds."""
 
 
 _NONE: Ranges = []
@@ -174,6 +183,80 @@ class Told:
     origins: dict[bytes, Origin]
 
 
+@attrs.define(eq=False)
+class _Teller:
+    """
+    A neighbour that says what is gone.
+
+    @ivar left: how many ranges more he may say.
+    @ivar at: as of when.
+    @ivar waiting: how many of those he said are hoped for yet.
+    """
+
+    left: float
+    at: float
+    waiting: int = 0
+
+
+@attrs.define(eq=False)
+class _Doom:
+    """
+    What somebody has had and keeps no longer.
+
+    @ivar until: how long others are waited for.
+    @ivar before: when it was seen, at the latest.
+    """
+
+    until: float
+    origin: bytes
+    ranges: Ranges
+    before: float
+    teller: _Teller
+
+
+class _Places:
+    """
+    Where each message that is kept stands: looked up when somebody asks, and therefore brought up to date only then.
+
+    A place is counted from the first message ever kept.
+    """
+
+    __slots__ = ("_count", "_end", "_origins")
+
+    def __init__(self) -> None:
+        # Of each origin the numbers, rising, and the place of each.
+        self._origins: dict[bytes, tuple[list[int], list[int]]] = {}
+        self._count = 0
+        # Those before this place are in.
+        self._end = 0
+
+    def follow(self, history: deque[Message], dropped: int) -> None:
+        """These are kept now, the first of them at that place."""
+        if self._count > 2 * len(history):
+            # Most are of the past.
+            self._origins, self._count, self._end = {}, 0, dropped
+        end = dropped + len(history)
+        new = list(islice(reversed(history), end - max(self._end, dropped)))
+        self._count += len(new)
+        for place, message in zip(range(end - len(new), end), reversed(new), strict=True):
+            numbers, places = self._origins.setdefault(message.origin, ([], []))
+            number = message.sequence
+            at = bisect_left(numbers, number) if numbers and numbers[-1] >= number else len(numbers)
+            numbers.insert(at, number)
+            places.insert(at, place)
+        self._end = end
+
+    def among(self, origin: bytes, these: Ranges, first: int) -> list[tuple[int, int]]:
+        """Of these numbers those that stand at place C{first} or behind, each with its place; rising."""
+        numbers, places = self._origins.get(origin, ([], []))
+        return [
+            (numbers[at], places[at])
+            for low, high in these
+            for at in range(bisect_left(numbers, low), bisect_right(numbers, high))
+            if places[at] >= first
+        ]
+
+
 class History:
     """
     What was seen and what is kept; see the module's text.
@@ -184,9 +267,10 @@ class History:
     """
 
     __slots__ = (
-        "_began", "_doomed", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history", "_historyBytes",
-        "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins", "_maxPayload", "_origins",
-        "_outlet", "_sequence", "_times", "duplicates", "holed", "identity",
+        "_began", "_doomed", "_doomedRanges", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history",
+        "_historyBytes", "_kept", "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins",
+        "_maxPayload", "_origins", "_outlet", "_said", "_sequence", "_tellers", "_times", "duplicates", "holed",
+        "identity",
     )  # fmt: skip
 
     def __init__(self, outlet: Any, settings: PeerSettings) -> None:
@@ -204,20 +288,24 @@ class History:
         self._maxBytes = min(settings.historyBytes, settings.maxBacklog // 2)
         self._maxAge = settings.historyTime
         self._lossDelay = settings.lossDelay
+        self._said = SAID + 2 * self._maxOrigins
         # The longest silent first.
         self._origins: OrderedDict[bytes, Origin] = OrderedDict()
         # What is kept, and when it came: side by side, for there may be ten thousand of them.
         self._history: deque[Message] = deque()
         self._times: deque[float] = deque()
         self._historyBytes = 0
+        self._kept = _Places()
         self._dropped = 0
         # When the last of those was seen that are kept no longer.
         self._droppedSeen = 0.0
         self._began: float | None = None
         # Origins that have gaps, to be looked at as time passes.
         self._gapped: dict[bytes, None] = {}
-        # What somebody no longer keeps: until when it is waited for, and what it is.
-        self._doomed: deque[tuple[float, bytes, Ranges, float]] = deque()
+        # What somebody no longer keeps, how many ranges that are, and who spoke of it.
+        self._doomed: deque[_Doom] = deque()
+        self._doomedRanges = 0
+        self._tellers: dict[Any, _Teller] = {}
         # What a new neighbour has said so far of what it has; gone once it has said all.
         self._hearing: dict[Any, _Hearing] = {}
         self.identity = b""
@@ -282,7 +370,7 @@ class History:
     def meet(self, neighbour: Any, now: float) -> None:
         """Tell a new neighbour what is here."""
         self._begin(now)
-        self._hearing[neighbour] = _Hearing(self._dropped + len(self._history), SAID + 2 * self._maxOrigins)
+        self._hearing[neighbour] = _Hearing(self._dropped + len(self._history), self._said)
         held = list(self._held(now))
         chunks = [held[start : start + MAX_HELD] for start in range(0, len(held), MAX_HELD)] or [[]]
         for number, chunk in enumerate(chunks, 1):
@@ -291,6 +379,7 @@ class History:
     def part(self, neighbour: Any) -> None:
         """A neighbour is gone."""
         self._hearing.pop(neighbour, None)
+        self._tellers.pop(neighbour, None)
 
     def told(self, message: Have, neighbour: Any, now: float) -> Told | None:
         """
@@ -323,9 +412,7 @@ class History:
             origin = told.origins.get(kept.origin)
             if kept.hops < MAX_HOPS and (origin is None or origin.lacks(kept.sequence)):
                 self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
-        gone = self._notKept(told.origins, now)
-        for start in range(0, len(gone), MAX_HELD):
-            self._outlet.send([neighbour], Lack([], gone[start : start + MAX_HELD]))
+        self._sayLack(neighbour, [], self._notKept(told.origins, now))
 
     def lacking(self, identity: bytes, these: Ranges) -> Ranges:
         """Of these numbers of an origin, those that have not been seen and would be taken."""
@@ -350,56 +437,57 @@ class History:
         """
         asked: dict[bytes, Ranges] = {}
         for each in wanted:
-            asked[each.origin] = union(asked.get(each.origin, []), checked(each.ranges))
-        never, gone = [], []
-        rest: dict[bytes, Ranges] = {}
-        for identity, these in asked.items():
+            asked.setdefault(each.origin, []).extend(checked(each.ranges))
+        never: list[Wanted] = []
+        gone: list[Gone] = []
+        found: list[int] = []
+        age = max(0.0, now - self._droppedSeen)
+        self._kept.follow(self._history, self._dropped)
+        for identity, parts in asked.items():
+            # Who asks for the parts of an origin's numbers in more words than that, is sent what is between them too.
+            these = union(parts, [], MAX_GAPS)
             unseen = self.lacking(identity, these)
             origin = self._origins.get(identity)
             if unseen and origin is not None and origin.waived:
                 waived = intersect(unseen, origin.waived)
                 if waived:
-                    gone.append(Gone(identity, flat(waived)[: 2 * MAX_GAPS], max(0.0, now - origin.before)))
+                    gone += _gone(identity, waived, max(0.0, now - origin.before))
             if unseen:
                 unknown = subtract(unseen, origin.waived) if origin is not None else unseen
                 if unknown:
-                    never.append(Wanted(identity, flat(unknown)[: 2 * MAX_GAPS]))
+                    never += [Wanted(identity, numbers) for numbers in _parts(unknown)]
             seen = subtract(these, unseen)
-            if seen:
-                rest[identity] = seen
-        found = []
-        # The latest are asked for most.
-        for kept in reversed(self._history):
-            if not rest:
-                break
-            ours = rest.get(kept.origin)
-            if ours and intersect(ours, [(kept.sequence, kept.sequence)]):
-                left = subtract(ours, [(kept.sequence, kept.sequence)])
-                if left:
-                    rest[kept.origin] = left
-                else:
-                    del rest[kept.origin]
-                if kept.hops < MAX_HOPS:
-                    found.append(kept)
-        for kept in reversed(found):
-            self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
-        age = max(0.0, now - self._droppedSeen)
-        for identity, left in rest.items():
-            gone.append(Gone(identity, flat(left)[: 2 * MAX_GAPS], age))
-        # One at a time, for both may not fit into a frame.
-        if never:
-            self._outlet.send([neighbour], Lack(never, []))
-        if gone:
-            self._outlet.send([neighbour], Lack([], gone))
+            there = self._kept.among(identity, seen, self._dropped)
+            found += [place for _, place in there]
+            left = subtract(seen, [(number, number) for number, _ in there])
+            if left:
+                gone += _gone(identity, left, age)
+        # In the order in which they came.
+        for place in sorted(found):
+            kept = self._history[place - self._dropped]
+            if kept.hops < MAX_HOPS:
+                self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
+        self._sayLack(neighbour, never, gone)
 
-    def gone(self, gone: list[Gone], now: float) -> None:
+    def gone(self, gone: list[Gone], neighbour: Any, now: float) -> None:
         """
         Somebody has had messages and keeps them no longer: what of them is owed is given up after a while.
+
+        What he says in excess is passed over.
 
         @raise RemoteProtocolError: what it says cannot be.
         """
         self._begin(now)
+        teller = self._tellers.get(neighbour)
+        if teller is None:
+            teller = self._tellers[neighbour] = _Teller(self._said, now)
+        teller.left = min(self._said, teller.left + GONE_RATE * max(0.0, now - teller.at))
+        teller.at = now
         for each in gone:
+            teller.left -= 1 + len(each.ranges) // 2
+            if teller.left < 0:
+                teller.left = 0
+                return
             these = checked(each.ranges)
             lacking = self.lacking(each.origin, these)
             if not lacking:
@@ -407,11 +495,15 @@ class History:
             origin = self._origins.get(each.origin)
             if self._began is None or each.age >= now - self._began:
                 # Of before this peer's time.
-                (origin or self._origin(each.origin, now)).waive(lacking, now - each.age)
+                origin = origin or self._heardOf(each.origin, now)
+                if origin is not None:
+                    origin.waive(lacking, now - each.age)
             elif subtract(lacking, origin.waived if origin is not None else []):
-                self._doomed.append((now + self._lossDelay, each.origin, lacking, now - each.age))
-                if len(self._doomed) > DOOMED:
-                    self._giveUp(*self._doomed.popleft()[1:])
+                count = len(lacking)
+                if teller.waiting + count <= DOOMED // 2 and self._doomedRanges + count <= DOOMED:
+                    self._doomed.append(_Doom(now + self._lossDelay, each.origin, lacking, now - each.age, teller))
+                    teller.waiting += count
+                    self._doomedRanges += count
 
     @property
     def count(self) -> int:
@@ -428,11 +520,17 @@ class History:
         times = self._times
         while times and now - times[0] > self._maxAge:
             self._drop()
+        said = 0
         doomed = self._doomed
-        while doomed and doomed[0][0] <= now:
-            self._giveUp(*doomed.popleft()[1:])
+        while doomed and doomed[0].until <= now and said < LOST:
+            doom = doomed.popleft()
+            doom.teller.waiting -= len(doom.ranges)
+            self._doomedRanges -= len(doom.ranges)
+            said += self._giveUp(doom.origin, doom.ranges, doom.before, now)
         for identity in list(self._gapped):
-            self._age(identity, now)
+            if said >= LOST:
+                break
+            said += self._age(identity, now)
 
     # Private.
 
@@ -447,33 +545,50 @@ class History:
             self.holed[origin.identity] = None
             self._gapped[origin.identity] = None
 
-    def _age(self, identity: bytes, now: float) -> None:
-        """Give up the holes of an origin that are older than anything that is kept."""
+    def _age(self, identity: bytes, now: float) -> int:
+        """
+        Give up the holes of an origin that are older than anything that is kept.
+
+        @return: how many ranges were called lost.
+        """
         origin = self._origins.get(identity)
         if origin is None or not origin.gaps:
             del self._gapped[identity]
             if origin is not None:
                 origin.marks = ()
-            return
+            return 0
+        said = 0
         marks = origin.marks
         if not marks or now - marks[-1][0] >= self._maxAge / MARKS:
             origin.marks = marks = (*marks, (now, origin.top))
         while marks and now - marks[0][0] > self._maxAge:
             # What was missing below the highest number of then has been missing since.
-            self._giveUp(identity, [(1, marks[0][1])], marks[0][0])
+            said += self._giveUp(identity, [(1, marks[0][1])], marks[0][0], now)
             origin.marks = marks = marks[1:]
+        return said
 
-    def _giveUp(self, identity: bytes, these: Ranges, before: float) -> None:
-        """What of these numbers is owed yet, is lost."""
+    def _giveUp(self, identity: bytes, these: Ranges, before: float, now: float) -> int:
+        """
+        What of these numbers is owed yet, is lost.
+
+        @return: how many ranges were called so.
+        """
         origin = self._origins.get(identity)
         lacking = self.lacking(identity, these) if origin is None else subtract(origin.lacking(these), origin.waived)
-        if not lacking:
-            return
-        if origin is None:
-            origin = self._origin(identity, 0.0)
+        origin = origin or self._heardOf(identity, now)
+        if not lacking or origin is None:
+            return 0
         origin.waive(lacking, before)
         for first, last in lacking:
             self._outlet.lost(identity, first, last)
+        return len(lacking)
+
+    def _sayLack(self, neighbour: Any, never: list[Wanted], gone: list[Gone]) -> None:
+        """Say what cannot be sent, in as many messages as it takes; never both in one, for that may not fit a frame."""
+        for start in range(0, len(never), MAX_HELD):
+            self._outlet.send([neighbour], Lack(never[start : start + MAX_HELD], []))
+        for start in range(0, len(gone), MAX_HELD):
+            self._outlet.send([neighbour], Lack([], gone[start : start + MAX_HELD]))
 
     def _notKept(self, origins: dict[bytes, Origin], now: float) -> list[Gone]:
         """What somebody who has these lacks of what was seen here and is kept no longer."""
@@ -485,7 +600,7 @@ class History:
             else:
                 known.append((message.sequence, message.sequence))
         age = max(0.0, now - self._droppedSeen)
-        gone = []
+        gone: list[Gone] = []
         for held in self._held(now):
             seen = subtract([(1, held.top)] if held.top else [], ranges(held.gaps) or [])
             missing = subtract(seen, union(kept.get(held.origin, []), []))
@@ -493,8 +608,7 @@ class History:
             for these, old in (missing, age), (intersect(origin.waived, origin.gaps), max(0.0, now - origin.before)):
                 other = origins.get(held.origin)
                 lacking = other.lacking(these) if other is not None else these
-                if lacking:
-                    gone.append(Gone(held.origin, flat(lacking)[: 2 * MAX_GAPS], old))
+                gone += _gone(held.origin, lacking, old)
         return gone
 
     def _origin(self, identity: bytes, now: float) -> Origin:
@@ -506,6 +620,23 @@ class History:
                 self._origins.popitem(last=False)
         origin.lastSeen = now
         self._origins.move_to_end(identity)
+        return origin
+
+    def _heardOf(self, identity: bytes, now: float) -> Origin | None:
+        """
+        A record of an origin of which nothing has come: the first to be forgotten.
+
+        @return: C{None} if there is room only for those of which something has.
+        """
+        origins = self._origins
+        if len(origins) >= self._maxOrigins:
+            longest, silent = next(iter(origins.items()))
+            if silent.top:
+                return None
+            del origins[longest]
+        origin = origins[identity] = Origin(identity)
+        origin.lastSeen = now
+        origins.move_to_end(identity, last=False)
         return origin
 
     def _keep(self, message: Message, now: float) -> None:
@@ -549,6 +680,16 @@ def checked(numbers: list[int]) -> Ranges:
     if found is None or (found and not found[0][0]):
         raise RemoteProtocolError(reasons.MALFORMED, "ranges do not rise")
     return found
+
+
+def _parts(these: Ranges) -> list[list[int]]:
+    """Ranges as they stand on the wire, no more at a time than may."""
+    return [flat(these[start : start + MAX_GAPS]) for start in range(0, len(these), MAX_GAPS)]
+
+
+def _gone(origin: bytes, these: Ranges, age: float) -> list[Gone]:
+    """Those of an origin are kept no longer."""
+    return [Gone(origin, numbers, age) for numbers in _parts(these)]
 
 
 def _believed(held: Held) -> Origin:

@@ -8,7 +8,7 @@ after it was given up is not delivered in order any more.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from p2p.peer.delivery import Delivery
@@ -41,12 +41,16 @@ class InOrder:
         self._held: dict[bytes, dict[int, Delivery]] = {}
         self.count = 0
         self._bytes = 0
+        # Whose turn it is; whoever publishes while he is told waits for the others to be told of that first.
+        self._turns: deque[Delivery] = deque()
+        self._telling = False
 
     def take(self, delivery: Delivery) -> None:
         """A message has come: deliver it, and what waited for it; or hold it back."""
         origin = delivery.message.origin
         if origin not in self._held and delivery.sequence <= self._settled(origin):
-            self._tell(delivery)
+            self._turn(delivery)
+            self._tell()
             return
         self._held.setdefault(origin, {})[delivery.sequence] = delivery
         self.count += 1
@@ -55,11 +59,13 @@ class InOrder:
         while self.count > self._maxMessages or self._bytes > self._maxBytes:
             first = next(iter(self._held))
             self._release(first, max(self._held[first]))
+        self._tell()
 
     def look(self) -> None:
         """Something may have been given up: deliver what need not wait any more."""
         for origin in list(self._held):
             self._release(origin, self._settled(origin))
+        self._tell()
 
     def _release(self, origin: bytes, last: int) -> None:
         held = self._held[origin]
@@ -67,11 +73,12 @@ class InOrder:
             delivery = held.pop(number)
             self.count -= 1
             self._bytes -= len(delivery.payload)
-            self._tell(delivery)
+            self._turn(delivery)
         if not held:
             del self._held[origin]
 
-    def _tell(self, delivery: Delivery) -> None:
+    def _turn(self, delivery: Delivery) -> None:
+        """It is this one's turn, if no later one of its origin has been delivered."""
         origin = delivery.message.origin
         if delivery.sequence <= self._last.get(origin, 0):
             return
@@ -79,4 +86,15 @@ class InOrder:
         self._last.move_to_end(origin)
         if len(self._last) > self._maxOrigins:
             self._last.popitem(last=False)
-        self._deliver(delivery)
+        self._turns.append(delivery)
+
+    def _tell(self) -> None:
+        """Deliver what has its turn, one after the other even if a subscriber publishes meanwhile."""
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._turns:
+                self._deliver(self._turns.popleft())
+        finally:
+            self._telling = False

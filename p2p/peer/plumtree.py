@@ -46,7 +46,7 @@ from zope.interface import implementer
 
 from p2p.interfaces import IBroadcast
 from p2p.peer.history import History, Told, checked
-from p2p.peer.ranges import intersect, subtract
+from p2p.peer.ranges import first, intersect, subtract
 from p2p.peer.repair import Repair
 from p2p.settings import PeerSettings
 from p2p.wire.messages import (
@@ -95,6 +95,9 @@ PATIENCE = 4.0
 
 EASE = 0.995
 """By how much it shrinks again each second: by half in two minutes."""
+
+ANNOUNCED = 10_000
+"""Of so many of an origin's messages at a time, the first, it is believed that a neighbour has them."""
 
 
 class _Log:
@@ -151,7 +154,7 @@ class Plumtree:
         self._queue: list[tuple[Message, Any]] = []
         self._queued = 0
         self._queueTimer: Any = None
-        self._sent = -1e9
+        self._sent = -inf
         self._received: dict[type, Callable[[Any, Any, float], None]] = {
             Have: self._had,
             Batch: self._batch,
@@ -196,6 +199,8 @@ class Plumtree:
             self._graftDelay = self._settings.graftDelay
         self._lazy.pop(neighbour, None)
         self._young.pop(neighbour, None)
+        if self._asked:
+            self._asked = {key: asked for key, asked in self._asked.items() if asked[0] is not neighbour}
         self._history.part(neighbour)
         self._repair.down(neighbour, now)
         self._keepOne(now)
@@ -259,6 +264,13 @@ class Plumtree:
             if others:
                 self._outlet.send(others, IHave([Announced(origin, hops + 1, [number, number])], True))
             return
+        # First, for a lazy one becomes eager and is told of all this, if an eager one is lost as it is sent something.
+        if self._lazy:
+            log = self._log.get(origin)
+            if log is not None and log.ranges[-1] == number - 1 and log.hops == hops + 1:
+                log.ranges[-1] = number
+            else:
+                self._note(origin, number, hops + 1)
         others = [other for other in self._eager if other is not neighbour]
         if others:
             onward = Message(origin, number, hops + 1, message.payload)
@@ -266,12 +278,6 @@ class Plumtree:
                 self._enqueue(onward, neighbour, now)
             else:
                 self._outlet.send(others, onward)
-        if self._lazy:
-            log = self._log.get(origin)
-            if log is not None and log.ranges[-1] == number - 1 and log.hops == hops + 1:
-                log.ranges[-1] = number
-            else:
-                self._note(origin, number, hops + 1)
 
     def _duplicate(self, message: Message, neighbour: Any, now: float) -> None:
         """Somebody was faster than this neighbour."""
@@ -323,7 +329,7 @@ class Plumtree:
         others = [eager for eager in self._eager if eager not in bringers]
         if others:
             self._send(others, [message for message, _ in queue])
-        for eager in self._eager:
+        for eager in list(self._eager):
             if eager in bringers:
                 self._send([eager], [message for message, neighbour in queue if neighbour is not eager])
 
@@ -347,21 +353,18 @@ class Plumtree:
             return
         if log is not None or len(self._log) >= MAX_HELD:
             # One that is late, or too many: say what there is, and begin anew.
-            self._flushLog(0.0)
+            self._flushLog()
         self._log[origin] = _Log(number, hops)
         if self._logTimer is None:
-            self._logTimer = self._outlet.later(self._settings.lazyDelay, self._flushLog)
+            self._logTimer = self._outlet.later(self._settings.lazyDelay, lambda now: self._flushLog())
 
-    def _flushLog(self, now: float) -> None:
+    def _flushLog(self) -> None:
         if self._logTimer is not None:
             self._logTimer.cancel()
             self._logTimer = None
-        if self._log and self._lazy:
-            self._outlet.send(self._lazy, self._logged())
-        self._log = {}
-
-    def _logged(self) -> IHave:
-        return IHave([Announced(origin, log.hops, log.ranges) for origin, log in self._log.items()], False)
+        log, self._log = self._log, {}
+        if log and self._lazy:
+            self._outlet.send(self._lazy, _said(log))
 
     def _announced(self, message: IHave, neighbour: Any, now: float) -> None:
         """A neighbour has something: ask for what is missing, or see that it would come faster from there."""
@@ -369,7 +372,7 @@ class Plumtree:
         origin, number = self._wave
         for each in message.announced:
             these = checked(each.ranges)
-            lacking = history.lacking(each.origin, these)
+            lacking = first(history.lacking(each.origin, these), ANNOUNCED)
             if lacking and message.now:
                 self._repair.announced(neighbour, each.origin, lacking, now, 0.0, False, settings.pullTimeout)
             elif lacking:
@@ -387,11 +390,13 @@ class Plumtree:
         if neighbour not in self._lazy:
             return
         self._flushQueue(now)
+        if self._lazy.pop(neighbour, None) is None:
+            # Something was sent, and so its link has ended, or another one's in whose place it has become eager.
+            return
+        self._eager[neighbour] = None
         if self._log:
             # What came while it was lazy it would not be told any more.
-            self._outlet.send([neighbour], self._logged())
-        del self._lazy[neighbour]
-        self._eager[neighbour] = None
+            self._outlet.send([neighbour], _said(self._log))
 
     def _wanting(self, neighbour: Any, wanted: Wanted, now: float) -> None:
         """A neighbour is made eager because it has what did not come by itself."""
@@ -417,15 +422,17 @@ class Plumtree:
         if ahead and neighbour in self._lazy and self._parent in self._eager:
             self._graft(neighbour, now)
             self._outlet.send([neighbour], Graft([], True))
-            self._prune(self._parent, now)
-            self._parent, self._hops = neighbour, hops
+            if neighbour in self._eager and self._parent in self._eager:
+                self._prune(self._parent, now)
+                self._parent, self._hops = neighbour, hops
 
     def _keepOne(self, now: float) -> None:
         """Nobody is without an eager neighbour who has a neighbour."""
         if not self._eager and self._lazy:
             chosen = next(iter(self._lazy))
             self._graft(chosen, now)
-            self._outlet.send([chosen], Graft([], True))
+            if chosen in self._eager:
+                self._outlet.send([chosen], Graft([], True))
 
     def _grafted(self, message: Graft, neighbour: Any, now: float) -> None:
         """A neighbour asks for messages, and perhaps for all that is new."""
@@ -460,3 +467,8 @@ class Plumtree:
     def _lacked(self, message: Lack, neighbour: Any, now: float) -> None:
         """A neighbour does not have what it was asked for."""
         self._repair.lacked(message, neighbour, now)
+
+
+def _said(logs: dict[bytes, _Log]) -> IHave:
+    """What is to be announced, as it is said."""
+    return IHave([Announced(origin, log.hops, log.ranges) for origin, log in logs.items()], False)

@@ -5,6 +5,7 @@ Sets of numbers as ranges: lists of pairs of first and last number, rising, none
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nlargest
 
 Ranges = list[tuple[int, int]]
 
@@ -57,14 +58,17 @@ def intersect(these: Ranges, those: Ranges) -> Ranges:
     both: Ranges = []
     one = other = 0
     while one < len(these) and other < len(those):
-        first = max(these[one][0], those[other][0])
-        last = min(these[one][1], those[other][1])
-        if first <= last:
-            both.append((first, last))
-        if these[one][1] < those[other][1]:
+        first, last = these[one]
+        low, high = those[other]
+        if last < high:
             one += 1
         else:
             other += 1
+            last = high
+        if first < low:
+            first = low
+        if first <= last:
+            both.append((first, last))
     return both
 
 
@@ -81,10 +85,22 @@ def union(these: Ranges, those: Ranges, most: int = 0) -> Ranges:
             joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
         else:
             joined.append((first, last))
-    while most and len(joined) > most:
-        place = min(range(1, len(joined)), key=lambda place: joined[place][0] - joined[place - 1][1])
-        joined[place - 1 : place + 1] = [(joined[place - 1][0], joined[place][1])]
-    return joined
+    if not most or len(joined) <= most:
+        return joined
+    # Apart stay those with the widest gaps before them; all others are made one with what is before them.
+    apart = sorted(nlargest(most - 1, range(1, len(joined)), key=lambda at: joined[at][0] - joined[at - 1][1]))
+    return [(joined[at][0], joined[to - 1][1]) for at, to in zip([0, *apart], [*apart, len(joined)], strict=True)]
+
+
+def first(these: Ranges, most: int) -> Ranges:
+    """The lowest of these numbers, so many of them at most."""
+    found: Ranges = []
+    for low, high in these:
+        if most <= 0:
+            break
+        found.append((low, min(high, low + most - 1)))
+        most -= high - low + 1
+    return found
 
 
 def total(pairs: Iterable[tuple[int, int]]) -> int:

@@ -6,7 +6,9 @@ to have what of it, and who has been asked for what.  Those that have
 something are asked in the order in which they said so, each at most once for
 each time that he said it, and only one at a time for each number: another one
 only when he who was asked says that he does not have it, when his link ends,
-or when he has taken too long.  For a hole of which nobody has said anything
+or when he has taken too long.  Who did that with what he had
+been given C{pullTimeout} for is not waited for any more in the next minutes:
+others are asked the same meanwhile.  For a hole of which nobody has said anything
 all neighbours are asked in turn, C{repairRounds} of them, with growing pauses.
 
 A link keeps its order, so a question is always answered, or the link ends.
@@ -43,8 +45,18 @@ FEW = 8
 SOUND = 0.1
 """Seconds after which it is looked whether the others have come by themselves meanwhile."""
 
+UNANSWERED = 256
+"""Ranges of one origin at a time that a neighbour is asked for; more only as those come."""
+
 LONGEST = 64.0
 """Pause between two rounds for a hole at most, as a multiple of the first."""
+
+
+PUT_OFF = 6
+"""As many times his patience at most is waited for an answer of which there are signs, but which does not come."""
+
+DISTRUST = 600.0
+"""Seconds for which who left a question unanswered does not keep others from being asked the same."""
 
 
 @attrs.define(eq=False)
@@ -52,14 +64,17 @@ class _Ask:
     """
     A question that has not been answered.
 
-    @ivar by: when another one may be asked.
-    @ivar patience: how long a sign of an answer puts that off.
+    @ivar ranges: what of it has not come yet.
+    @ivar by: until when he is waited for: if nothing has begun to come by then, others may be asked for the same.
+    @ivar patience: for how many seconds more each sign of an answer has him waited for.
+    @ivar latest: the time beyond which no sign does.
     @ivar arriving: how much of a message had come from him when he was last looked at.
     """
 
     ranges: Ranges
     by: float
     patience: float
+    latest: float
     arriving: int
 
 
@@ -147,6 +162,8 @@ class Repair:
         self._each = max(64, settings.maxOrigins // SHARE)
         self._wants: dict[bytes, _Want] = {}
         self._neighbours: dict[Any, int] = {}
+        # Until when who left something unanswered is not waited for.
+        self._distrusted: dict[Any, float] = {}
         self._turn = 0
         # When which origin is looked at; an entry that is not of its want's time is stale.
         self._due: list[tuple[float, bytes]] = []
@@ -154,6 +171,8 @@ class Repair:
         self._timerAt = inf
         # What is about to be asked: the questions to each, and whether he is to send everything new.
         self._asking: dict[Any, tuple[list[Wanted], bool]] = {}
+        # Of which origins something is to be asked at once: looked at once, in however many words it was announced.
+        self._hasty: dict[bytes, None] = {}
 
     def up(self, neighbour: Any) -> None:
         """Somebody who can be asked."""
@@ -162,6 +181,8 @@ class Repair:
     def down(self, neighbour: Any, now: float) -> None:
         """He is gone: ask others for what he was asked for."""
         self._neighbours.pop(neighbour, None)
+        self._distrusted.pop(neighbour, None)
+        self._asking.pop(neighbour, None)
         for origin, want in list(self._wants.items()):
             for key in (neighbour, False), (neighbour, True):
                 want.holders.pop(key, None)
@@ -196,7 +217,7 @@ class Repair:
         if delay:
             self._arm(origin, want, now, now + delay)
         else:
-            self._look(origin, want, now)
+            self._hasty[origin] = None
 
     def noticed(self, origins: Iterable[bytes], now: float) -> None:
         """There are holes in the numbers of those origins."""
@@ -232,16 +253,21 @@ class Repair:
             if ask is not None:
                 ask.ranges = subtract(ask.ranges, these)
                 self._look(each.origin, want, now)
-        self._history.gone(lack.gone, now)
+        self._history.gone(lack.gone, neighbour, now)
         self.say(now)
 
     def say(self, now: float) -> None:
         """Ask what is to be asked now; to be called when all that there is has been C{announced}."""
+        hasty, self._hasty = self._hasty, {}
+        for origin in hasty:
+            want = self._wants.get(origin)
+            if want is not None:
+                self._look(origin, want, now)
         asking, self._asking = self._asking, {}
         for neighbour, (wanted, eager) in asking.items():
             for start in range(0, len(wanted), MAX_HELD):
                 self._outlet.send([neighbour], Graft(wanted[start : start + MAX_HELD], eager))
-            if eager:
+            if eager and neighbour in self._neighbours:
                 self._grafted(neighbour, wanted[0], now)
 
     @property
@@ -256,24 +282,33 @@ class Repair:
         if want.holders.pop(key, None) is not None and key[0] in self._neighbours:
             self._neighbours[key[0]] -= 1
 
+    def _trusts(self, neighbour: Any, now: float) -> bool:
+        """He is waited for: he has left no question unanswered lately."""
+        return self._distrusted.get(neighbour, now) <= now
+
     def _look(self, origin: bytes, want: _Want, now: float) -> None:
         """Ask for what is missing and not under way; when nothing is left to be done, be done."""
         history = self._history
         under: Ranges = []
         wait: list[float] = []
         for neighbour, ask in list(want.asks.items()):
-            ask.ranges = history.lacking(origin, ask.ranges)
-            if not ask.ranges:
+            left = history.lacking(origin, ask.ranges)
+            if not left:
                 del want.asks[neighbour]
                 continue
+            ask.ranges = left
             arriving = neighbour.arriving
             if arriving != ask.arriving:
-                ask.by = now + ask.patience
+                ask.by = min(now + ask.patience, ask.latest)
                 ask.arriving = arriving
             if ask.by <= now:
                 del want.asks[neighbour]
+                if ask.patience >= self._settings.pullTimeout:
+                    # Not who was only a little late: in an overloaded network all are, and must not be asked twice.
+                    self._distrusted[neighbour] = now + DISTRUST
                 continue
-            under = union(under, ask.ranges)
+            if self._trusts(neighbour, now):
+                under = union(under, ask.ranges)
             wait.append(min(ask.by, now + GLANCE))
         for key, holder in list(want.holders.items()):
             if not holder.look(lambda these: history.lacking(origin, these), now):
@@ -281,7 +316,11 @@ class Repair:
                 continue
             if holder.waiting:
                 wait.append(holder.waiting[0][0])
-            part = subtract(holder.ready, under)[:MAX_GAPS]
+            part = subtract(holder.ready, under)
+            asked = want.asks.get(key[0])
+            if asked is not None:
+                part = subtract(part, asked.ranges)[: max(0, UNANSWERED - len(asked.ranges))]
+            part = part[:MAX_GAPS]
             if part and holder.delay:
                 part = self._sounded(holder, part, under, now)
                 if holder.rest:
@@ -290,7 +329,8 @@ class Repair:
                     wait.append(holder.waiting[0][0])
             if part:
                 self._ask(want, key[0], origin, part, now, holder.patience, holder.eager)
-                under = union(under, part)
+                if self._trusts(key[0], now):
+                    under = union(under, part)
                 wait.append(now + min(holder.patience, GLANCE))
                 holder.ready = subtract(holder.ready, part)
                 if not holder.ready and not holder.waiting:
@@ -368,7 +408,7 @@ class Repair:
         ask = want.asks.get(neighbour)
         if ask is not None:
             these, patience = union(ask.ranges, these), max(patience, ask.patience)
-        want.asks[neighbour] = _Ask(these, now + patience, patience, neighbour.arriving)
+        want.asks[neighbour] = _Ask(these, now + patience, patience, now + PUT_OFF * patience, neighbour.arriving)
         wanted, before = self._asking.get(neighbour, ([], False))
         wanted.append(Wanted(origin, flat(new)))
         self._asking[neighbour] = wanted, before or eager

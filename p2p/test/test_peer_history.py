@@ -4,12 +4,18 @@ Tests for L{p2p.peer.history}; what a broadcast does with one is tested with tha
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.peer.history import Origin
-from p2p.wire.messages import MAX_GAPS
+from p2p.peer.history import DOOMED, History, Origin
+from p2p.settings import PeerSettings
+from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
+from p2p.wire.messages import MAX_GAPS, MAX_HELD, Gone, Message
+
+OTHER = identity(2)
 
 
 class OriginTests(SynchronousTestCase):
@@ -75,3 +81,74 @@ class OriginTests(SynchronousTestCase):
         self.assertEqual(origin.gaps, [(90, 99)])
         self.assertEqual(origin.given, [(2, 89)])
         self.assertFalse(origin.see(50, 10))
+
+
+class GoneTests(SynchronousTestCase):
+    """What neighbours say to be kept no longer."""
+
+    def begin(self, **changed: Any) -> History:
+        """A fresh history, up for a hundred seconds, and two neighbours."""
+        self.outlet = FakeOutlet()
+        history = History(self.outlet, PeerSettings(**changed))
+        history.tick(0.0)
+        self.a, self.b = FakeNeighbour(11), FakeNeighbour(12)
+        for neighbour in (self.a, self.b):
+            history.meet(neighbour, 0.0)
+        return history
+
+    def frame(self, number: int, age: float = 0.0) -> list[Gone]:
+        """As much as fits into one message, of origins that nobody has."""
+        odd = [place for place in range(1, 2 * MAX_GAPS, 2) for _ in range(2)]
+        return [Gone(identity(1000 * number + place), odd, age) for place in range(1, MAX_HELD + 1)]
+
+    def test_aLiarIsNotBelievedWithoutLimit(self) -> None:
+        """What it invents is passed over beyond a measure, and called lost little by little; others are heard still."""
+        history = self.begin(lossDelay=10.0)
+        history.take(Message(OTHER, 1, 1, b""), 100.0)
+        history.take(Message(OTHER, 3, 1, b""), 100.0)
+        for number in range(1, 5):
+            history.gone(self.frame(number), self.a, 100.0)
+            self.assertLessEqual(sum(len(doom.ranges) for doom in history._doomed), 5000)
+        history.gone([Gone(OTHER, [2, 2], 0.0)], self.b, 100.0)
+        lost: list[Any] = []
+        for second in range(110, 180):
+            history.tick(float(second))
+            said = self.outlet.take("lost")
+            self.assertLess(len(said), 200)
+            lost += said
+        self.assertIn((OTHER, 2, 2), lost)
+        self.assertLessEqual(len(lost), DOOMED // 2 + 1)
+        self.assertEqual((history._doomedRanges, len(history._doomed)), (0, 0))
+        history.gone([Gone(identity(77), [1, 1], 0.0)], self.a, 180.0)
+        history.tick(190.0)
+        self.assertEqual(self.outlet.take("lost"), [(identity(77), 1, 1)])
+
+    def test_whatItInventsEvictsNobody(self) -> None:
+        """Origins of which something came are not forgotten for those of which somebody only speaks."""
+        for age in (0.0, 1000.0):
+            history = self.begin(maxOrigins=10)
+            for number in range(8):
+                history.take(Message(identity(100 + number), 1, 1, b""), 100.0)
+            history.gone(self.frame(1, age), self.a, 100.0)
+            for second in range(110, 200):
+                history.tick(float(second))
+            self.assertEqual(len(history._origins), 10)
+            for number in range(8):
+                self.assertEqual(history.settled(identity(100 + number)), 1)
+            # The others make room for those of which something comes.
+            for number in range(8, 10):
+                history.take(Message(identity(100 + number), 1, 1, b""), 200.0)
+            self.assertEqual({history.settled(identity(100 + number)) for number in range(10)}, {1})
+            history.gone(self.frame(2, age), self.a, 300.0)
+            history.tick(400.0)
+            self.assertEqual({history.settled(identity(100 + number)) for number in range(10)}, {1})
+
+    def test_whatIsSaidInExcessIsNotReadAtAll(self) -> None:
+        """It costs nothing, until time has passed."""
+        history = self.begin()
+        costs = [calls(history.gone, self.frame(number), self.a, 100.0) for number in range(1, 20)]
+        self.assertLess(costs[-1], 100)
+        self.assertGreater(calls(history.gone, self.frame(20), self.a, 113.0), 1000)
+        self.assertGreater(calls(history.gone, self.frame(21), self.b, 113.0), 1000)
+        history.part(self.a)
+        self.assertNotIn(self.a, history._tellers)

@@ -65,7 +65,7 @@ class InOrderTests(SynchronousTestCase):
         self.begin(lossDelay=5.0)
         self.come(1)
         self.come(4)
-        self.history.gone([Gone(ONE, [2, 3], 0.0)], 1.0)
+        self.history.gone([Gone(ONE, [2, 3], 0.0)], None, 1.0)
         self.history.tick(5.0)
         self.held.look()
         self.assertEqual(self.numbers(), [1])
@@ -89,3 +89,36 @@ class InOrderTests(SynchronousTestCase):
             self.assertEqual(self.numbers(), [1, 3, 4, 5, 6])
             self.assertEqual(self.numbers(OTHER), [])
             self.assertEqual(self.held.count, 2)
+
+    def test_whoPublishesWhileItIsToldComesLater(self) -> None:
+        """All are told of one message before anybody is told of the next, also of those that had been held back."""
+        self.begin()
+        told: list[tuple[str, int]] = []
+
+        def tell(delivery: Delivery) -> None:
+            told.append(("first", delivery.sequence))
+            if delivery.sequence in (1, 3):
+                self.come(delivery.sequence + 3)
+            told.append(("second", delivery.sequence))
+
+        self.held = InOrder(PeerSettings(), self.history.settled, tell)
+        for number in (3, 2, 1, 5):
+            self.come(number)
+        self.assertEqual(told, [(who, number) for number in range(1, 7) for who in ("first", "second")])
+        self.assertEqual(self.held.count, 0)
+
+    def test_aSubscriberThatFailsHoldsNothingUp(self) -> None:
+        """What came after it is told with the next."""
+        self.begin()
+        told: list[int] = []
+
+        def tell(delivery: Delivery) -> None:
+            told.append(delivery.sequence)
+            if delivery.sequence == 1:
+                raise ValueError
+
+        self.held = InOrder(PeerSettings(), self.history.settled, tell)
+        self.come(2)
+        self.assertRaises(ValueError, self.come, 1)
+        self.come(3)
+        self.assertEqual(told, [1, 2, 3])

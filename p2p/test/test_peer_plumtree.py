@@ -4,6 +4,7 @@ Tests for L{p2p.peer.plumtree} and L{p2p.peer.repair}: one peer on a fake outlet
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
@@ -13,10 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IBroadcast, IBroadcastOutlet, INeighbour
-from p2p.peer.plumtree import BATCH_BYTES, WAVE, Plumtree
+from p2p.peer.plumtree import ANNOUNCED, BATCH_BYTES, WAVE, Plumtree
+from p2p.peer.repair import UNANSWERED
 from p2p.settings import PeerSettings
-from p2p.test.fakes import FakeNeighbour, FakeOutlet, identity
+from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
 from p2p.test.mesh import Mesh
+from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (
     MAX_GAPS,
@@ -50,12 +53,36 @@ def have(*numbers: int, origin: bytes = OTHER, hops: int = 1, now: bool = False)
     return IHave([Announced(origin, hops, list(numbers))], now)
 
 
+class BreakingOutlet(FakeOutlet):
+    """
+    One whose links end as something is sent over them.
+
+    @ivar ended: called with a neighbour, once, as something is sent to it that is in C{breaking}.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breaking: list[FakeNeighbour] = []
+        self.ended: Callable[[FakeNeighbour], object] = lambda neighbour: None
+
+    def send(self, neighbours: Iterable[Any], message: Any) -> None:
+        """First to all, as a node does it."""
+        to = list(neighbours)
+        super().send(to, message)
+        for neighbour in to:
+            if neighbour in self.breaking:
+                self.breaking.remove(neighbour)
+                self.ended(neighbour)
+
+
 class OnePeer(SynchronousTestCase):
     """One peer, three neighbours that had nothing."""
 
+    outletClass = FakeOutlet
+
     def begin(self, **changed: Any) -> Plumtree:
         """A fresh one."""
-        self.outlet = FakeOutlet()
+        self.outlet = self.outletClass()
         changed.setdefault("announceSize", 1000)
         self.tree = Plumtree(self.outlet, PeerSettings(**changed), Random(1))
         self.a, self.b, self.c = self.neighbours = [FakeNeighbour(number) for number in (11, 12, 13)]
@@ -252,6 +279,75 @@ class TreeTests(OnePeer):
         self.assertEqual(self.eager(), [self.a, self.c])
 
 
+class BreakingTests(OnePeer):
+    """Links that end in the midst of what is done, because something was sent."""
+
+    outletClass = BreakingOutlet
+
+    def breaks(self, *neighbours: FakeNeighbour) -> None:
+        """These are gone as soon as something is sent to them."""
+        assert isinstance(self.outlet, BreakingOutlet)
+        self.outlet.breaking += neighbours
+        self.outlet.ended = lambda neighbour: self.tree.neighbourDown(neighbour, "slow", self.outlet.now)
+
+    def test_whoIsChosenAndGoneIsReplaced(self) -> None:
+        """The next one is made eager."""
+        self.begin()
+        self.pruned(self.a, self.b)
+        self.come(message(1), self.c)
+        self.sent()
+        self.breaks(self.a)
+        self.come(Prune(), self.c)
+        self.sent()
+        self.assertEqual(self.tree.eager, [self.b])
+
+    def test_whoIsAskedAndGoneLeavesNothingBehind(self) -> None:
+        """He is neither made eager nor remembered, and the next is asked."""
+        self.begin()
+        self.pruned(self.b, self.c)
+        self.come(have(1, 1), self.b)
+        self.come(have(1, 1), self.c)
+        self.breaks(self.b)
+        self.outlet.advance(0.6)
+        self.assertEqual([near for near, what in self.sent() if isinstance(what, Graft)], [self.b, self.c])
+        self.assertEqual(self.tree.eager, [self.a, self.c])
+        self.assertEqual([asked for asked, _ in self.tree._asked.values()], [self.c])
+        self.tree.neighbourDown(self.c, "lost", 0.6)
+        self.assertEqual(self.tree._asked, {})
+
+    def test_whoTakesTheirPlaceMissesNothing(self) -> None:
+        """Who is made eager as the last eager one is sent a message, and gone, is told of that message too."""
+        self.begin()
+        self.pruned(self.b, self.c)
+        self.breaks(self.a)
+        self.tree.publish(ME, b"?", 0.0)
+        self.assertIn((self.b, have(1, 1, origin=ME)), self.sent())
+        self.assertEqual(self.tree.eager, [self.b])
+
+    def test_manyAtOnceDoNotDisturbWhoGathers(self) -> None:
+        """All that is queued goes to those who are left."""
+        self.begin(batchDelay=0.1)
+        for number, near in enumerate((self.a, self.b, self.c), 1):
+            self.come(message(number), near)
+        self.breaks(self.b)
+        self.outlet.advance(0.2)
+        self.assertIn((self.c, message(2, 2)), self.sent())
+        self.assertEqual(self.tree.eager, [self.a, self.c])
+
+    def test_theShorterWayMayBreak(self) -> None:
+        """Then the old one stays."""
+        self.begin(treeThreshold=3)
+        self.pruned(self.b)
+        self.come(message(1, 9), self.a)
+        self.outlet.advance(2 * WAVE)
+        self.come(message(2, 9), self.a)
+        self.outlet.advance(self.outlet.now + 1.0)
+        self.breaks(self.b)
+        self.come(have(1, 2, hops=6), self.b)
+        self.assertEqual(self.tree.eager, [self.a, self.c])
+        self.assertNotIn((self.a, Prune()), self.sent())
+
+
 class AnnouncementTests(OnePeer):
     """What is said of messages that are not sent."""
 
@@ -418,6 +514,22 @@ class AnnouncementTests(OnePeer):
         self.assertEqual(self.tree._repair.missing, 0)
         self.assertEqual(self.outlet.timers, [])
 
+    def test_anAnnouncementInManyPartsCostsNoMoreThanItsLength(self) -> None:
+        """Of one origin or of many, now or later; and however often it comes, only so much is asked at a time."""
+        parts = [number for number in range(1, 257, 2) for _ in range(2)][: 2 * MAX_GAPS]
+        one = [Announced(OTHER, 1, [number + 10**6 * part for number in parts]) for part in range(MAX_HELD)]
+        many = [Announced(identity(1000 + part), 1, parts) for part in range(MAX_HELD)]
+        for announced in (one, many):
+            for now in (False, True):
+                self.begin()
+                self.assertLess(calls(self.come, IHave(announced, now), self.a), 150_000)
+                self.assertLess(calls(self.outlet.advance, 0.7), 500_000)
+        self.begin()
+        for number in range(100):
+            self.come(have(*(1000 * number + part for part in parts), now=True), self.a)
+        asked = [each for _, what in self.sent() if isinstance(what, Graft) for each in what.wanted]
+        self.assertEqual(sum(len(each.ranges) for each in asked), 2 * UNANSWERED)
+
     def test_rangesThatMakeNoSenseAreMisbehaviour(self) -> None:
         """Wherever they stand."""
         for wrong in ([1], [5, 3], [3, 4, 1, 2], [0, 1]):
@@ -453,6 +565,57 @@ class AnswerTests(OnePeer):
         self.come(Graft([Wanted(OTHER, [1, 2**63 - 1])], False), self.b)
         self.assertEqual(self.sent(), [(self.b, Lack([Wanted(OTHER, [1, 2**63 - 1])], []))])
 
+    def test_theAnswerFitsItsBounds(self) -> None:
+        """Of as many origins as can be asked for, some gone and some given up of each: in messages that may be sent."""
+        self.begin(historyMessages=0)
+        self.tree.tick(0.0)
+        self.outlet.advance(10.0)
+        origins = [identity(1000 + number) for number in range(MAX_HELD)]
+        for origin in origins:
+            for number in range(2, 2 * MAX_GAPS + 2, 2):
+                self.come(message(number, origin=origin), self.a)
+            self.come(Lack([], [Gone(origin, [1, 1], 50.0)]), self.a)
+        self.sent()
+        self.come(Graft([Wanted(origin, [1, 2**63 - 1]) for origin in origins], False), self.b)
+        said = {origin: set[int]() for origin in origins}
+        for _, what in self.sent():
+            self.assertEqual(next(Decoder(2**20).feed(encode(what))), what)
+            for each in (*what.never, *what.gone):
+                for first, last in zip(each.ranges[::2], each.ranges[1::2], strict=True):
+                    said[each.origin].update(range(first, min(last, 2 * MAX_GAPS + 9) + 1))
+        self.assertEqual(set(map(len, said.values())), {2 * MAX_GAPS + 9})
+
+    def test_aQuestionInManyPartsCostsNoMoreThanItsLength(self) -> None:
+        """However many messages are kept: they are looked up, not gone through for each part."""
+        costs = []
+        for kept in (500, 5000):
+            self.begin()
+            for number in range(1, kept + 1):
+                self.come(message(2 * number, payload=b""), self.a)
+            self.sent()
+            odd = [number for number in range(1, 257, 2) for _ in range(2)]
+            wanted = [Wanted(OTHER, [n + 10**6 * part for n in odd[: 2 * MAX_GAPS]]) for part in range(MAX_HELD)]
+            costs.append(calls(self.come, Graft(wanted, False), self.b))
+            self.assertTrue(self.sent())
+        self.assertLess(costs[0], 100_000)
+        self.assertLess(costs[1], 2 * costs[0])
+
+    def test_whatIsAskedForInManyPartsIsSent(self) -> None:
+        """And with it what is between them, where there are too many."""
+        self.begin(historyMessages=300)
+        for number in range(1, 501):
+            self.come(message(number), self.a)
+        for number in range(450, 200, -1):
+            self.come(message(number, origin=THIRD), self.a)
+        self.sent()
+        wanted = [Wanted(OTHER, [n, n]) for n in range(481, 501, 2)] + [Wanted(THIRD, [n, n]) for n in range(1, 400, 2)]
+        for _ in range(2):
+            self.come(Graft(wanted, False), self.b)
+            sent = {(what.origin, what.sequence) for _, what in self.sent() if isinstance(what, Message)}
+            self.assertLessEqual({(OTHER, number) for number in range(481, 501, 2)}, sent)
+            self.assertLessEqual({(THIRD, number) for number in range(201, 400, 2)}, sent)
+            self.assertNotIn((OTHER, 482), sent)
+
 
 class LargeTests(OnePeer):
     """Payloads that are announced and asked for."""
@@ -487,6 +650,33 @@ class LargeTests(OnePeer):
         self.assertEqual(self.sent(), [(near, have(1, 1, hops=2, now=True)) for near in (self.b, self.c)])
         self.outlet.advance(100.0)
         self.assertEqual(self.sent(), [])
+
+    def test_signsOfAnAnswerAreNoAnswer(self) -> None:
+        """Who claims all numbers of an origin and sends a byte a second does not keep its messages away for long."""
+        self.begin(pullTimeout=10.0)
+        self.come(have(2, 2**63 - 1, now=True), self.a)
+        self.assertEqual([near for near, _ in self.sent()], [self.a])
+        self.come(have(2, 2, now=True), self.b)
+        for second in range(1, 60):
+            self.a.arriving = second
+            self.outlet.advance(float(second))
+        self.assertEqual(self.sent(), [])
+        for second in range(60, 70):
+            self.a.arriving = second
+            self.outlet.advance(float(second))
+        self.assertEqual(self.sent(), [(self.b, Graft([Wanted(OTHER, [2, 2])], False))])
+        self.come(message(2, payload=bytes(1000)), self.b)
+        self.sent()
+        # He is asked again, and not waited for.
+        self.come(have(3, 2**63 - 1, now=True), self.a)
+        self.come(have(3, 3, now=True), self.b)
+        self.assertEqual([near for near, _ in self.sent()], [self.a, self.b])
+
+    def test_nobodyHasAllNumbersOfAnOrigin(self) -> None:
+        """Of what is announced so many are asked for; the first, since they come first."""
+        self.begin()
+        self.come(have(2, 2**63 - 1, now=True), self.a)
+        self.assertEqual(self.sent(), [(self.a, Graft([Wanted(OTHER, [2, 1 + ANNOUNCED])], False))])
 
     def test_severalOfOneOriginDoNotWaitForEachOther(self) -> None:
         """Each is asked for as it is announced."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.peer.ranges import Ranges, flat, intersect, ranges, subtract, total, union
+from p2p.peer.ranges import Ranges, first, flat, intersect, ranges, subtract, total, union
 
 NUMBERS = st.sets(st.integers(1, 60))
 
@@ -22,7 +22,7 @@ def ofSet(numbers: set[int]) -> Ranges:
 
 def asSet(pairs: Ranges) -> set[int]:
     """And back."""
-    return {number for first, last in pairs for number in range(first, last + 1)}
+    return {number for low, high in pairs for number in range(low, high + 1)}
 
 
 class RangesTests(SynchronousTestCase):
@@ -40,7 +40,7 @@ class RangesTests(SynchronousTestCase):
         ):
             self.assertEqual(asSet(found), expected)
             self.assertEqual(total(found), len(expected))
-            self.assertTrue(all(last < first for (_, last), (first, _) in pairwise(found)))
+            self.assertTrue(all(last < next for (_, last), (next, _) in pairwise(found)))
             self.assertEqual(ranges(flat(found)), found)
 
     @settings(deadline=None)
@@ -53,6 +53,14 @@ class RangesTests(SynchronousTestCase):
         self.assertTrue(both <= asSet(found))
         if both:
             self.assertEqual((found[0][0], found[-1][1]), (min(both), max(both)))
+
+    @settings(deadline=None)
+    @given(NUMBERS, st.integers(0, 70))
+    def test_theFirstOfThem(self, these: set[int], most: int) -> None:
+        """So many, the lowest."""
+        found = first(ofSet(these), most)
+        self.assertEqual(asSet(found), set(sorted(these)[:most]))
+        self.assertEqual(ranges(flat(found)), found)
 
     def test_whatDoesNotRiseIsNone(self) -> None:
         """Odd in number, falling, overlapping; touching is allowed."""
