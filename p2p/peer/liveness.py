@@ -64,8 +64,8 @@ class Heartbeat:
         self._number = 0
         self._last: float | None = None
         self._watched: dict[Any, _Watch] = {}
-        # Who is being dialled afresh.
-        self._probing: set[bytes] = set()
+        # Who is being dialled afresh: each life apart, and each address that somebody gives for one.
+        self._probing: set[Contact] = set()
 
     def neighbourUp(self, neighbour: Any, now: float) -> None:
         """Watch it."""
@@ -95,9 +95,10 @@ class Heartbeat:
 
     def probed(self, contact: Contact, outcome: Outcome, now: float) -> None:
         """The fresh connection was answered, or not."""
-        self._probing.discard(contact.id)
+        self._probing.discard(contact)
         neighbour = self._linked(contact)
-        if outcome.verdict is Verdict.UNSURE:
+        if outcome.verdict is Verdict.UNSURE or (neighbour is not None and neighbour.contact != contact):
+            # Nor does another life, or another address, tell anything of the one that this link is to.
             return
         if outcome.verdict is not Verdict.ALIVE:
             if neighbour is not None and (not neighbour.suspected or self._heardSince(neighbour)):
@@ -158,6 +159,6 @@ class Heartbeat:
 
     def _probe(self, contact: Contact) -> None:
         """Dial afresh, unless that is under way."""
-        if contact.address and contact.id not in self._probing:
-            self._probing.add(contact.id)
+        if contact.address and contact not in self._probing:
+            self._probing.add(contact)
             self._outlet.probe(contact)

@@ -272,7 +272,7 @@ class Swim:
             return
         verdict = outcome.verdict
         self._tellOfDial(dial, verdict)
-        suspect = self._suspects.get(contact.id)
+        suspect = self._suspected(contact)
         member = self._members.get(contact.id)
         if suspect is not None and suspect.member is not None and suspect.member.neighbour.heard:
             self._clear(suspect)
@@ -429,7 +429,7 @@ class Swim:
             self._outlet.send([neighbour], Ack(number))
             return
         member = self._members.get(contact.id)
-        if contact.id in self._suspects:
+        if self._suspected(contact) is not None:
             self._outlet.send([neighbour], Nack(number))
         elif member is not None:
             check = self._check(member, now, self.health.scaled(self._wait))
@@ -493,8 +493,12 @@ class Swim:
 
     def _suspect(self, contact: Contact, member: _Member | None, now: float, question: _Question | None = None) -> None:
         """Suspect a peer: tell it, tell others, and dial it afresh."""
-        if contact.id in self._suspects:
+        other = self._suspects.get(contact.id)
+        if other is not None and other.contact.identity >= contact.identity:
             return
+        if other is not None:
+            # It has begun another life since.
+            self._clear(other)
         if member is None and sum(suspect.member is None for suspect in self._suspects.values()) >= MAX_LOST:
             return
         settings = self._settings
@@ -546,6 +550,11 @@ class Swim:
             self._outlet.send(there, Suspect(suspect.contact, suspect.refuted, self._outlet.identity, 1))
         self._number += 1
         self._outlet.send(there, Ping(self._number))
+
+    def _suspected(self, contact: Contact) -> _Suspect | None:
+        """The suspect that is this very contact: not another life, nor an address that somebody has invented for it."""
+        suspect = self._suspects.get(contact.id)
+        return suspect if suspect is not None and suspect.contact == contact else None
 
     def _clear(self, suspect: _Suspect) -> None:
         """It lives."""
@@ -605,8 +614,9 @@ class Swim:
 
     def _die(self, contact: Contact, evidence: str, now: float) -> None:
         """The verdict."""
-        suspect = self._suspects.pop(contact.id, None)
+        suspect = self._suspected(contact)
         if suspect is not None:
+            del self._suspects[contact.id]
             if suspect.timer is not None:
                 suspect.timer.cancel()
             if self._rumours.death(contact.identity, suspect.refuted, now):
@@ -637,7 +647,8 @@ class Swim:
         suspect = self._suspects.get(contact.id)
         member = self._members.get(contact.id)
         if suspect is not None:
-            counts = by != self._outlet.identity and message.refuted >= suspect.refuted
+            same = suspect.contact.identity == contact.identity
+            counts = same and by != self._outlet.identity and message.refuted >= suspect.refuted
             if counts and suspect.suspicion.confirm(by, neighbour.contact.identity):
                 self._sooner(suspect, now)
         elif member is not None and news:

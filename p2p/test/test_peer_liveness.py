@@ -20,6 +20,7 @@ from p2p.wire.probe import Outcome, Verdict
 ALIVE = Outcome(Verdict.ALIVE, contact(1))
 SILENT = Outcome(Verdict.SILENT)
 REFUSED = Outcome(Verdict.REFUSED)
+UNSURE = Outcome(Verdict.UNSURE)
 
 
 class HeartbeatTests(SynchronousTestCase):
@@ -140,10 +141,27 @@ class HeartbeatTests(SynchronousTestCase):
         self.detector.probed(contact(1), SILENT, self.now)
         self.nothingLeft()
 
+    def test_whatBecomesOfAnotherLifeOrAddressIsNothingToThisLink(self) -> None:
+        """A suspect is neither dead nor alive by that; it is dialled all the same, and that counts."""
+        for other in (contact(1, 0), contact(1, 2), contact(1, address="10.9.9.9:9")):
+            self.detector.dialFailed(other, reasons.REFUSED, self.now)
+            self.assertEqual(self.outlet.take("probe"), [other])
+            self.suspect()
+            for outcome in (REFUSED, ALIVE):
+                self.detector.probed(other, outcome, self.now)
+                self.nothingLeft()
+            self.detector.probed(contact(1), UNSURE, self.now)
+            self.neighbour.heard = True
+            self.tick()
+            self.assertEqual(self.outlet.take("suspected"), [(self.neighbour, False)])
+        self.suspect()
+        self.detector.probed(contact(1), REFUSED, self.now)
+        self.assertEqual(self.outlet.take("dead"), [(contact(1), "refused")])
+
     def test_ownTroubleProvesNothing(self) -> None:
         """This node could not even dial: no verdict, and another try at the next tick."""
         self.suspect()
-        self.detector.probed(contact(1), Outcome(Verdict.UNSURE), self.now)
+        self.detector.probed(contact(1), UNSURE, self.now)
         self.nothingLeft()
         self.tick()
         self.assertEqual(self.outlet.take("probe"), [contact(1)])

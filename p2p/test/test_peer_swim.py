@@ -617,6 +617,40 @@ class LinksTests(SwimTestCase):
         self.nothingLeft()
         self.assertEqual((self.detector._suspects, self.detector._dials), ({}, {}))
 
+    def suspectLaterLife(self) -> FakeNeighbour:
+        """One breaks off, is dialled, links itself anew in another life, and is suspected; its new link."""
+        self.make(3)
+        self.down(1, reasons.LOST)
+        self.assertEqual(self.outlet.take("probe"), [contact(1)])
+        later = self.neighbours[1] = FakeNeighbour(contact(1, 2))
+        self.detector.neighbourUp(later, self.now)
+        self.silent.add(1)
+        while not later.suspected:
+            self.until(self.now + 1)
+        self.assertEqual(self.outlet.take("suspected"), [(later, True)])
+        self.assertEqual(self.outlet.take("probe"), [contact(1, 2)])
+        return later
+
+    def test_aProbeOfAnEarlierLifeSaysNothingOfTheLaterOne(self) -> None:
+        """Whatever becomes of it, the later one is suspected, has its time, and can be cleared."""
+        for outcome in (REFUSED, SILENT, REPLACED, ALIVE):
+            later = self.suspectLaterLife()
+            self.detector.probed(contact(1), outcome, self.now)
+            self.assertEqual(self.outlet.take("dead"), [])
+            self.assertEqual(self.outlet.take("suspected"), [])
+            self.say(1, Pong(0))
+            self.assertEqual(self.outlet.take("suspected"), [(later, False)])
+            self.assertEqual(self.detector._suspects, {})
+
+    def test_aLaterLifeThatIsSuspectedTooTakesThePlaceOfAnEarlierOne(self) -> None:
+        """Not the other way round."""
+        self.down(1, reasons.LOST)
+        for life, suspected in ((1, 1), (2, 2), (1, 2)):
+            # A goodbye to which not a word came back.
+            self.detector.neighbourDown(FakeNeighbour(contact(1, life)), reasons.TIMEOUT, self.now)
+            self.detector.probed(contact(1, life), SILENT, self.now)
+            self.assertEqual(self.detector._suspects[contact(1).id].contact, contact(1, suspected))
+
     def test_whatWasSaidIsNoEvidence(self) -> None:
         """Whoever ends a link in good order lives."""
         for reason in (reasons.REWIRED, reasons.STALE, reasons.FULL, reasons.DUPLICATE, reasons.SILENT):
@@ -772,6 +806,19 @@ class HelpTests(SwimTestCase):
         self.assertEqual(self.outlet.take("dead"), [])
 
 
+    def test_whereALiarSaysThatItIsSomebodyLives(self) -> None:
+        """That clears nobody whom this peer suspects elsewhere."""
+        number = self.suspectOne()
+        self.took(Suspect)
+        false = Contact(identity(number), "10.9.9.9:9")
+        liar = next(iter(set(self.neighbours) - {number}))
+        self.detector.neighbourDown(self.neighbours[number], reasons.REWIRED, self.now)
+        self.say(liar, PingReq(77, false, 0))
+        self.assertEqual(self.outlet.take("probe"), [false])
+        self.detector.probed(false, ALIVE, self.now)
+        self.assertIn(contact(number).id, self.detector._suspects)
+
+
 class RumoursTests(SwimTestCase):
     """What others say."""
 
@@ -783,6 +830,17 @@ class RumoursTests(SwimTestCase):
             self.assertEqual([who for who, _ in self.took(Ping)], [2])
             self.until(0.9)
             self.nothingLeft()
+
+    def test_whatIsSaidOfAnotherLifeConfirmsNothing(self) -> None:
+        """Where there is no link any more, either."""
+        self.make(3)
+        self.detector.neighbourDown(self.neighbours[1], reasons.LOST, self.now)
+        self.outlet.take("probe")
+        self.detector.probed(contact(1), SILENT, self.now)
+        suspicion = self.detector._suspects[contact(1).id].suspicion
+        for life, confirmations in ((0, 0), (2, 0), (1, 1)):
+            self.say(2, Suspect(contact(1, life), 0, identity(2), 1))
+            self.assertEqual(suspicion.confirmations, confirmations)
 
     def test_anOldRumourIsNoReasonToLook(self) -> None:
         """However often it is told."""
