@@ -61,8 +61,14 @@ LATE = 0.5
 NACK = 0.5
 """After this share of the time for an answer a helper says that it has none yet."""
 
-LEAP = 2**16
-"""So much higher than its own a peer takes the number of its refutations from others, at most."""
+LEAP = 2**10
+"""
+So much higher than a peer itself has said, the number of its refutations is believed, at most.
+
+By the peer itself too: whoever invents one could else use up all that there
+are.  Above 0 where the peer has said nothing on a link of its own, which is
+all that a liar cannot forge: by what is rumoured, he could count up.
+"""
 
 MAX_TOLD = 1024
 """Identities of which rumours are remembered at most."""
@@ -95,11 +101,13 @@ class _Member:
     A neighbour.
 
     @ivar refuted: how often it has refuted.
+    @ivar shown: the same by its own word, on this link.
     @ivar vouched: how often in a row others have reached it while its link was silent.
     """
 
     neighbour: Any
     refuted: int = 0
+    shown: int = 0
     vouched: int = 0
 
     @property
@@ -506,7 +514,8 @@ class Swim:
         wanted = min(self._wanted(), count - (member is not None))
         least = settings.suspicionMult * max(1.0, log10(count + 1)) * self._period
         suspicion = Suspicion(now, least, settings.suspicionMaxMult * least, wanted)
-        refuted = member.refuted if member is not None else self._rumours.refuted(contact.identity)
+        # As all do who have heard the same, or each would pass over what the other says.
+        refuted = max(self._rumours.refuted(contact.identity), member.refuted if member is not None else 0)
         suspect = self._suspects[contact.id] = _Suspect(contact, refuted, suspicion, member)
         if question is not None:
             suspect.number, suspect.asked = question.number, question.asked
@@ -667,7 +676,15 @@ class Swim:
                 self._refute(message.refuted, neighbour, now)
             return None
         member = self._members.get(contact.id)
-        return None if member is not None and member.contact.identity != contact.identity else contact
+        if member is not None and member.contact.identity != contact.identity:
+            return None
+        return contact if self._credible(contact.identity, message.refuted) else None
+
+    def _credible(self, identity: bytes, refuted: int) -> bool:
+        """Can it have refuted so often?"""
+        member = self._members.get(idOf(identity))
+        shown = member.shown if member is not None and member.contact.identity == identity else 0
+        return refuted <= shown + LEAP
 
     def _refute(self, refuted: int, neighbour: Any, now: float) -> None:
         """This peer is suspected, and lives."""
@@ -686,10 +703,14 @@ class Swim:
         id = idOf(message.identity)
         if id == idOf(self._outlet.identity) or not self._heard.allow(neighbour.contact.id, now):
             return
+        member = self._members.get(id)
+        if member is not None and member.neighbour is neighbour and member.contact.identity == message.identity:
+            member.shown = max(member.shown, message.refuted)
+        if not self._credible(message.identity, message.refuted):
+            return
         if not self._rumours.refutation(message.identity, message.refuted, now):
             return
         self._relay(message, id, neighbour, now)
-        member = self._members.get(id)
         if member is not None and member.contact.identity == message.identity:
             member.refuted = max(member.refuted, message.refuted)
         suspect = self._suspects.get(id)

@@ -905,6 +905,40 @@ class RumoursTests(SwimTestCase):
         self.say(1, Suspect(contact(0, 0), 0, identity(30), 2))
         self.nothingLeft()
 
+    def test_anIncredibleNumberIsPassedOver(self) -> None:
+        """It makes no true rumour stale, clears nobody, and silences no true refutation, though a liar count up."""
+        number = self.suspectOne()
+        liar, honest, *_ = sorted(set(self.neighbours) - {number})
+        for refuted in (LEAP + 1, 2**32 - 1):
+            self.say(liar, Refute(identity(number), refuted, 2))
+            self.say(liar, Suspect(contact(number), refuted, identity(30), 2))
+            self.say(liar, Faulty(contact(number), refuted, 2))
+        suspect = self.detector._suspects[contact(number).id]
+        self.assertEqual((self.outlet.take("suspected"), suspect.suspicion.confirmations), ([], 0))
+        self.took(Suspect)
+        self.say(honest, Suspect(contact(number), 0, identity(honest), 2))
+        self.assertEqual((len(self.took(Suspect)), suspect.suspicion.confirmations), (4, 1))
+        self.say(honest, Refute(identity(number), 1, 2))
+        self.assertEqual(self.outlet.take("suspected"), [(self.neighbours[number], False)])
+        for refuted in range(LEAP, 4 * LEAP, LEAP):
+            self.say(liar, Refute(identity(number), refuted, 2))
+        self.assertEqual(self.detector._members[contact(number).id].refuted, LEAP)
+        self.say(liar, Faulty(contact(99), LEAP + 1, 2))
+        self.assertEqual(self.took(Faulty), [])
+
+    def test_whatOneSaysOfItselfIsBelieved(self) -> None:
+        """On its own link, however high the number; others may then go on from there."""
+        self.say(2, Refute(identity(2), 2 * LEAP, 2))
+        self.say(3, Refute(identity(2), 3 * LEAP, 2))
+        self.assertEqual(self.detector._members[contact(2).id].refuted, 3 * LEAP)
+
+    def test_thisPeerAccusesUnderTheHighestNumberThatItHasHeard(self) -> None:
+        """Whoever has not heard of it hears it now; under a lower one those who have would pass it over."""
+        self.silent.add(2)
+        self.say(1, Suspect(contact(2), 5, identity(30), 1))
+        self.until(0.6)
+        self.assertIn((1, Suspect(contact(2), 5, identity(0), 2)), self.took(Suspect))
+
     def test_itIsForgotten(self) -> None:
         """Nothing is left of the dead, nor of what was said."""
         self.say(1, Suspect(contact(9), 0, identity(30), 1))
