@@ -44,6 +44,7 @@ from typing import Any
 import attrs
 from zope.interface import implementer
 
+from p2p.address import isDialable
 from p2p.identity import idOf
 from p2p.interfaces import IDetector
 from p2p.peer.lifeguard import LocalHealth, Suspicion
@@ -51,7 +52,6 @@ from p2p.peer.rumours import Rumours
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
-from p2p.wire.contacts import checkedAddress
 from p2p.wire.messages import Ack, Contact, Faulty, Nack, Ping, PingReq, Pong, Refute, Suspect
 from p2p.wire.probe import Outcome, Verdict
 
@@ -430,7 +430,6 @@ class Swim:
     def _asked(self, message: PingReq, neighbour: Any, now: float) -> None:
         """Reach somebody for a neighbour."""
         contact, number = message.contact, message.number
-        checkedAddress(contact)
         if contact.id == neighbour.contact.id or not self._errands.allow(neighbour.contact.id, now):
             return
         if contact.id == idOf(self._outlet.identity):
@@ -445,7 +444,7 @@ class Swim:
             self._nackLater(check.requests, (neighbour, number))
         else:
             errands = sum(not dial.own for dial in self._dials.values())
-            if contact not in self._dials and errands >= MAX_ERRANDS:
+            if not isDialable(contact.address) or (contact not in self._dials and errands >= MAX_ERRANDS):
                 self._outlet.send([neighbour], Nack(number))
                 return
             request = (neighbour, number, message.refuted)
@@ -665,9 +664,12 @@ class Swim:
             check.accusers.append((by, neighbour.contact.identity))
 
     def _rumoured(self, message: Suspect | Faulty, neighbour: Any, now: float) -> Contact | None:
-        """Whom a rumour is about, if it is worth anything: not this peer, which refutes, and no earlier life."""
+        """
+        Whom a rumour is about, if it is worth anything: not this peer, which refutes, and no earlier life.
+
+        Where nobody can be dialled, who says so is not to blame: it has the address from the accused itself.
+        """
         contact = message.contact
-        checkedAddress(contact)
         if not self._heard.allow(neighbour.contact.id, now):
             return None
         mine = self._outlet.identity
@@ -676,7 +678,7 @@ class Swim:
                 self._refute(message.refuted, neighbour, now)
             return None
         member = self._members.get(contact.id)
-        if member is not None and member.contact.identity != contact.identity:
+        if not isDialable(contact.address) or (member is not None and member.contact.identity != contact.identity):
             return None
         return contact if self._credible(contact.identity, message.refuted) else None
 

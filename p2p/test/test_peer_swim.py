@@ -27,7 +27,6 @@ from p2p.peer.swim import (
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact, identity
 from p2p.wire import reasons
-from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import Ack, Contact, Faulty, Nack, Ping, PingReq, Pong, Refute, Suspect
 from p2p.wire.probe import Outcome, Verdict
 
@@ -774,15 +773,19 @@ class HelpTests(SwimTestCase):
         self.assertEqual(self.took(Nack), [(asker, Nack(77))])
         self.nothingLeft()
 
-    def test_whatIsNoAddressIsMalformed(self) -> None:
-        """Whatever names it."""
+    def test_whatIsNoAddressIsPassedOver(self) -> None:
+        """Whatever names it; but no link ends by that, for whoever says it has it from the one that it is about."""
         for message in (
+            PingReq(1, Contact(identity(9), ""), 0),
+            Suspect(Contact(identity(9), ""), 0, identity(3), 2),
             PingReq(1, contact(9, address="nowhere"), 0),
             Suspect(contact(9, address="0.0.0.0:1"), 0, identity(3), 2),
             Faulty(contact(9, address="10.0.0.1:0"), 0, 2),
         ):
-            self.assertRaises(RemoteProtocolError, self.say, 1, message)
+            self.say(1, message)
+        self.assertEqual(self.took(Nack), [(1, Nack(1)), (1, Nack(1))])
         self.nothingLeft()
+        self.assertEqual(len(self.detector._rumours), 0)
 
     def test_errandsAreBounded(self) -> None:
         """For one neighbour, and for all together."""
