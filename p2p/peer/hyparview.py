@@ -123,7 +123,7 @@ MIXED_FRESH = 16
 """The same for the first list of a seed that was lost: the network may have been split."""
 
 
-_BROKEN = frozenset({reasons.LOST, reasons.TIMEOUT, reasons.SLOW, reasons.SILENT, reasons.DEAD})
+_BROKEN = reasons.EVIDENCE | {reasons.SILENT, reasons.DEAD}
 """Reasons that a link ends with which may mean that the other has died."""
 
 

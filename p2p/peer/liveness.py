@@ -75,7 +75,7 @@ class Heartbeat:
     def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
         """A connection that broke off without a word is evidence, and so is one on which nothing was read."""
         self._watched.pop(neighbour, None)
-        if reason in (reasons.LOST, reasons.TIMEOUT, reasons.SLOW):
+        if reason in reasons.EVIDENCE:
             self._probe(neighbour.contact)
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:

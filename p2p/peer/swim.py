@@ -91,9 +91,6 @@ RELAY_RATE, RELAY_BURST = 20.0, 100.0
 REFUTE_RATE, REFUTE_BURST = 1.0, 5.0
 """Refutations a second, and how many at once after a rest."""
 
-_EVIDENCE = frozenset({reasons.LOST, reasons.TIMEOUT, reasons.SLOW})
-"""A link that ends so may have ended with the peer."""
-
 
 @attrs.define(eq=False)
 class _Member:
@@ -257,7 +254,7 @@ class Swim:
             for dial in self._dials.values():
                 if dial.contact.id == contact.id:
                     dial.own = False
-        elif reason in _EVIDENCE:
+        elif reason in reasons.EVIDENCE:
             self._dial(contact)
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:

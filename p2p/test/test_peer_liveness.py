@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 from p2p.interfaces import IDetector, IDetectorOutlet, INeighbour
 from p2p.peer.liveness import Heartbeat
 from p2p.settings import PeerSettings
-from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact
+from p2p.test.fakes import WORDS, FakeNeighbour, FakeOutlet, contact
 from p2p.wire import reasons
 from p2p.wire.messages import Ping, Pong
 from p2p.wire.probe import Outcome, Verdict
@@ -175,6 +175,13 @@ class HeartbeatTests(SynchronousTestCase):
         self.assertEqual(self.outlet.take("dead"), [(contact(1), "refused")])
         self.nothingLeft()
 
+    def test_whichEndsAreEvidence(self) -> None:
+        """Those that L{reasons.EVIDENCE} names."""
+        for reason in sorted(reasons.EVIDENCE):
+            self.detector.neighbourDown(self.neighbour, reason, 0.5)
+            self.assertEqual(self.outlet.take("probe"), [contact(1)])
+            self.detector.probed(contact(1), REFUSED, 0.5)
+
     def test_whoDoesNotReadMayBeFrozen(self) -> None:
         """A link that is cut off as slow is evidence at once too: nobody watches that neighbour any more."""
         self.detector.neighbourDown(self.neighbour, reasons.SLOW, 0.5)
@@ -194,7 +201,7 @@ class HeartbeatTests(SynchronousTestCase):
 
     def test_whoSaidGoodbyeIsNotCalledDead(self) -> None:
         """Neither leaving nor anything else that was said is evidence."""
-        for reason in (reasons.LEAVING, reasons.REWIRED, reasons.STALE, reasons.FULL, reasons.DUPLICATE):
+        for reason in sorted(WORDS - reasons.EVIDENCE):
             self.detector.neighbourDown(self.neighbour, reason, 0.0)
         self.nothingLeft()
 
