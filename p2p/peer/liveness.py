@@ -25,12 +25,10 @@ from zope.interface import implementer
 
 from p2p.interfaces import IDetector
 from p2p.settings import PeerSettings
+from p2p.timers import LATE, slept
 from p2p.wire import reasons
 from p2p.wire.messages import Contact, Ping, Pong
 from p2p.wire.probe import Outcome, Verdict
-
-LATE = 0.5
-"""A tick that comes later, or earlier, than this share of an interval is not counted."""
 
 
 @attrs.define(eq=False)
@@ -111,8 +109,8 @@ class Heartbeat:
 
     def tick(self, now: float) -> None:
         """Count the silence of each neighbour, and ping it."""
-        passed = now - self._last if self._last is not None else self._interval
-        counts = (1 - LATE) * self._interval < passed <= (1 + LATE) * self._interval
+        due = self._last + self._interval if self._last is not None else now
+        counts = now > due - LATE * self._interval and not slept(due, now, self._interval)
         self._last = now
         self._number += 1
         for neighbour, watch in list(self._watched.items()):

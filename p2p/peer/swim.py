@@ -51,12 +51,10 @@ from p2p.peer.lifeguard import LocalHealth, Suspicion
 from p2p.peer.rumours import Rumours
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
+from p2p.timers import LATE, slept
 from p2p.wire import reasons
 from p2p.wire.messages import Ack, Contact, Faulty, Nack, Ping, PingReq, Pong, Refute, Suspect
 from p2p.wire.probe import Outcome, Verdict
-
-LATE = 0.5
-"""A timer that comes later than this share of a period means that this process slept."""
 
 NACK = 0.5
 """After this share of the time for an answer a helper says that it has none yet."""
@@ -789,9 +787,9 @@ class Swim:
         If so, what others did not say meanwhile is not their silence: no
         question counts, and suspects have the time again.
         """
-        late = now - max(due, self._awake)
+        due = max(due, self._awake)
         self._awake = now
-        if late <= LATE * self._period:
+        if not slept(due, now, self._period):
             return False
         self.health.worse()
         questions: Iterable[_Question] = [*self._checks.values(), *([self._question] if self._question else [])]
@@ -800,7 +798,7 @@ class Swim:
         for question in questions:
             question.over()
         for suspect in list(self._suspects.values()):
-            suspect.suspicion.start += late
+            suspect.suspicion.start += now - due
             if suspect.timer is not None:
                 self._dialInTime(suspect, now)
         return True
