@@ -165,7 +165,7 @@ class _Suspect:
 
 
 @attrs.define(eq=False)
-class _Dial:
+class _Fresh:
     """
     A fresh connection under way.
 
@@ -202,7 +202,7 @@ class Swim:
         self._checks: dict[bytes, _Question] = {}
         self._suspects: dict[bytes, _Suspect] = {}
         # By the whole contact: what somebody else gives for one is dialled for them only.
-        self._dials: dict[Contact, _Dial] = {}
+        self._dials: dict[Contact, _Fresh] = {}
         self._number = 0
         self._refuted = 0
         self._refutedAt = float("-inf")
@@ -457,7 +457,7 @@ class Swim:
 
         self._outlet.later(NACK * self._wait, nack)
 
-    def _tellOfDial(self, dial: _Dial, verdict: Verdict) -> None:
+    def _tellOfDial(self, dial: _Fresh, verdict: Verdict) -> None:
         """Answer those for whom it was made: it is reached, or this peer confirms that it is not."""
         requests, dial.requests[:] = dial.requests[:], []
         for neighbour, number, refuted in requests:
@@ -739,13 +739,13 @@ class Swim:
 
     # Private: fresh connections, and time.
 
-    def _dial(self, contact: Contact, own: bool = True) -> _Dial:
+    def _dial(self, contact: Contact, own: bool = True) -> _Fresh:
         """Dial afresh, unless that is under way."""
         dial = self._dials.get(contact)
         if dial is not None:
             dial.own = dial.own or own
             return dial
-        dial = _Dial(contact, own)
+        dial = _Fresh(contact, own)
         if contact.address:
             self._dials[contact] = dial
             self._outlet.probe(contact)

@@ -95,6 +95,24 @@ class HouseTests(SynchronousTestCase):
         self.assertEqual(sorted(named), sorted(path for path in paths if not path.startswith("test/")))
 
 
+class NamesTests(SynchronousTestCase):
+    """One word for one thing."""
+
+    def test_noTwoModulesOfAPeerDefineTheSameName(self) -> None:
+        """Each constant and class, public or not, has one meaning there."""
+        homes: dict[str, list[str]] = {}
+        for path in sorted((TOP / "peer").glob("*.py")):
+            for node in ast.parse(path.read_text()).body:
+                defined = [node.name] if isinstance(node, ast.ClassDef) else []
+                if isinstance(node, ast.Assign):
+                    parts = [part for target in node.targets for part in ast.walk(target)]
+                    defined = [part.id for part in parts if isinstance(part, ast.Name)]
+                for name in defined:
+                    homes.setdefault(name, []).append(path.stem)
+        self.assertGreater(len(homes), 50)
+        self.assertEqual({name: where for name, where in homes.items() if len(where) > 1}, {})
+
+
 class ArrowsTests(SynchronousTestCase):
     """Imports run one way only, see docs/architecture.md."""
 

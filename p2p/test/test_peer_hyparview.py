@@ -15,8 +15,6 @@ from zope.interface.verify import verifyObject
 from p2p.interfaces import IOverlay
 from p2p.peer.hyparview import (
     DIAL_BURST,
-    DIALS,
-    FULL_PAUSE,
     JOINING,
     LIFE,
     MAX_WALKS,
@@ -26,7 +24,7 @@ from p2p.peer.hyparview import (
     WALK_BURST,
     HyParView,
 )
-from p2p.peer.known import IMPATIENCE
+from p2p.peer.known import DIALS, FULL_PAUSE, IMPATIENCE
 from p2p.settings import PeerSettings
 from p2p.test.fakes import WORDS, FakeNeighbour, FakeOutlet, contact, identity
 from p2p.wire import reasons

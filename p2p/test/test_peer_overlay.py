@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IOverlay, IOverlayOutlet
-from p2p.peer.known import IMPATIENCE, WORTH
-from p2p.peer.overlay import DIALS, FULL_PAUSE, RandomLinks
+from p2p.peer.known import DIALS, FULL_PAUSE, IMPATIENCE, WORTH
+from p2p.peer.overlay import RandomLinks
 from p2p.settings import PeerSettings
 from p2p.test.fakes import WORDS, FakeNeighbour, FakeOutlet, contact
 from p2p.wire import reasons
