@@ -15,6 +15,19 @@ from typing import Any
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+LATE = 0.5
+"""A timer that comes later than this share of what it was to wait means that this process slept, or had no time."""
+
+
+def slept(due: float, now: float, wait: float) -> bool:
+    """
+    Did this process sleep, or have no time?  Then what others did not say meanwhile is not their silence.
+
+    @param due: when a timer should have come that comes now.
+    @param wait: for how many seconds it was set, or how often it comes.
+    """
+    return now - due > LATE * wait
+
 
 class Timers:
     """

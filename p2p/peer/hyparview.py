@@ -70,19 +70,13 @@ from zope.interface import implementer
 from p2p.address import isDialable
 from p2p.identity import idOf
 from p2p.interfaces import IOverlay
-from p2p.peer.known import ELSEWHERE, FIRST_PAUSE, IMPATIENCE, LONGEST_PAUSE, UNFIT, Known
+from p2p.peer.known import DIALS, ELSEWHERE, FIRST_PAUSE, FULL_PAUSE, IMPATIENCE, LONGEST_PAUSE, UNFIT, Known
 from p2p.peer.missing import Missing
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
 from p2p.wire.messages import MAX_WALK, Contact, ForwardJoin, Join, Shuffle, ShuffleReply, Sighting
 from p2p.wire.probe import Outcome
-
-DIALS = 8
-"""So many times the links it may dial, a peer dials at most between two ticks."""
-
-FULL_PAUSE = 10.0
-"""Seconds before a peer that had no room, or gave up a link, is dialled again."""
 
 REFUSALS = 8
 """After so many refusals in a row for each link that it has, a peer asks urgently; after as many, once a tick."""
@@ -123,7 +117,7 @@ MIXED_FRESH = 16
 """The same for the first list of a seed that was lost: the network may have been split."""
 
 
-_BROKEN = frozenset({reasons.LOST, reasons.TIMEOUT, reasons.SLOW, reasons.SILENT, reasons.DEAD})
+_BROKEN = reasons.EVIDENCE | {reasons.SILENT, reasons.DEAD}
 """Reasons that a link ends with which may mean that the other has died."""
 
 

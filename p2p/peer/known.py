@@ -22,6 +22,12 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Where the doubling of that pause ends."""
 
+FULL_PAUSE = 10.0
+"""Seconds before a peer is dialled again that had no room, or gave up a link; or that did not read, or was not read."""
+
+DIALS = 8
+"""So many times the links it may dial, a peer dials at most between two ticks, however many addresses it is told."""
+
 IMPATIENCE = 1.0
 """Seconds that a peer waits for one that it dials before it dials another one, too."""
 

@@ -25,12 +25,10 @@ from zope.interface import implementer
 
 from p2p.interfaces import IDetector
 from p2p.settings import PeerSettings
+from p2p.timers import LATE, slept
 from p2p.wire import reasons
 from p2p.wire.messages import Contact, Ping, Pong
 from p2p.wire.probe import Outcome, Verdict
-
-LATE = 0.5
-"""A tick that comes later, or earlier, than this share of an interval is not counted."""
 
 
 @attrs.define(eq=False)
@@ -64,8 +62,8 @@ class Heartbeat:
         self._number = 0
         self._last: float | None = None
         self._watched: dict[Any, _Watch] = {}
-        # Who is being dialled afresh.
-        self._probing: set[bytes] = set()
+        # Who is being dialled afresh: each life apart, and each address that somebody gives for one.
+        self._probing: set[Contact] = set()
 
     def neighbourUp(self, neighbour: Any, now: float) -> None:
         """Watch it."""
@@ -75,7 +73,7 @@ class Heartbeat:
     def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
         """A connection that broke off without a word is evidence, and so is one on which nothing was read."""
         self._watched.pop(neighbour, None)
-        if reason in (reasons.LOST, reasons.TIMEOUT, reasons.SLOW):
+        if reason in reasons.EVIDENCE:
             self._probe(neighbour.contact)
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
@@ -95,9 +93,10 @@ class Heartbeat:
 
     def probed(self, contact: Contact, outcome: Outcome, now: float) -> None:
         """The fresh connection was answered, or not."""
-        self._probing.discard(contact.id)
+        self._probing.discard(contact)
         neighbour = self._linked(contact)
-        if outcome.verdict is Verdict.UNSURE:
+        if outcome.verdict is Verdict.UNSURE or (neighbour is not None and neighbour.contact != contact):
+            # Nor does another life, or another address, tell anything of the one that this link is to.
             return
         if outcome.verdict is not Verdict.ALIVE:
             if neighbour is not None and (not neighbour.suspected or self._heardSince(neighbour)):
@@ -110,8 +109,8 @@ class Heartbeat:
 
     def tick(self, now: float) -> None:
         """Count the silence of each neighbour, and ping it."""
-        passed = now - self._last if self._last is not None else self._interval
-        counts = (1 - LATE) * self._interval < passed <= (1 + LATE) * self._interval
+        due = self._last + self._interval if self._last is not None else now
+        counts = now > due - LATE * self._interval and not slept(due, now, self._interval)
         self._last = now
         self._number += 1
         for neighbour, watch in list(self._watched.items()):
@@ -158,6 +157,6 @@ class Heartbeat:
 
     def _probe(self, contact: Contact) -> None:
         """Dial afresh, unless that is under way."""
-        if contact.address and contact.id not in self._probing:
-            self._probing.add(contact.id)
+        if contact.address and contact not in self._probing:
+            self._probing.add(contact)
             self._outlet.probe(contact)

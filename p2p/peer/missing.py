@@ -29,7 +29,7 @@ from p2p.wire.probe import Outcome, Verdict
 MAX_MISSING = 32
 """So many are remembered; beyond that, one drawn at random is forgotten."""
 
-SHARE = 0.05
+AGAIN = 0.05
 """Part of the time since somebody went missing after which one is asked again."""
 
 REFUSED_TIME = 60.0
@@ -97,7 +97,7 @@ class Missing:
                 del self._entries[id]
         if now < self._next or not self._entries:
             return None
-        self._next = now + max(self._interval, SHARE * (now - self._last)) * self._random.uniform(0.5, 1.5)
+        self._next = now + max(self._interval, AGAIN * (now - self._last)) * self._random.uniform(0.5, 1.5)
         return self._entries[self._random.choice(list(self._entries))].contact
 
     def answered(self, contact: Contact, outcome: Outcome, now: float) -> Contact | None:

@@ -45,18 +45,22 @@ from typing import Any
 from zope.interface import implementer
 
 from p2p.interfaces import IOverlay
-from p2p.peer.known import ELSEWHERE, FIRST_PAUSE, IMPATIENCE, LONGEST_PAUSE, UNFIT, WORTH, Known
+from p2p.peer.known import (
+    DIALS,
+    ELSEWHERE,
+    FIRST_PAUSE,
+    FULL_PAUSE,
+    IMPATIENCE,
+    LONGEST_PAUSE,
+    UNFIT,
+    WORTH,
+    Known,
+)
 from p2p.peer.missing import Missing
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
 from p2p.wire.messages import Contact
 from p2p.wire.probe import Outcome
-
-DIALS = 8
-"""So many times the links it wants, a peer dials at most between two ticks, however many addresses it is told."""
-
-FULL_PAUSE = 10.0
-"""Seconds before a peer is dialled again that had no room, or one of the two of which did not read."""
 
 
 @implementer(IOverlay)

@@ -3,7 +3,7 @@ A peer's lasting connection to one seed.
 
 It registers, renews the lease, asks for the list, tells of the dead, and is
 told when the seed has removed it.  It is dialled again, after a pause that
-doubles up to L{LONGEST_PAUSE}, for as long as the peer runs.
+doubles up to L{LONGEST_RETRY}, for as long as the peer runs.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from p2p.wire.messages import (
 if TYPE_CHECKING:
     from p2p.peer.service import PeerService
 
-FIRST_PAUSE = 0.5
+FIRST_RETRY = 0.5
 """Seconds before a seed that does not answer is dialled again."""
 
-LONGEST_PAUSE = 8.0
+LONGEST_RETRY = 8.0
 """Where the doubling of that pause ends."""
 
 SHORTEST_LEASE = 0.01
@@ -166,7 +166,7 @@ class SeedLink:
         """Dial after a pause, unless the peer is going away."""
         if not self._peer.running:
             return
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        pause = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(self._failures, 10))
         self._failures += 1
         self._setTimer(pause * self._peer.random.uniform(0.5, 1.0), self.start)
 

@@ -43,6 +43,7 @@ from p2p.peer.slow import SlowReaders
 from p2p.peer.strategies import strategy
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
+from p2p.timers import slept
 from p2p.wire import reasons
 from p2p.wire.codec import OVERHEAD, encode
 from p2p.wire.contacts import checkedContact
@@ -782,11 +783,11 @@ class PeerService(NodeService):
     def _watch(self, now: float) -> None:
         """Who reads, and who is alive."""
         # What others took while this process slept, it has not been told yet.
-        slept = now - self._watched > 1.5 * self.settings.livenessInterval
-        self._watched = now
+        interval = self.settings.livenessInterval
+        late, self._watched = slept(self._watched + interval, now, interval), now
         for link in self.neighbours:
             paused = link.pausedSince
-            if paused is not None and now - paused > self.settings.slowTimeout and self._holdsUp(link) and not slept:
+            if paused is not None and now - paused > self.settings.slowTimeout and self._holdsUp(link) and not late:
                 self._log.warn("{link} reads too slowly: cut off with {bytes} unsent", link=link, bytes=link.backlog)
                 link.abort(reasons.SLOW, f"publishing waited for it, {link.backlog} bytes unread")
         self.detector.tick(now)

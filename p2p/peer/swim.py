@@ -44,25 +44,29 @@ from typing import Any
 import attrs
 from zope.interface import implementer
 
+from p2p.address import isDialable
 from p2p.identity import idOf
 from p2p.interfaces import IDetector
 from p2p.peer.lifeguard import LocalHealth, Suspicion
 from p2p.peer.rumours import Rumours
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
+from p2p.timers import LATE, slept
 from p2p.wire import reasons
-from p2p.wire.contacts import checkedAddress
 from p2p.wire.messages import Ack, Contact, Faulty, Nack, Ping, PingReq, Pong, Refute, Suspect
 from p2p.wire.probe import Outcome, Verdict
-
-LATE = 0.5
-"""A timer that comes later than this share of a period means that this process slept."""
 
 NACK = 0.5
 """After this share of the time for an answer a helper says that it has none yet."""
 
-LEAP = 2**16
-"""So much higher than its own a peer takes the number of its refutations from others, at most."""
+LEAP = 2**10
+"""
+So much higher than a peer itself has said, the number of its refutations is believed, at most.
+
+By the peer itself too: whoever invents one could else use up all that there
+are.  Above 0 where the peer has said nothing on a link of its own, which is
+all that a liar cannot forge: by what is rumoured, he could count up.
+"""
 
 MAX_TOLD = 1024
 """Identities of which rumours are remembered at most."""
@@ -85,9 +89,6 @@ RELAY_RATE, RELAY_BURST = 20.0, 100.0
 REFUTE_RATE, REFUTE_BURST = 1.0, 5.0
 """Refutations a second, and how many at once after a rest."""
 
-_EVIDENCE = frozenset({reasons.LOST, reasons.TIMEOUT, reasons.SLOW})
-"""A link that ends so may have ended with the peer."""
-
 
 @attrs.define(eq=False)
 class _Member:
@@ -95,11 +96,13 @@ class _Member:
     A neighbour.
 
     @ivar refuted: how often it has refuted.
+    @ivar shown: the same by its own word, on this link.
     @ivar vouched: how often in a row others have reached it while its link was silent.
     """
 
     neighbour: Any
     refuted: int = 0
+    shown: int = 0
     vouched: int = 0
 
     @property
@@ -162,7 +165,7 @@ class _Suspect:
 
 
 @attrs.define(eq=False)
-class _Dial:
+class _Fresh:
     """
     A fresh connection under way.
 
@@ -199,7 +202,7 @@ class Swim:
         self._checks: dict[bytes, _Question] = {}
         self._suspects: dict[bytes, _Suspect] = {}
         # By the whole contact: what somebody else gives for one is dialled for them only.
-        self._dials: dict[Contact, _Dial] = {}
+        self._dials: dict[Contact, _Fresh] = {}
         self._number = 0
         self._refuted = 0
         self._refutedAt = float("-inf")
@@ -249,7 +252,7 @@ class Swim:
             for dial in self._dials.values():
                 if dial.contact.id == contact.id:
                     dial.own = False
-        elif reason in _EVIDENCE:
+        elif reason in reasons.EVIDENCE:
             self._dial(contact)
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
@@ -272,7 +275,7 @@ class Swim:
             return
         verdict = outcome.verdict
         self._tellOfDial(dial, verdict)
-        suspect = self._suspects.get(contact.id)
+        suspect = self._suspected(contact)
         member = self._members.get(contact.id)
         if suspect is not None and suspect.member is not None and suspect.member.neighbour.heard:
             self._clear(suspect)
@@ -422,14 +425,13 @@ class Swim:
     def _asked(self, message: PingReq, neighbour: Any, now: float) -> None:
         """Reach somebody for a neighbour."""
         contact, number = message.contact, message.number
-        checkedAddress(contact)
         if contact.id == neighbour.contact.id or not self._errands.allow(neighbour.contact.id, now):
             return
         if contact.id == idOf(self._outlet.identity):
             self._outlet.send([neighbour], Ack(number))
             return
         member = self._members.get(contact.id)
-        if contact.id in self._suspects:
+        if self._suspected(contact) is not None:
             self._outlet.send([neighbour], Nack(number))
         elif member is not None:
             check = self._check(member, now, self.health.scaled(self._wait))
@@ -437,7 +439,7 @@ class Swim:
             self._nackLater(check.requests, (neighbour, number))
         else:
             errands = sum(not dial.own for dial in self._dials.values())
-            if contact not in self._dials and errands >= MAX_ERRANDS:
+            if not isDialable(contact.address) or (contact not in self._dials and errands >= MAX_ERRANDS):
                 self._outlet.send([neighbour], Nack(number))
                 return
             request = (neighbour, number, message.refuted)
@@ -455,7 +457,7 @@ class Swim:
 
         self._outlet.later(NACK * self._wait, nack)
 
-    def _tellOfDial(self, dial: _Dial, verdict: Verdict) -> None:
+    def _tellOfDial(self, dial: _Fresh, verdict: Verdict) -> None:
         """Answer those for whom it was made: it is reached, or this peer confirms that it is not."""
         requests, dial.requests[:] = dial.requests[:], []
         for neighbour, number, refuted in requests:
@@ -493,8 +495,12 @@ class Swim:
 
     def _suspect(self, contact: Contact, member: _Member | None, now: float, question: _Question | None = None) -> None:
         """Suspect a peer: tell it, tell others, and dial it afresh."""
-        if contact.id in self._suspects:
+        other = self._suspects.get(contact.id)
+        if other is not None and other.contact.identity >= contact.identity:
             return
+        if other is not None:
+            # It has begun another life since.
+            self._clear(other)
         if member is None and sum(suspect.member is None for suspect in self._suspects.values()) >= MAX_LOST:
             return
         settings = self._settings
@@ -502,7 +508,8 @@ class Swim:
         wanted = min(self._wanted(), count - (member is not None))
         least = settings.suspicionMult * max(1.0, log10(count + 1)) * self._period
         suspicion = Suspicion(now, least, settings.suspicionMaxMult * least, wanted)
-        refuted = member.refuted if member is not None else self._rumours.refuted(contact.identity)
+        # As all do who have heard the same, or each would pass over what the other says.
+        refuted = max(self._rumours.refuted(contact.identity), member.refuted if member is not None else 0)
         suspect = self._suspects[contact.id] = _Suspect(contact, refuted, suspicion, member)
         if question is not None:
             suspect.number, suspect.asked = question.number, question.asked
@@ -546,6 +553,11 @@ class Swim:
             self._outlet.send(there, Suspect(suspect.contact, suspect.refuted, self._outlet.identity, 1))
         self._number += 1
         self._outlet.send(there, Ping(self._number))
+
+    def _suspected(self, contact: Contact) -> _Suspect | None:
+        """The suspect that is this very contact: not another life, nor an address that somebody has invented for it."""
+        suspect = self._suspects.get(contact.id)
+        return suspect if suspect is not None and suspect.contact == contact else None
 
     def _clear(self, suspect: _Suspect) -> None:
         """It lives."""
@@ -605,8 +617,9 @@ class Swim:
 
     def _die(self, contact: Contact, evidence: str, now: float) -> None:
         """The verdict."""
-        suspect = self._suspects.pop(contact.id, None)
+        suspect = self._suspected(contact)
         if suspect is not None:
+            del self._suspects[contact.id]
             if suspect.timer is not None:
                 suspect.timer.cancel()
             if self._rumours.death(contact.identity, suspect.refuted, now):
@@ -637,7 +650,8 @@ class Swim:
         suspect = self._suspects.get(contact.id)
         member = self._members.get(contact.id)
         if suspect is not None:
-            counts = by != self._outlet.identity and message.refuted >= suspect.refuted
+            same = suspect.contact.identity == contact.identity
+            counts = same and by != self._outlet.identity and message.refuted >= suspect.refuted
             if counts and suspect.suspicion.confirm(by, neighbour.contact.identity):
                 self._sooner(suspect, now)
         elif member is not None and news:
@@ -645,9 +659,12 @@ class Swim:
             check.accusers.append((by, neighbour.contact.identity))
 
     def _rumoured(self, message: Suspect | Faulty, neighbour: Any, now: float) -> Contact | None:
-        """Whom a rumour is about, if it is worth anything: not this peer, which refutes, and no earlier life."""
+        """
+        Whom a rumour is about, if it is worth anything: not this peer, which refutes, and no earlier life.
+
+        Where nobody can be dialled, who says so is not to blame: it has the address from the accused itself.
+        """
         contact = message.contact
-        checkedAddress(contact)
         if not self._heard.allow(neighbour.contact.id, now):
             return None
         mine = self._outlet.identity
@@ -656,7 +673,15 @@ class Swim:
                 self._refute(message.refuted, neighbour, now)
             return None
         member = self._members.get(contact.id)
-        return None if member is not None and member.contact.identity != contact.identity else contact
+        if not isDialable(contact.address) or (member is not None and member.contact.identity != contact.identity):
+            return None
+        return contact if self._credible(contact.identity, message.refuted) else None
+
+    def _credible(self, identity: bytes, refuted: int) -> bool:
+        """Can it have refuted so often?"""
+        member = self._members.get(idOf(identity))
+        shown = member.shown if member is not None and member.contact.identity == identity else 0
+        return refuted <= shown + LEAP
 
     def _refute(self, refuted: int, neighbour: Any, now: float) -> None:
         """This peer is suspected, and lives."""
@@ -675,10 +700,14 @@ class Swim:
         id = idOf(message.identity)
         if id == idOf(self._outlet.identity) or not self._heard.allow(neighbour.contact.id, now):
             return
+        member = self._members.get(id)
+        if member is not None and member.neighbour is neighbour and member.contact.identity == message.identity:
+            member.shown = max(member.shown, message.refuted)
+        if not self._credible(message.identity, message.refuted):
+            return
         if not self._rumours.refutation(message.identity, message.refuted, now):
             return
         self._relay(message, id, neighbour, now)
-        member = self._members.get(id)
         if member is not None and member.contact.identity == message.identity:
             member.refuted = max(member.refuted, message.refuted)
         suspect = self._suspects.get(id)
@@ -710,13 +739,13 @@ class Swim:
 
     # Private: fresh connections, and time.
 
-    def _dial(self, contact: Contact, own: bool = True) -> _Dial:
+    def _dial(self, contact: Contact, own: bool = True) -> _Fresh:
         """Dial afresh, unless that is under way."""
         dial = self._dials.get(contact)
         if dial is not None:
             dial.own = dial.own or own
             return dial
-        dial = _Dial(contact, own)
+        dial = _Fresh(contact, own)
         if contact.address:
             self._dials[contact] = dial
             self._outlet.probe(contact)
@@ -758,9 +787,9 @@ class Swim:
         If so, what others did not say meanwhile is not their silence: no
         question counts, and suspects have the time again.
         """
-        late = now - max(due, self._awake)
+        due = max(due, self._awake)
         self._awake = now
-        if late <= LATE * self._period:
+        if not slept(due, now, self._period):
             return False
         self.health.worse()
         questions: Iterable[_Question] = [*self._checks.values(), *([self._question] if self._question else [])]
@@ -769,7 +798,7 @@ class Swim:
         for question in questions:
             question.over()
         for suspect in list(self._suspects.values()):
-            suspect.suspicion.start += late
+            suspect.suspicion.start += now - due
             if suspect.timer is not None:
                 self._dialInTime(suspect, now)
         return True

@@ -26,7 +26,7 @@ from p2p.simulation.incidents import Incident, Part, Pause, ScenarioError, Secon
 from p2p.simulation.lines import keyLines, lineOf, pathText
 from p2p.simulation.swarm import MAX_PEERS, MAX_SEEDS
 
-LONGEST = 10 * 86400.0
+LONGEST_RUN = 10 * 86400.0
 """Virtual seconds that a scenario may last."""
 
 
@@ -154,7 +154,7 @@ class Scenario(Part, frozen=True, kw_only=True):
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
-    duration: Annotated[float, Meta(gt=0, le=LONGEST)]
+    duration: Annotated[float, Meta(gt=0, le=LONGEST_RUN)]
     peers: Peers
     seed: int = 0
     description: str = ""

@@ -54,9 +54,13 @@ from p2p.peer.service import PeerService
 from p2p.seed.registry import Entry
 from p2p.seed.service import SeedService
 from p2p.settings import PeerSettings, SeedSettings
+from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.messages import VERSION, AnyMessage, Contact, Hello, Message, Welcome
 from p2p.wire.probe import Outcome
+
+WORDS = frozenset(word for name, word in vars(reasons).items() if name.isupper() and isinstance(word, str))
+"""Every reason for which a connection may end."""
 
 
 def identity(number: int, incarnation: int = 1) -> bytes:

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import p2p
 
@@ -72,6 +73,44 @@ def _imports() -> Iterator[tuple[str, str]]:
                 within = TOP.parent.joinpath(*node.module.split(".")).is_dir()
                 names = [f"{node.module}.{alias.name}" for alias in node.names] if within else [node.module]
                 yield from ((module, name) for name in names)
+
+
+class HouseTests(SynchronousTestCase):
+    """The tree in docs/architecture.md."""
+
+    def test_eachModuleIsThere(self) -> None:
+        """Under its package, and no other is."""
+        document = TOP.parent / "docs" / "architecture.md"
+        if not document.exists():
+            raise SkipTest("the package is installed, without its documentation")
+        tree = document.read_text(encoding="utf-8").partition("\np2p/\n")[2].partition("\ntwisted/")[0]
+        named = []
+        package = ""
+        for line in tree.splitlines():
+            words = list(takewhile(lambda word: word.endswith((".py", "/")), line.split()))
+            if words and line.startswith("  ") and line[2] != " ":
+                package = words[0] if words[0].endswith("/") else ""
+            named += [package + word for word in words if word.endswith(".py")]
+        paths = {path.relative_to(TOP).as_posix() for path in TOP.rglob("*.py") if path.name != "__init__.py"}
+        self.assertEqual(sorted(named), sorted(path for path in paths if not path.startswith("test/")))
+
+
+class NamesTests(SynchronousTestCase):
+    """One word for one thing."""
+
+    def test_noTwoModulesOfAPeerDefineTheSameName(self) -> None:
+        """Each constant and class, public or not, has one meaning there."""
+        homes: dict[str, list[str]] = {}
+        for path in sorted((TOP / "peer").glob("*.py")):
+            for node in ast.parse(path.read_text()).body:
+                defined = [node.name] if isinstance(node, ast.ClassDef) else []
+                if isinstance(node, ast.Assign):
+                    parts = [part for target in node.targets for part in ast.walk(target)]
+                    defined = [part.id for part in parts if isinstance(part, ast.Name)]
+                for name in defined:
+                    homes.setdefault(name, []).append(path.stem)
+        self.assertGreater(len(homes), 50)
+        self.assertEqual({name: where for name, where in homes.items() if len(where) > 1}, {})
 
 
 class ArrowsTests(SynchronousTestCase):

@@ -15,8 +15,6 @@ from zope.interface.verify import verifyObject
 from p2p.interfaces import IOverlay
 from p2p.peer.hyparview import (
     DIAL_BURST,
-    DIALS,
-    FULL_PAUSE,
     JOINING,
     LIFE,
     MAX_WALKS,
@@ -26,9 +24,9 @@ from p2p.peer.hyparview import (
     WALK_BURST,
     HyParView,
 )
-from p2p.peer.known import IMPATIENCE
+from p2p.peer.known import DIALS, FULL_PAUSE, IMPATIENCE
 from p2p.settings import PeerSettings
-from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact, identity
+from p2p.test.fakes import WORDS, FakeNeighbour, FakeOutlet, contact, identity
 from p2p.wire import reasons
 from p2p.wire.messages import Contact, ForwardJoin, Join, Shuffle, ShuffleReply, Sighting
 from p2p.wire.probe import Outcome, Verdict
@@ -301,8 +299,7 @@ class ActiveViewTests(HyParViewTestCase):
 
     def test_noAddressIsDialledAgainAtOnceWhateverTheReason(self) -> None:
         """No reason to fail leads to a loop."""
-        words = [value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)]
-        for reason in words:
+        for reason in sorted(WORDS):
             overlay = self.overlay()
             overlay.learned([contact(1)], 0.0)
             self.assertEqual(self.outlet.take("connect"), [(contact(1), True)])

@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 from p2p.interfaces import IDetector, IDetectorOutlet, INeighbour
 from p2p.peer.liveness import Heartbeat
 from p2p.settings import PeerSettings
-from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact
+from p2p.test.fakes import WORDS, FakeNeighbour, FakeOutlet, contact
 from p2p.wire import reasons
 from p2p.wire.messages import Ping, Pong
 from p2p.wire.probe import Outcome, Verdict
@@ -20,6 +20,7 @@ from p2p.wire.probe import Outcome, Verdict
 ALIVE = Outcome(Verdict.ALIVE, contact(1))
 SILENT = Outcome(Verdict.SILENT)
 REFUSED = Outcome(Verdict.REFUSED)
+UNSURE = Outcome(Verdict.UNSURE)
 
 
 class HeartbeatTests(SynchronousTestCase):
@@ -140,10 +141,27 @@ class HeartbeatTests(SynchronousTestCase):
         self.detector.probed(contact(1), SILENT, self.now)
         self.nothingLeft()
 
+    def test_whatBecomesOfAnotherLifeOrAddressIsNothingToThisLink(self) -> None:
+        """A suspect is neither dead nor alive by that; it is dialled all the same, and that counts."""
+        for other in (contact(1, 0), contact(1, 2), contact(1, address="10.9.9.9:9")):
+            self.detector.dialFailed(other, reasons.REFUSED, self.now)
+            self.assertEqual(self.outlet.take("probe"), [other])
+            self.suspect()
+            for outcome in (REFUSED, ALIVE):
+                self.detector.probed(other, outcome, self.now)
+                self.nothingLeft()
+            self.detector.probed(contact(1), UNSURE, self.now)
+            self.neighbour.heard = True
+            self.tick()
+            self.assertEqual(self.outlet.take("suspected"), [(self.neighbour, False)])
+        self.suspect()
+        self.detector.probed(contact(1), REFUSED, self.now)
+        self.assertEqual(self.outlet.take("dead"), [(contact(1), "refused")])
+
     def test_ownTroubleProvesNothing(self) -> None:
         """This node could not even dial: no verdict, and another try at the next tick."""
         self.suspect()
-        self.detector.probed(contact(1), Outcome(Verdict.UNSURE), self.now)
+        self.detector.probed(contact(1), UNSURE, self.now)
         self.nothingLeft()
         self.tick()
         self.assertEqual(self.outlet.take("probe"), [contact(1)])
@@ -156,6 +174,13 @@ class HeartbeatTests(SynchronousTestCase):
         self.detector.probed(contact(1), REFUSED, 0.5)
         self.assertEqual(self.outlet.take("dead"), [(contact(1), "refused")])
         self.nothingLeft()
+
+    def test_whichEndsAreEvidence(self) -> None:
+        """Those that L{reasons.EVIDENCE} names."""
+        for reason in sorted(reasons.EVIDENCE):
+            self.detector.neighbourDown(self.neighbour, reason, 0.5)
+            self.assertEqual(self.outlet.take("probe"), [contact(1)])
+            self.detector.probed(contact(1), REFUSED, 0.5)
 
     def test_whoDoesNotReadMayBeFrozen(self) -> None:
         """A link that is cut off as slow is evidence at once too: nobody watches that neighbour any more."""
@@ -176,7 +201,7 @@ class HeartbeatTests(SynchronousTestCase):
 
     def test_whoSaidGoodbyeIsNotCalledDead(self) -> None:
         """Neither leaving nor anything else that was said is evidence."""
-        for reason in (reasons.LEAVING, reasons.REWIRED, reasons.STALE, reasons.FULL, reasons.DUPLICATE):
+        for reason in sorted(WORDS - reasons.EVIDENCE):
             self.detector.neighbourDown(self.neighbour, reason, 0.0)
         self.nothingLeft()
 

@@ -9,7 +9,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.peer.missing import MAX_MISSING, REFUSED_TIME, SHARE, Missing
+from p2p.peer.missing import AGAIN, MAX_MISSING, REFUSED_TIME, Missing
 from p2p.settings import PeerSettings
 from p2p.test.fakes import contact
 from p2p.wire.messages import Contact
@@ -48,7 +48,7 @@ class MissingTests(SynchronousTestCase):
         missing.add(contact(1), "silent", 0.0)
         times = [time for time, _ in self.asked(missing, 1000.0, 1400.0)]
         pauses = [later - time for time, later in pairwise(times)]
-        self.assertTrue(all(SHARE * 500 < pause < SHARE * 2100 for pause in pauses), pauses)
+        self.assertTrue(all(AGAIN * 500 < pause < AGAIN * 2100 for pause in pauses), pauses)
         self.assertTrue(4 < len(times) < 15, times)
 
     def test_aNewLossIsUrgentAgain(self) -> None:

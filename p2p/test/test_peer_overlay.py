@@ -13,10 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IOverlay, IOverlayOutlet
-from p2p.peer.known import IMPATIENCE, WORTH
-from p2p.peer.overlay import DIALS, FULL_PAUSE, RandomLinks
+from p2p.peer.known import DIALS, FULL_PAUSE, IMPATIENCE, WORTH
+from p2p.peer.overlay import RandomLinks
 from p2p.settings import PeerSettings
-from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact
+from p2p.test.fakes import WORDS, FakeNeighbour, FakeOutlet, contact
 from p2p.wire import reasons
 from p2p.wire.messages import Contact
 from p2p.wire.probe import Outcome, Verdict
@@ -355,8 +355,7 @@ class RandomLinksTests(SynchronousTestCase):
 
     def test_noAddressIsDialledAgainAtOnceWhateverTheReason(self) -> None:
         """No reason to fail leads to a loop."""
-        words = [value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)]
-        for reason in words:
+        for reason in sorted(WORDS):
             overlay = self.overlay()
             overlay.learned([contact(1)], 0.0)
             self.assertEqual(self.outlet.take("connect"), [contact(1)])

@@ -25,9 +25,8 @@ from p2p.peer.swim import (
     Swim,
 )
 from p2p.settings import PeerSettings
-from p2p.test.fakes import FakeNeighbour, FakeOutlet, contact, identity
+from p2p.test.fakes import WORDS, FakeNeighbour, FakeOutlet, contact, identity
 from p2p.wire import reasons
-from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import Ack, Contact, Faulty, Nack, Ping, PingReq, Pong, Refute, Suspect
 from p2p.wire.probe import Outcome, Verdict
 
@@ -556,7 +555,7 @@ class LinksTests(SwimTestCase):
 
     def test_aLostConnectionIsEvidenceAtOnce(self) -> None:
         """The fresh connection does not wait for a tick; refused, it is dead, and nobody need be told: all see it."""
-        for reason in (reasons.LOST, reasons.TIMEOUT, reasons.SLOW):
+        for reason in sorted(reasons.EVIDENCE):
             self.make()
             self.down(1, reason)
             self.assertEqual(self.outlet.take("probe"), [contact(1)])
@@ -617,9 +616,43 @@ class LinksTests(SwimTestCase):
         self.nothingLeft()
         self.assertEqual((self.detector._suspects, self.detector._dials), ({}, {}))
 
+    def suspectLaterLife(self) -> FakeNeighbour:
+        """One breaks off, is dialled, links itself anew in another life, and is suspected; its new link."""
+        self.make(3)
+        self.down(1, reasons.LOST)
+        self.assertEqual(self.outlet.take("probe"), [contact(1)])
+        later = self.neighbours[1] = FakeNeighbour(contact(1, 2))
+        self.detector.neighbourUp(later, self.now)
+        self.silent.add(1)
+        while not later.suspected:
+            self.until(self.now + 1)
+        self.assertEqual(self.outlet.take("suspected"), [(later, True)])
+        self.assertEqual(self.outlet.take("probe"), [contact(1, 2)])
+        return later
+
+    def test_aProbeOfAnEarlierLifeSaysNothingOfTheLaterOne(self) -> None:
+        """Whatever becomes of it, the later one is suspected, has its time, and can be cleared."""
+        for outcome in (REFUSED, SILENT, REPLACED, ALIVE):
+            later = self.suspectLaterLife()
+            self.detector.probed(contact(1), outcome, self.now)
+            self.assertEqual(self.outlet.take("dead"), [])
+            self.assertEqual(self.outlet.take("suspected"), [])
+            self.say(1, Pong(0))
+            self.assertEqual(self.outlet.take("suspected"), [(later, False)])
+            self.assertEqual(self.detector._suspects, {})
+
+    def test_aLaterLifeThatIsSuspectedTooTakesThePlaceOfAnEarlierOne(self) -> None:
+        """Not the other way round."""
+        self.down(1, reasons.LOST)
+        for life, suspected in ((1, 1), (2, 2), (1, 2)):
+            # A goodbye to which not a word came back.
+            self.detector.neighbourDown(FakeNeighbour(contact(1, life)), reasons.TIMEOUT, self.now)
+            self.detector.probed(contact(1, life), SILENT, self.now)
+            self.assertEqual(self.detector._suspects[contact(1).id].contact, contact(1, suspected))
+
     def test_whatWasSaidIsNoEvidence(self) -> None:
         """Whoever ends a link in good order lives."""
-        for reason in (reasons.REWIRED, reasons.STALE, reasons.FULL, reasons.DUPLICATE, reasons.SILENT):
+        for reason in sorted(WORDS - reasons.EVIDENCE):
             self.down(1, reason)
         self.nothingLeft()
 
@@ -740,15 +773,19 @@ class HelpTests(SwimTestCase):
         self.assertEqual(self.took(Nack), [(asker, Nack(77))])
         self.nothingLeft()
 
-    def test_whatIsNoAddressIsMalformed(self) -> None:
-        """Whatever names it."""
+    def test_whatIsNoAddressIsPassedOver(self) -> None:
+        """Whatever names it; but no link ends by that, for whoever says it has it from the one that it is about."""
         for message in (
+            PingReq(1, Contact(identity(9), ""), 0),
+            Suspect(Contact(identity(9), ""), 0, identity(3), 2),
             PingReq(1, contact(9, address="nowhere"), 0),
             Suspect(contact(9, address="0.0.0.0:1"), 0, identity(3), 2),
             Faulty(contact(9, address="10.0.0.1:0"), 0, 2),
         ):
-            self.assertRaises(RemoteProtocolError, self.say, 1, message)
+            self.say(1, message)
+        self.assertEqual(self.took(Nack), [(1, Nack(1)), (1, Nack(1))])
         self.nothingLeft()
+        self.assertEqual(len(self.detector._rumours), 0)
 
     def test_errandsAreBounded(self) -> None:
         """For one neighbour, and for all together."""
@@ -772,6 +809,19 @@ class HelpTests(SwimTestCase):
         self.assertEqual(self.outlet.take("dead"), [])
 
 
+    def test_whereALiarSaysThatItIsSomebodyLives(self) -> None:
+        """That clears nobody whom this peer suspects elsewhere."""
+        number = self.suspectOne()
+        self.took(Suspect)
+        false = Contact(identity(number), "10.9.9.9:9")
+        liar = next(iter(set(self.neighbours) - {number}))
+        self.detector.neighbourDown(self.neighbours[number], reasons.REWIRED, self.now)
+        self.say(liar, PingReq(77, false, 0))
+        self.assertEqual(self.outlet.take("probe"), [false])
+        self.detector.probed(false, ALIVE, self.now)
+        self.assertIn(contact(number).id, self.detector._suspects)
+
+
 class RumoursTests(SwimTestCase):
     """What others say."""
 
@@ -783,6 +833,17 @@ class RumoursTests(SwimTestCase):
             self.assertEqual([who for who, _ in self.took(Ping)], [2])
             self.until(0.9)
             self.nothingLeft()
+
+    def test_whatIsSaidOfAnotherLifeConfirmsNothing(self) -> None:
+        """Where there is no link any more, either."""
+        self.make(3)
+        self.detector.neighbourDown(self.neighbours[1], reasons.LOST, self.now)
+        self.outlet.take("probe")
+        self.detector.probed(contact(1), SILENT, self.now)
+        suspicion = self.detector._suspects[contact(1).id].suspicion
+        for life, confirmations in ((0, 0), (2, 0), (1, 1)):
+            self.say(2, Suspect(contact(1, life), 0, identity(2), 1))
+            self.assertEqual(suspicion.confirmations, confirmations)
 
     def test_anOldRumourIsNoReasonToLook(self) -> None:
         """However often it is told."""
@@ -846,6 +907,40 @@ class RumoursTests(SwimTestCase):
         self.say(1, Suspect(contact(0), LEAP + 1, identity(30), 2))
         self.say(1, Suspect(contact(0, 0), 0, identity(30), 2))
         self.nothingLeft()
+
+    def test_anIncredibleNumberIsPassedOver(self) -> None:
+        """It makes no true rumour stale, clears nobody, and silences no true refutation, though a liar count up."""
+        number = self.suspectOne()
+        liar, honest, *_ = sorted(set(self.neighbours) - {number})
+        for refuted in (LEAP + 1, 2**32 - 1):
+            self.say(liar, Refute(identity(number), refuted, 2))
+            self.say(liar, Suspect(contact(number), refuted, identity(30), 2))
+            self.say(liar, Faulty(contact(number), refuted, 2))
+        suspect = self.detector._suspects[contact(number).id]
+        self.assertEqual((self.outlet.take("suspected"), suspect.suspicion.confirmations), ([], 0))
+        self.took(Suspect)
+        self.say(honest, Suspect(contact(number), 0, identity(honest), 2))
+        self.assertEqual((len(self.took(Suspect)), suspect.suspicion.confirmations), (4, 1))
+        self.say(honest, Refute(identity(number), 1, 2))
+        self.assertEqual(self.outlet.take("suspected"), [(self.neighbours[number], False)])
+        for refuted in range(LEAP, 4 * LEAP, LEAP):
+            self.say(liar, Refute(identity(number), refuted, 2))
+        self.assertEqual(self.detector._members[contact(number).id].refuted, LEAP)
+        self.say(liar, Faulty(contact(99), LEAP + 1, 2))
+        self.assertEqual(self.took(Faulty), [])
+
+    def test_whatOneSaysOfItselfIsBelieved(self) -> None:
+        """On its own link, however high the number; others may then go on from there."""
+        self.say(2, Refute(identity(2), 2 * LEAP, 2))
+        self.say(3, Refute(identity(2), 3 * LEAP, 2))
+        self.assertEqual(self.detector._members[contact(2).id].refuted, 3 * LEAP)
+
+    def test_thisPeerAccusesUnderTheHighestNumberThatItHasHeard(self) -> None:
+        """Whoever has not heard of it hears it now; under a lower one those who have would pass it over."""
+        self.silent.add(2)
+        self.say(1, Suspect(contact(2), 5, identity(30), 1))
+        self.until(0.6)
+        self.assertIn((1, Suspect(contact(2), 5, identity(0), 2)), self.took(Suspect))
 
     def test_itIsForgotten(self) -> None:
         """Nothing is left of the dead, nor of what was said."""

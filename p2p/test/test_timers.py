@@ -4,12 +4,27 @@ Tests for L{p2p.timers}.
 
 from __future__ import annotations
 
+from importlib import import_module
 from random import Random
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.timers import Timers
+from p2p.timers import Timers, slept
+
+
+class SleptTests(SynchronousTestCase):
+    """Has this process slept?"""
+
+    def test_byHalfAgainOfWhatItWasToWait(self) -> None:
+        """Not before; nor, where nothing was due yet, by coming early."""
+        came = [(9.0, False), (10.0, False), (12.0, False), (12.01, True), (1000.0, True)]
+        self.assertEqual([(now, slept(10.0, now, 4.0)) for now, _ in came], came)
+
+    def test_whoeverAsksGoesByIt(self) -> None:
+        """There is no second rule for timers that come late."""
+        for module in ("peer.swim", "peer.liveness", "peer.service", "wire.probe"):
+            self.assertIs(import_module(f"p2p.{module}").slept, slept)
 
 
 class TimersTests(SynchronousTestCase):

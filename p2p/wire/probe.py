@@ -17,13 +17,11 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from p2p.address import Address
+from p2p.timers import slept
 from p2p.wire import reasons
 from p2p.wire.factory import PROBE, DialFailed, LinkFactory
 from p2p.wire.link import Link
 from p2p.wire.messages import Contact
-
-LATE = 0.5
-"""A time-out that comes later than this share of itself means that this process slept."""
 
 
 class Verdict(Enum):
@@ -85,7 +83,7 @@ class _Probe:
         self._dialling.addCallbacks(self._answered, self._failed)
 
     def _expired(self, due: float) -> None:
-        if self._factory.seconds() - due > LATE * self._timeout and not self._again:
+        if slept(due, self._factory.seconds(), self._timeout) and not self._again:
             self._again = True
             self._wait()
         elif self._retry is not None:

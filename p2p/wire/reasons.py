@@ -71,5 +71,8 @@ DEAD = "dead"
 UNSPOKEN = frozenset({LOST, REFUSED, LOCAL})
 """The words that never travel."""
 
+EVIDENCE = frozenset({LOST, TIMEOUT, SLOW})
+"""The words for an end of a link that may have been the end of the other: a detector looks at once."""
+
 EXPIRED = "expired"
 """The lease ran out without having been renewed."""
