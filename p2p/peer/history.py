@@ -46,8 +46,8 @@ MARKS = 4
 
 DOOMED = 10_000
 """
-Ranges that may wait at a time for their C{lossDelay} to pass, somebody having said that they are gone; half as many of one
-neighbour.  What is said beyond that is passed over: what of it is a hole, is lost when nobody can keep it any more.
+Ranges that may wait at a time for their C{lossDelay} to pass, somebody having said that they are gone; half as many of
+one neighbour.  What is said beyond that is passed over: what of it is a hole, is lost when nobody can keep it any more.
 """
 
 GONE_RATE = 1000
