@@ -46,8 +46,8 @@ MARKS = 4
 
 DOOMED = 10_000
 """
-Ranges that may wait at a time for their C{lossDelay} to pass, somebody having said that they are gone; half as many of one
-neighbour.  What is said beyond that is passed over: what of it is a hole, is lost when nobody can keep it any more.
+Ranges that may wait at a time for their C{lossDelay} to pass, somebody having said that they are gone; half as many of
+one neighbour.  What is said beyond that is passed over: what of it is a hole, is lost when nobody can keep it any more.
 """
 
 GONE_RATE = 1000
@@ -668,6 +668,35 @@ class History:
         given, origin.given = origin.given, _NONE
         for first, last in subtract(union(given, []), origin.waived):
             self._outlet.lost(identity, first, last)
+
+
+class HistoryKeeper:
+    """What every broadcast with a history answers alike; a part of L{p2p.interfaces.IBroadcast}."""
+
+    __slots__ = ("_history",)
+
+    def __init__(self, outlet: Any, settings: PeerSettings) -> None:
+        """
+        @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
+        """
+        self._history = History(outlet, settings)
+
+    @property
+    def duplicates(self) -> int:
+        """See L{p2p.interfaces.IBroadcast}."""
+        return self._history.duplicates
+
+    def recent(self) -> list[tuple[float, Message]]:
+        """See L{p2p.interfaces.IBroadcast}."""
+        return self._history.recent()
+
+    def settled(self, origin: bytes) -> int:
+        """See L{p2p.interfaces.IBroadcast}."""
+        return self._history.settled(origin)
+
+    def tick(self, now: float) -> None:
+        """Forget messages that are too old to be asked for, and say what is lost."""
+        self._history.tick(now)
 
 
 def checked(numbers: list[int]) -> Ranges:
