@@ -14,16 +14,16 @@ from typing import Any
 from zope.interface import implementer
 
 from p2p.interfaces import IBroadcast
-from p2p.peer.history import History
+from p2p.peer.history import HistoryKeeper
 from p2p.settings import PeerSettings
 from p2p.wire.messages import MAX_HOPS, Have, Lack, Message
 
 
 @implementer(IBroadcast)
-class Flood:
+class Flood(HistoryKeeper):
     """The broadcast named C{flood}; see the module's text."""
 
-    __slots__ = ("_history", "_neighbours", "_outlet")
+    __slots__ = ("_neighbours", "_outlet")
 
     messages = (Message, Have, Lack)
 
@@ -31,14 +31,9 @@ class Flood:
         """
         @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
         """
+        super().__init__(outlet, settings)
         self._outlet = outlet
-        self._history = History(outlet, settings)
         self._neighbours: dict[Any, None] = {}
-
-    @property
-    def duplicates(self) -> int:
-        """See L{IBroadcast}."""
-        return self._history.duplicates
 
     def publish(self, identity: bytes, payload: bytes, now: float) -> Message:
         """See L{IBroadcast}."""
@@ -78,15 +73,3 @@ class Flood:
     def relayTo(self, neighbour: Any) -> list[Any]:
         """The neighbours that a message goes to which C{neighbour} brought and which is new here."""
         return [other for other in self._neighbours if other is not neighbour]
-
-    def recent(self) -> list[tuple[float, Message]]:
-        """See L{IBroadcast}."""
-        return self._history.recent()
-
-    def settled(self, origin: bytes) -> int:
-        """See L{IBroadcast}."""
-        return self._history.settled(origin)
-
-    def tick(self, now: float) -> None:
-        """Forget messages that are too old to be asked for."""
-        self._history.tick(now)

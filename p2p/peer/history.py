@@ -670,6 +670,35 @@ class History:
             self._outlet.lost(identity, first, last)
 
 
+class HistoryKeeper:
+    """What every broadcast with a history answers alike; a part of L{p2p.interfaces.IBroadcast}."""
+
+    __slots__ = ("_history",)
+
+    def __init__(self, outlet: Any, settings: PeerSettings) -> None:
+        """
+        @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
+        """
+        self._history = History(outlet, settings)
+
+    @property
+    def duplicates(self) -> int:
+        """See L{p2p.interfaces.IBroadcast}."""
+        return self._history.duplicates
+
+    def recent(self) -> list[tuple[float, Message]]:
+        """See L{p2p.interfaces.IBroadcast}."""
+        return self._history.recent()
+
+    def settled(self, origin: bytes) -> int:
+        """See L{p2p.interfaces.IBroadcast}."""
+        return self._history.settled(origin)
+
+    def tick(self, now: float) -> None:
+        """Forget messages that are too old to be asked for, and say what is lost."""
+        self._history.tick(now)
+
+
 def checked(numbers: list[int]) -> Ranges:
     """
     Ranges that came from outside.

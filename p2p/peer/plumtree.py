@@ -45,7 +45,7 @@ from zlib import crc32
 from zope.interface import implementer
 
 from p2p.interfaces import IBroadcast
-from p2p.peer.history import History, Told, checked
+from p2p.peer.history import HistoryKeeper, Told, checked
 from p2p.peer.ranges import first, intersect, subtract
 from p2p.peer.repair import Repair
 from p2p.settings import PeerSettings
@@ -111,7 +111,7 @@ class _Log:
 
 
 @implementer(IBroadcast)
-class Plumtree:
+class Plumtree(HistoryKeeper):
     """The broadcast named C{plumtree}; see the module's text."""
 
     messages = (Message, Have, Batch, IHave, Graft, Prune, Lack)
@@ -120,13 +120,13 @@ class Plumtree:
         """
         @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
         """
+        super().__init__(outlet, settings)
         self._outlet = outlet
         self._random = random
         self._settings = settings
         self._announceSize = settings.announceSize
         self._batchDelay = settings.batchDelay
         self._threshold = settings.treeThreshold
-        self._history = History(outlet, settings)
         self._repair = Repair(outlet, self._history, settings, self._wanting)
         self._eager: dict[Any, None] = {}
         # And when each was pruned.
@@ -171,11 +171,6 @@ class Plumtree:
 
     # What IBroadcast asks for.
 
-    @property
-    def duplicates(self) -> int:
-        """See L{IBroadcast}."""
-        return self._history.duplicates
-
     def publish(self, identity: bytes, payload: bytes, now: float) -> Message:
         """See L{IBroadcast}."""
         message = self._history.own(identity, payload, now)
@@ -213,17 +208,9 @@ class Plumtree:
             # One that crossed the end of the link is passed over.
             self._received[type(message)](message, neighbour, now)
 
-    def recent(self) -> list[tuple[float, Message]]:
-        """See L{IBroadcast}."""
-        return self._history.recent()
-
-    def settled(self, origin: bytes) -> int:
-        """See L{IBroadcast}."""
-        return self._history.settled(origin)
-
     def tick(self, now: float) -> None:
-        """Forget messages that are too old to be asked for."""
-        self._history.tick(now)
+        """And see how many messages there are now."""
+        super().tick(now)
         if self._asked:
             self._asked = {key: asked for key, asked in self._asked.items() if now - asked[1] < VAIN}
         count = self._history.count
