@@ -59,7 +59,7 @@ What is different here, and why:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from math import ceil
 from random import Random
 from typing import Any
@@ -70,13 +70,12 @@ from zope.interface import implementer
 from p2p.address import isDialable
 from p2p.identity import idOf
 from p2p.interfaces import IOverlay
-from p2p.peer.known import DIALS, ELSEWHERE, FIRST_PAUSE, FULL_PAUSE, IMPATIENCE, LONGEST_PAUSE, UNFIT, Known
-from p2p.peer.missing import Missing
+from p2p.peer.known import DIALS, FIRST_PAUSE, FULL_PAUSE, IMPATIENCE, UNFIT, Known, Remembered
+from p2p.peer.links import Links
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
 from p2p.wire.messages import MAX_WALK, Contact, ForwardJoin, Join, Shuffle, ShuffleReply, Sighting
-from p2p.wire.probe import Outcome
 
 REFUSALS = 8
 """After so many refusals in a row for each link that it has, a peer asks urgently; after as many, once a tick."""
@@ -155,7 +154,7 @@ class _Walk:
 
 
 @implementer(IOverlay)
-class HyParView:
+class HyParView(Links):
     """The overlay named C{hyparview}; see the module's text."""
 
     messages = (Join, ForwardJoin, Shuffle, ShuffleReply)
@@ -164,32 +163,26 @@ class HyParView:
         """
         @param outlet: an L{p2p.interfaces.IOverlayOutlet}.
         """
-        self._outlet = outlet
-        self._settings = settings
-        self._random = random
+        known = Known(settings.passiveView, random, settings.passiveView // 2, settings.maxKnown)
+        super().__init__(outlet, settings, random, known)
+        # As the paper calls the two.
+        self._active, self._passive = self._neighbours, self._known
+        self._dialling: dict[bytes, _Dial] = {}
         self._size = settings.activeView
         # For how many seconds a contact that was not seen is kept.
         self._life = LIFE * settings.shuffleInterval
-        self._maxOut = settings.maxConnections
-        self._active: dict[bytes, Any] = {}
-        self._dialling: dict[bytes, _Dial] = {}
-        self._passive = Known(settings.passiveView, random, settings.passiveView // 2, settings.maxKnown)
         # What went by, the latest last.
         self._spare: OrderedDict[bytes, Contact] = OrderedDict()
-        self._missing = Missing(settings, random)
         self._walks: OrderedDict[int, _Walk] = OrderedDict()
         self._number = 0
         self._walkRate = RateLimit(WALK_RATE, WALK_BURST, keys=4 * self._size)
         self._dialRate = RateLimit(DIAL_RATE, DIAL_BURST, keys=1)
-        self._dials = DIALS * self._maxOut
         self._refusals = 0
-        self._inVain = False
         # Ticks without a link.
         self._alone = 0
         # Walks of its own joining are under way until then.
         self._joined = float("-inf")
         self._nextShuffle: float | None = None
-        self._now = 0.0
 
     # What it is told.
 
@@ -221,10 +214,9 @@ class HyParView:
 
     def accept(self, contact: Contact, urgent: bool, now: float) -> str | None:
         """See L{IOverlay}."""
-        inbound = sum(not neighbour.outgoing for neighbour in self._active.values())
-        if inbound >= self._settings.maxInbound or (len(self._active) >= self._size and not urgent):
+        if len(self._active) >= self._size and not urgent:
             return reasons.FULL
-        return None
+        return super().accept(contact, urgent, now)
 
     def neighbourUp(self, neighbour: Any, now: float) -> None:
         """Take it into the active view; if there are too many, one goes."""
@@ -274,32 +266,12 @@ class HyParView:
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
         """Try somebody else, at the next occasion."""
-        self._dialling.pop(contact.id, None)
         self._spare.pop(contact.id, None)
-        if reason == reasons.SELF:
-            self._passive.dead(contact, now)
-        elif reason in ELSEWHERE:
-            self._passive.forget(contact.id)
-        elif reason == reasons.FULL:
+        if reason == reasons.FULL:
             self._refusals += 1
             if self._refusals >= REFUSALS:
                 self._dials = min(self._dials, 0)
-            self._passive.pause(contact, now + FULL_PAUSE)
-        elif reason == reasons.SLOW:
-            self._passive.pause(contact, now + FULL_PAUSE)
-        elif reason in UNFIT:
-            self._passive.pause(contact, now + LONGEST_PAUSE)
-        elif reason in (reasons.DUPLICATE, reasons.LOCAL):
-            self._passive.pause(contact, now + FIRST_PAUSE)
-        else:
-            self._inVain = True
-            self._passive.failed(contact, now, keep=not self._active)
-
-    def dead(self, contact: Contact, evidence: str, now: float) -> None:
-        """See L{IOverlay}."""
-        self._passive.dead(contact, now)
-        self._missing.add(contact, evidence, now)
-        self._fill(now)
+        super().dialFailed(contact, reason, now)
 
     def received(self, message: Any, neighbour: Any, now: float) -> None:
         """See L{IOverlay}."""
@@ -319,18 +291,6 @@ class HyParView:
         else:
             self._shuffle(message, neighbour)
 
-    def known(self, count: int, exclude: Container[bytes] = ()) -> list[Contact]:
-        """See L{IOverlay}: neighbours, and those of the passive view that were seen lately and do not fail."""
-        since = self._now - self._life / 2
-        worth = [
-            entry.contact for id, entry in self._passive.items()
-            if not entry.failures and entry.latest >= since and id not in exclude
-        ] + [
-            neighbour.contact for id, neighbour in self._active.items()
-            if neighbour.contact.address and id not in exclude
-        ]  # fmt: skip
-        return worth if len(worth) <= count else self._random.sample(worth, count)
-
     def tick(self, now: float) -> None:
         """Replace what is missing, shuffle, and ask whether one of the dead lives."""
         self._now = now
@@ -338,9 +298,7 @@ class HyParView:
         if not self._active:
             self._alone += 1
         self._fill(now)
-        asked = self._missing.due(now)
-        if asked is not None:
-            self._outlet.ask(asked, self._answered)
+        self._askTheMissing(now)
         if self._nextShuffle is None:
             # A thousand that were started together do not all shuffle together.
             self._nextShuffle = now + self._settings.shuffleInterval * self._random.random()
@@ -350,13 +308,9 @@ class HyParView:
 
     # Links.
 
-    def _busy(self) -> set[bytes]:
-        """Ids that one is linked to, or about to be."""
-        return self._active.keys() | self._dialling.keys()
-
-    def _mine(self) -> list[Any]:
-        """The links that were dialled here."""
-        return [neighbour for neighbour in self._active.values() if neighbour.outgoing]
+    def _isFresh(self, entry: Remembered) -> bool:
+        """Whoever is told does not learn how long ago that was."""
+        return entry.latest >= self._now - self._life / 2
 
     def _mayDial(self) -> int:
         """How many more it may dial."""
@@ -425,13 +379,9 @@ class HyParView:
             self._outlet.disconnect(self._random.choice(heard), reasons.REWIRED)
         self._dial(dial, urgent=True)
 
-    def _answered(self, contact: Contact, outcome: Outcome, now: float) -> None:
-        """One that was found dead was asked whether it lives."""
-        self._now = now
-        found = self._missing.answered(contact, outcome, now)
-        if found is not None and found.id not in self._busy():
-            self._passive.lives(found, now)
-            self._bridge(found)
+    def _found(self, contact: Contact, now: float) -> None:
+        """It may be in another part of the network."""
+        self._bridge(contact)
 
     # Walks.
 

@@ -56,7 +56,7 @@ UNFIT = ELSEWHERE - {reasons.STALE} | {reasons.MALFORMED, reasons.TOO_LARGE}
 """Reasons that a link ends with which would end the next one too."""
 
 
-class _Known(Struct, eq=False, gc=False):
+class Remembered(Struct, eq=False, gc=False):
     """
     A contact that was heard of.
 
@@ -104,7 +104,7 @@ class Known:
         self._safe = limit if safe is None else safe
         self._buried = limit if buried is None else buried
         self._random = random
-        self._entries: dict[bytes, _Known] = {}
+        self._entries: dict[bytes, Remembered] = {}
         self._order: list[bytes] = []
         self._at: dict[str, bytes] = {}
         # Identities that are known to be dead, since when; the longest first.
@@ -113,7 +113,7 @@ class Known:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def items(self) -> Iterable[tuple[bytes, _Known]]:
+    def items(self) -> Iterable[tuple[bytes, Remembered]]:
         """Everyone by id."""
         return self._entries.items()
 
@@ -165,7 +165,7 @@ class Known:
             self.forget(least.contact.id)
         # Whoever is at an address that is to be left alone, it is left alone.
         notBefore = other.notBefore if other is not None and other is not entry else 0.0
-        self._entries[id] = _Known(contact, shown=shown, told=told, notBefore=notBefore)
+        self._entries[id] = Remembered(contact, shown=shown, told=told, notBefore=notBefore)
         self._order.append(id)
         self._at[contact.address] = id
 
@@ -254,7 +254,7 @@ class Known:
 
     # Private.
 
-    def _least(self, rather: list[bytes] | None) -> _Known:
+    def _least(self, rather: list[bytes] | None) -> Remembered:
         """Who is forgotten for want of room."""
         while rather:
             entry = self._entries.get(rather.pop())

@@ -38,33 +38,22 @@ long ago, is named to others: what is hearsay here goes no further.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
 from zope.interface import implementer
 
 from p2p.interfaces import IOverlay
-from p2p.peer.known import (
-    DIALS,
-    ELSEWHERE,
-    FIRST_PAUSE,
-    FULL_PAUSE,
-    IMPATIENCE,
-    LONGEST_PAUSE,
-    UNFIT,
-    WORTH,
-    Known,
-)
-from p2p.peer.missing import Missing
+from p2p.peer.known import DIALS, FIRST_PAUSE, FULL_PAUSE, IMPATIENCE, LONGEST_PAUSE, UNFIT, WORTH, Known, Remembered
+from p2p.peer.links import Links
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
 from p2p.wire.messages import Contact
-from p2p.wire.probe import Outcome
 
 
 @implementer(IOverlay)
-class RandomLinks:
+class RandomLinks(Links):
     """The overlay named C{random}; see the module's text."""
 
     messages = ()
@@ -73,28 +62,18 @@ class RandomLinks:
         """
         @param outlet: an L{p2p.interfaces.IOverlayOutlet}.
         """
-        self._outlet = outlet
-        self._maxOut = settings.maxConnections
-        self._maxIn = settings.maxInbound
-        self._random = random
-        self._limit = settings.maxKnown
-        self._known = Known(settings.maxKnown, random)
-        self._missing = Missing(settings, random)
-        self._neighbours: dict[bytes, Any] = {}
+        super().__init__(outlet, settings, random, Known(settings.maxKnown, random))
         # Since when.
         self._dialling: dict[bytes, float] = {}
         # Who is dialled to take the place of another.
         self._exchange = b""
         self._target = 0
-        self._inVain = False
-        self._dials = DIALS * self._maxOut
-        self._now = 0.0
 
     def listed(self, contacts: Iterable[Contact], fresh: bool, now: float) -> None:
         """Remember them, draw again, and exchange a link."""
         self._now = now
         contacts = list(contacts)
-        room = max(self._maxOut, self._limit // 2)
+        room = max(self._maxOut, self._settings.maxKnown // 2)
         if len(contacts) > room:
             contacts = self._random.sample(contacts, room)
         for contact in contacts:
@@ -115,11 +94,6 @@ class RandomLinks:
                 # The link itself shows it, under a later incarnation perhaps.
                 self._known.met(contact, now)
         self._fill(now)
-
-    def accept(self, contact: Contact, urgent: bool, now: float) -> str | None:
-        """See L{IOverlay}."""
-        inbound = sum(not neighbour.outgoing for neighbour in self._neighbours.values())
-        return reasons.FULL if inbound >= self._maxIn else None
 
     def neighbourUp(self, neighbour: Any, now: float) -> None:
         """See L{IOverlay}."""
@@ -150,72 +124,36 @@ class RandomLinks:
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
         """Try somebody else, at the next occasion."""
-        self._dialling.pop(contact.id, None)
         if contact.id == self._exchange:
             self._exchange = b""
-        if reason == reasons.SELF:
-            self._known.dead(contact, now)
-        elif reason in ELSEWHERE:
-            self._known.forget(contact.id)
-        elif reason in (reasons.FULL, reasons.SLOW):
-            self._known.pause(contact, now + FULL_PAUSE)
-        elif reason in (reasons.DUPLICATE, reasons.LOCAL):
-            self._known.pause(contact, now + FIRST_PAUSE)
-        else:
-            self._inVain = True
-            self._known.failed(contact, now, keep=not self._neighbours)
-
-    def dead(self, contact: Contact, evidence: str, now: float) -> None:
-        """See L{IOverlay}."""
-        self._known.dead(contact, now)
-        self._missing.add(contact, evidence, now)
-        self._fill(now)
+        super().dialFailed(contact, reason, now)
 
     def received(self, message: object, neighbour: Any, now: float) -> None:
         """There are none."""
-
-    def known(self, count: int, exclude: Container[bytes] = ()) -> list[Contact]:
-        """See L{IOverlay}: neighbours, as their links show them, and those that were shown lately and do not fail."""
-        since = self._now - WORTH
-        neighbours = self._neighbours
-        worth = [
-            entry.contact for id, entry in self._known.items()
-            if not entry.failures and entry.shown >= since and id not in neighbours and id not in exclude
-        ] + [
-            neighbour.contact for id, neighbour in neighbours.items()
-            if neighbour.contact.address and id not in exclude
-        ]  # fmt: skip
-        return worth if len(worth) <= count else self._random.sample(worth, count)
 
     def tick(self, now: float) -> None:
         """See L{IOverlay}."""
         self._now = now
         self._dials = DIALS * self._maxOut
         self._fill(now)
-        asked = self._missing.due(now)
-        if asked is not None:
-            self._outlet.ask(asked, self._answered)
+        self._askTheMissing(now)
 
     # Private.
 
-    def _busy(self) -> set[bytes]:
-        """Ids that one is linked to, or about to be."""
-        return self._neighbours.keys() | self._dialling.keys()
+    def _isFresh(self, entry: Remembered) -> bool:
+        """Hearsay goes no further."""
+        return entry.shown >= self._now - WORTH
 
-    def _answered(self, contact: Contact, outcome: Outcome, now: float) -> None:
-        """One that was found dead was asked whether it lives."""
-        self._now = now
-        found = self._missing.answered(contact, outcome, now)
-        if found is not None and found.id not in self._busy():
-            self._known.lives(found, now)
-            if self._full():
-                self._beginExchange([found], now)
-            else:
-                self._dial(found, now)
+    def _found(self, contact: Contact, now: float) -> None:
+        """Instead of another one, if there is no link missing."""
+        if self._full():
+            self._beginExchange([contact], now)
+        else:
+            self._dial(contact, now)
 
     def _beginExchange(self, listed: list[Contact], now: float) -> None:
         """Dial somebody in whose stead a link that was dialled is given up; or, beside a single link, another one."""
-        outgoing = self._outgoing()
+        outgoing = len(self._mine())
         if self._exchange or not outgoing or outgoing + len(self._dialling) != self._target:
             # There are too few, or, dialled while it had no link, more than enough under way.
             return
@@ -234,18 +172,14 @@ class RandomLinks:
 
     def _full(self) -> bool:
         """It has dialled, or is dialling, as many as were drawn."""
-        return self._outgoing() + len(self._dialling) >= max(1, self._target)
-
-    def _outgoing(self) -> int:
-        """Links that it dialled."""
-        return sum(bool(neighbour.outgoing) for neighbour in self._neighbours.values())
+        return len(self._mine()) + len(self._dialling) >= max(1, self._target)
 
     def _settle(self, neighbour: Any, now: float) -> None:
         """A link that this peer dialled has come up: if that is one too many, give one up."""
         exchange = neighbour.contact.id == self._exchange
         if exchange:
             self._exchange = b""
-        mine = [known for known in self._neighbours.values() if known.outgoing]
+        mine = self._mine()
         if len(mine) <= max(1, self._target):
             return
         given = neighbour
@@ -259,7 +193,7 @@ class RandomLinks:
     def _fill(self, now: float) -> None:
         """Dial until there are as many links as were drawn."""
         young = sum(now - since < IMPATIENCE for id, since in self._dialling.items() if id != self._exchange)
-        mine = self._outgoing() + young
+        mine = len(self._mine()) + young
         if mine and mine >= self._target:
             return
         candidates = self._known.candidates(now, self._busy(), met=self._inVain)
