@@ -152,6 +152,13 @@ class IOverlay(Interface):
     def known(count: int, exclude: Container[bytes] = ()) -> list[Contact]:
         """At most C{count} random contacts worth naming to somebody else, none of whose ids is in C{exclude}."""
 
+    def wasShown(contact: Contact) -> bool:
+        """
+        Whether a seed listed that very L{Contact} or a link showed it, as far as this overlay remembers.
+
+        What is only hearsay may have been invented: that nobody is there says nothing of whoever is named.
+        """
+
     def tick(now: float) -> None:
         """About once a second."""
 
@@ -238,7 +245,7 @@ class IDetector(Interface):
         """One of the detector's messages came."""
 
     def dialFailed(contact: Contact, reason: str, now: float) -> None:
-        """Somebody else's attempt to dial that contact failed."""
+        """An attempt to dial a contact failed that was no hearsay (L{IOverlay.wasShown})."""
 
     def probed(contact: Contact, outcome: Outcome, now: float) -> None:
         """A probe ended; C{outcome} is a L{p2p.wire.probe.Outcome}."""

@@ -75,6 +75,7 @@ from p2p.peer.missing import Missing
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
+from p2p.wire.contacts import knownContact
 from p2p.wire.messages import MAX_WALK, Contact, ForwardJoin, Join, Shuffle, ShuffleReply, Sighting
 from p2p.wire.probe import Outcome
 
@@ -331,6 +332,10 @@ class HyParView:
         ]  # fmt: skip
         return worth if len(worth) <= count else self._random.sample(worth, count)
 
+    def wasShown(self, contact: Contact) -> bool:
+        """See L{IOverlay}."""
+        return self._passive.wasShown(contact)
+
     def tick(self, now: float) -> None:
         """Replace what is missing, shuffle, and ask whether one of the dead lives."""
         self._now = now
@@ -540,6 +545,8 @@ class HyParView:
             age <= self._life and contact.id != idOf(self._outlet.identity) and contact.id not in self._active
             and isDialable(contact.address)
         ):  # fmt: skip
+            # The same few names go by again and again: each is kept once in a process.
+            contact = knownContact(contact)
             self._passive.add(contact, told=self._now - age, rather=rather)
             self._spare[contact.id] = contact
             self._spare.move_to_end(contact.id)

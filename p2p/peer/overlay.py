@@ -187,6 +187,10 @@ class RandomLinks:
         ]  # fmt: skip
         return worth if len(worth) <= count else self._random.sample(worth, count)
 
+    def wasShown(self, contact: Contact) -> bool:
+        """See L{IOverlay}."""
+        return self._known.wasShown(contact)
+
     def tick(self, now: float) -> None:
         """See L{IOverlay}."""
         self._now = now

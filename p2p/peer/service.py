@@ -677,9 +677,13 @@ class PeerService(NodeService):
             self._foreign.add(error.reason)
             log = self._log.warn
         log("{address} not linked: {why}", address=contact.address, why=str(error))
+        # Asked first, for the overlay may forget it now.
+        shown = self.overlay.wasShown(contact)
         self._tell(self.overlay.dialFailed, contact, error.reason, now)
-        if self.running:
+        if self.running and shown:
+            # What somebody named may have been invented, and that nobody is there says nothing of whose name it bears.
             self._tell(self.detector.dialFailed, contact, error.reason, now)
+        if self.running:
             self._learned(_plausible(error.others), now)
 
     def _settle(self, contact: Contact, outgoing: bool) -> str:

@@ -1082,14 +1082,32 @@ class LivenessTests(PeerTestCase):
         peer = self.network.peer(1, seeds=())
         events = self.told(peer)
         self.network.host("10.1.0.3")
-        self.know(peer, contact(2))
+        peer.listed(Address("10.0.0.1", 5000), [contact(2)], 1, True, 0.0)
         dialled = self.network.host("10.1.0.1").dialled
         self.network.run(70)
         self.assertTrue(10 < len(dialled) < 40, len(dialled))
         count = len(dialled)
         self.network.run(300)
-        self.assertEqual([event["type"] for event in events], ["dead"])
+        self.assertEqual([event["type"] for event in events], ["registered", "dead"])
         self.assertEqual(len(dialled), count)
+
+    def test_thatNobodyIsWhereALiarSaysIsNoEvidence(self) -> None:
+        """A name at an address that refuses: no probe, no verdict, whatever the overlay and the detector."""
+        for overlay in ("random", "hyparview"):
+            for detector in ("heartbeat", "swim"):
+                self.network = Network()
+                self.network.host("10.1.0.3")
+                peer = self.network.peer(1, seeds=(), overlay=overlay, detector=detector)
+                events = self.told(peer)
+                self.know(peer, contact(2))
+                self.network.run(10)
+                self.assertEqual(events, [])
+                self.assertIn(contact(2).address, self.network.host("10.1.0.1").dialled)
+                self.assertEqual(peer.factory.counters["probes"], 0)
+                # Once a seed has listed it, or a link has shown it, it is.
+                peer.listed(Address("10.0.0.1", 5000), [contact(2)], 1, False, self.network.clock.seconds())
+                self.network.run(10)
+                self.assertEqual([event["type"] for event in events], ["dead"])
 
 
 class LeavingTests(PeerTestCase):

@@ -338,6 +338,19 @@ class CheckTests(SeedTestCase):
         self.network.run(5)
         self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 0)
 
+    def test_aDeathElsewhereIsNotWrong(self) -> None:
+        """A liar has named somebody at an address where nobody is: whoever believed that is not muted for it."""
+        honest = self.register(contact(1))
+        self.register(contact(2))
+        self.network.run(5)
+        before = self.dials(contact(2))
+        for _ in range(5):
+            self.report(honest, contact(2, 1, "10.66.6.6:6"))
+            self.network.run(1)
+        self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 0)
+        self.assertEqual(self.seed.factory.counters["reportsIgnored"], 5)
+        self.assertEqual(self.dials(contact(2)), before)
+
     def test_whatCannotBeBelievedIsIgnored(self) -> None:
         """Reports of oneself, of strangers, of other incarnations, and of anybody by whom is not registered."""
         reporter = self.register(contact(1))
