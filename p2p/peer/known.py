@@ -52,7 +52,7 @@ HEARSAY = float("-inf")
 ELSEWHERE = frozenset({reasons.STALE, reasons.NETWORK, reasons.VERSION, reasons.STRATEGY, reasons.ROLE})
 """Reasons that a dial fails with which say that this is not the peer's address."""
 
-UNFIT = ELSEWHERE - {reasons.STALE} | {reasons.MALFORMED, reasons.TOO_LARGE}
+UNFIT = ELSEWHERE - {reasons.STALE} | {reasons.MALFORMED, reasons.TOO_LARGE, reasons.FAULT}
 """Reasons that a link ends with which would end the next one too."""
 
 

@@ -91,6 +91,11 @@ class ProbeTests(SynchronousTestCase):
         self.say(self.node.connected(), Close(reasons.MALFORMED, "you are", []))
         self.assertVerdict(Verdict.REPLACED)
 
+    def test_aFaultOfTheProgramShowsNothing(self) -> None:
+        """Whoever says that it has one is there; and one of this side's is no other's death."""
+        self.say(self.node.connected(), Close(reasons.FAULT, "", []))
+        self.assertVerdict(Verdict.UNSURE)
+
     def test_refusedIsEvidenceAtOnce(self) -> None:
         """Its system says that nobody listens there: no waiting, no second try."""
         self.node.failed(ConnectionRefusedError())

@@ -196,7 +196,8 @@ class LinkFactory(Factory[Link]):
 
         def failed(failure: Failure) -> None:
             if self._dials.pop(link, None) is not None:
-                answered.errback(DialFailed(_whyNot(failure.value), failure.getErrorMessage()))
+                with self.turn:
+                    answered.errback(DialFailed(_whyNot(failure.value), failure.getErrorMessage()))
 
         answered: Deferred[Link] = Deferred(cancel)
         self._dials[link] = answered
@@ -304,7 +305,9 @@ class LinkFactory(Factory[Link]):
         """Whom this node dialled has let it in."""
         if link not in self._dials:
             raise RemoteProtocolError(reasons.MALFORMED, "Welcome without Hello")
-        link.contact = checkedContact(welcome.contact) if welcome.contact.address else welcome.contact
+        # A seed's is known; but others are told of a neighbour's, and close the link to whoever names none.
+        nameless = link.purpose != NEIGHBOUR and not welcome.contact.address
+        link.contact = welcome.contact if nameless else checkedContact(welcome.contact)
         link.others = tuple(checkedContacts(welcome.others))
         self._dials.pop(link).callback(link)
         if link.state is State.SHAKING:

@@ -110,8 +110,8 @@ class _Probe:
             self._finish(Outcome(Verdict.REFUSED, None, "connection refused"))
         elif reason in (reasons.FULL, reasons.RATE):
             self._finish(Outcome(Verdict.ALIVE, None, str(error)))
-        elif reason == reasons.LOCAL or (reason == reasons.MALFORMED and not error.byOther):
-            # What is wrong with an answer may be a third one's doing: it proves nobody's death.
+        elif reason in (reasons.LOCAL, reasons.FAULT) or (reason == reasons.MALFORMED and not error.byOther):
+            # What is wrong with an answer may be a third one's doing, or a fault of ours: it proves nobody's death.
             self._finish(Outcome(Verdict.UNSURE, None, str(error)))
         elif reason in (reasons.LOST, reasons.TIMEOUT) and self._timer.active():
             self._retry = self._factory.reactor.callLater(self._pause, self._ask)
