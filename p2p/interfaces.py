@@ -6,7 +6,8 @@ and what time it is, and they act through the outlet they were given.  They
 never read a clock, never open a connection, and draw their randomness from
 the generator they were given.  Each C{neighbourUp} is followed by one
 C{neighbourDown}; the latter may come alone, for a link that another strategy
-ended as soon as it was told of it.
+ended as soon as it was told of it.  When the peer itself stops, the links that
+end with it are told to the broadcast only.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class IOverlayOutlet(IOutlet):
         @param urgent: this peer has no other link, or is asked for by the other side; see L{IOverlay.accept}.
         """
 
-    def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
+    def disconnect(neighbour: Any, reason: str) -> None:
         """End a link politely with a reason; C{neighbourDown} follows at once, if the link had not ended."""
 
     def ask(contact: Contact, answer: Callable[[Contact, Outcome, float], object]) -> None:
@@ -219,7 +220,7 @@ class IDetectorOutlet(IOutlet):
     def suspected(neighbour: Any) -> None:
         """That neighbour's C{suspected} changed."""
 
-    def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
+    def disconnect(neighbour: Any, reason: str) -> None:
         """End a link; C{neighbourDown} follows at once, if the link had not ended."""
 
     def dead(contact: Contact, evidence: str) -> None:

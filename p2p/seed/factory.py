@@ -260,7 +260,7 @@ class SeedFactory(LinkFactory):
                 self.reports.closed(reporter, False, self.seconds())
             return
         if reporter is not None:
-            check.reporters.add(reporter)
+            check.reporters[reporter] = None
         self._next()
 
     def _next(self) -> None:

@@ -212,3 +212,10 @@ class ProbeTests(SynchronousTestCase):
         answer = probe(self.node, Contact(identity(3), "10.0.0.3:6001"))
         self.assertIs(self.successResultOf(answer).verdict, Verdict.UNSURE)
         self.assertEqual(self.dials(), 1)
+
+    def test_aNodeThatGoesAwayAsksNoMore(self) -> None:
+        """What is under way then leaves no timer behind, and no verdict."""
+        self.node.closeAll(reasons.LEAVING)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertVerdict(Verdict.UNSURE)
+        self.assertEqual(self.dials(), 1)

@@ -47,6 +47,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.address import Address
+from p2p.identity import IDENTITY_SIZE
 from p2p.wire import reasons
 from p2p.wire.codec import MET_SIZE, Decoder, encode, met
 from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
@@ -66,6 +67,9 @@ Handlers = Mapping[type, Handler]
 
 Outlet = Callable[[bytes], object]
 """Where a link's bytes go at the end of a turn."""
+
+NOBODY = Contact(bytes(IDENTITY_SIZE), "")
+"""Who the other side of a link is before it has said so."""
 
 _NOTHING: Handlers = {}
 _EMPTY = bytearray()
@@ -171,7 +175,7 @@ class Link(Protocol):
     """
     A connection; see the module's text.
 
-    @ivar contact: who the other side is, once it has said so.
+    @ivar contact: who the other side is; L{NOBODY} until it has said so.
     @ivar outgoing: this side dialled.
     @ivar purpose: what the dialler wants, a word as in L{Hello}.
     @ivar urgent: the dialler says that it needs this link.
@@ -195,14 +199,13 @@ class Link(Protocol):
 
     factory: LinkFactory
     transport: Any
-    contact: Contact
-
     def __init__(self, factory: LinkFactory, purpose: str = "") -> None:
         """
         @param factory: what all links of this node have in common.
         @param purpose: for the dialler, what it wants.
         """
         self.factory = factory
+        self.contact = NOBODY
         self.outgoing = bool(purpose)
         self.purpose = purpose
         self.urgent = False

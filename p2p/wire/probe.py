@@ -113,6 +113,9 @@ class _Probe:
         elif reason in (reasons.LOCAL, reasons.FAULT) or (reason == reasons.MALFORMED and not error.byOther):
             # What is wrong with an answer may be a third one's doing, or a fault of ours: it proves nobody's death.
             self._finish(Outcome(Verdict.UNSURE, None, str(error)))
+        elif not self._factory.accepting:
+            # It ended because this node goes away, and is not to be asked again.
+            self._finish(Outcome(Verdict.UNSURE, None, "this node is going away"))
         elif reason in (reasons.LOST, reasons.TIMEOUT) and self._timer.active():
             self._retry = self._factory.reactor.callLater(self._pause, self._ask)
             self._pause *= 2
