@@ -219,3 +219,12 @@ class ProbeTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertVerdict(Verdict.UNSURE)
         self.assertEqual(self.dials(), 1)
+
+    def test_aNodeThatGoesAwayBetweenTwoTriesAsksNoMore(self) -> None:
+        """Nor does it wait for the next one."""
+        self.node.connected().drop()
+        self.assertNoResult(self.answer)
+        self.node.closeAll(reasons.LEAVING)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertVerdict(Verdict.UNSURE)
+        self.assertEqual((self.dials(), self.node.pending), (1, {}))

@@ -8,6 +8,7 @@ factories say what becomes of a caller that has introduced itself properly.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from errno import ECONNRESET, EHOSTUNREACH
 from typing import Any
 
@@ -89,6 +90,7 @@ class LinkFactory(Factory[Link]):
     @ivar counters: what happened how often since the start, by name.
     @ivar backlog: bytes that wait on all links together, because others do not read.
     @ivar maxBacklog: how many they may be.
+    @ivar pending: what C{closeAll} calls; whoever puts something here takes it away once that is needless.
     @ivar strategies: the names that a neighbour must have too, as in L{Hello}.
     """
 
@@ -121,6 +123,7 @@ class LinkFactory(Factory[Link]):
         self._links: dict[Link, None] = {}
         self._inbound: Counter[str] = Counter()
         self._dials: dict[Link, Deferred[Link]] = {}
+        self.pending: dict[Callable[[], object], None] = {}
         self._emptied: Deferred[None] | None = None
         self.shaking: Handlers = {Hello: self._greeted, Welcome: self._welcomed}
         self.closing: Handlers = {Hello: _ignored, Welcome: _ignored}
@@ -212,6 +215,8 @@ class LinkFactory(Factory[Link]):
         @return: fires when the last connection is gone, within about C{goodbyeTimeout}.
         """
         self.accepting = False
+        for giveUp in list(self.pending):
+            giveUp()
         for answered in list(self._dials.values()):
             answered.addErrback(lambda failure: None)
             answered.cancel()
