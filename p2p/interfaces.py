@@ -6,7 +6,8 @@ and what time it is, and they act through the outlet they were given.  They
 never read a clock, never open a connection, and draw their randomness from
 the generator they were given.  Each C{neighbourUp} is followed by one
 C{neighbourDown}; the latter may come alone, for a link that another strategy
-ended as soon as it was told of it.
+ended as soon as it was told of it.  When the peer itself stops, the links that
+end with it are told to the broadcast only.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class IOverlayOutlet(IOutlet):
         @param urgent: this peer has no other link, or is asked for by the other side; see L{IOverlay.accept}.
         """
 
-    def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
+    def disconnect(neighbour: Any, reason: str) -> None:
         """End a link politely with a reason; C{neighbourDown} follows at once, if the link had not ended."""
 
     def ask(contact: Contact, answer: Callable[[Contact, Outcome, float], object]) -> None:
@@ -152,6 +153,13 @@ class IOverlay(Interface):
     def known(count: int, exclude: Container[bytes] = ()) -> list[Contact]:
         """At most C{count} random contacts worth naming to somebody else, none of whose ids is in C{exclude}."""
 
+    def wasShown(contact: Contact) -> bool:
+        """
+        Whether a seed listed that very L{Contact} or a link showed it, as far as this overlay remembers.
+
+        What is only hearsay may have been invented: that nobody is there says nothing of whoever is named.
+        """
+
     def tick(now: float) -> None:
         """About once a second."""
 
@@ -212,7 +220,7 @@ class IDetectorOutlet(IOutlet):
     def suspected(neighbour: Any) -> None:
         """That neighbour's C{suspected} changed."""
 
-    def disconnect(neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
+    def disconnect(neighbour: Any, reason: str) -> None:
         """End a link; C{neighbourDown} follows at once, if the link had not ended."""
 
     def dead(contact: Contact, evidence: str) -> None:
@@ -238,7 +246,7 @@ class IDetector(Interface):
         """One of the detector's messages came."""
 
     def dialFailed(contact: Contact, reason: str, now: float) -> None:
-        """Somebody else's attempt to dial that contact failed."""
+        """An attempt to dial a contact failed that was no hearsay (L{IOverlay.wasShown})."""
 
     def probed(contact: Contact, outcome: Outcome, now: float) -> None:
         """A probe ended; C{outcome} is a L{p2p.wire.probe.Outcome}."""

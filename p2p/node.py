@@ -110,6 +110,7 @@ class NodeService(Service):
         if self._port is None:
             self.privilegedStartService()
         super().startService()
+        self._timers.reopen()
         self.save()
         self.begin()
         if self._store is not None:

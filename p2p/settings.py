@@ -136,8 +136,8 @@ class PeerSettings(LinkSettings):
         16, "links it takes from those that dial it", "links", 0, 10**5
     )
     maxInboundPerHost: int = setting(
-        8, "of those, links from one IP address; from this machine itself as many as there is room for", "links",
-        1, 10**5,
+        8, "of those, links from one IP address (IPv6: /64); from this machine itself as many as there is room for",
+        "links", 1, 10**5,
     )
     overlay: str = setting("random", "how it chooses whom to be linked to", "characters", 1, 64)
     broadcast: str = setting("flood", "how messages spread", "characters", 1, 64)

@@ -44,17 +44,21 @@ class Timers:
         self._random = random
         self._loops: dict[str, LoopingCall] = {}
         self._waiting: dict[str, Any] = {}
-        self._once: set[_Once] = set()
+        self._once: dict[_Once, None] = {}
+        self._over = False
 
     def later(self, delay: float, job: Callable[[], object]) -> _Once:
         """
         Call C{job} once, in C{delay} seconds; one that raises is logged.
 
+        Whoever asks for it after C{stopAll} is not called.
+
         @return: an object whose C{cancel()} calls it off; called too late or twice, it does nothing.
         """
         once = _Once(self, job)
-        once.call = self._reactor.callLater(delay, once.due)
-        self._once.add(once)
+        if not self._over:
+            once.call = self._reactor.callLater(delay, once.due)
+            self._once[once] = None
         return once
 
     def start(self, name: str, interval: float, job: Callable[[], object]) -> None:
@@ -78,11 +82,16 @@ class Timers:
             loop.stop()
 
     def stopAll(self) -> None:
-        """End every job."""
+        """End every job; what is asked for on the way out comes too late, until C{reopen}."""
+        self._over = True
         for name in list(self._loops):
             self.stop(name)
         for once in list(self._once):
             once.cancel()
+
+    def reopen(self) -> None:
+        """The node is started again."""
+        self._over = False
 
     # Private.  Methods, for a hundred thousand simulated peers have five jobs each.
 
@@ -117,13 +126,13 @@ class _Once:
         """Call it off, if it has not been called yet."""
         call, self.call = self.call, None
         if call is not None:
-            self._timers._once.discard(self)
+            del self._timers._once[self]
             call.cancel()
 
     def due(self) -> None:
         """It is time."""
         self.call = None
-        self._timers._once.discard(self)
+        del self._timers._once[self]
         try:
             self._job()
         except Exception:

@@ -11,6 +11,8 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 PROGRAM = """
+from p2p.simulation.run import Run, dropLog
+from p2p.simulation.scenario import parseScenario
 from p2p.test.test_simulation_network import chatter
 
 for options in ({}, {"fuzz": True}, {"loss": 0.2}, {"bandwidth": 10000.0, "fuzz": True}):
@@ -21,6 +23,34 @@ for options in ({}, {"fuzz": True}, {"loss": 0.2}, {"bandwidth": 10000.0, "fuzz"
     network.callAt(2.5, lambda: network.faults.restart("10.0.0.5"))
     network.run(30)
     print(network.digest(), network.events)
+
+SCENARIO = '''
+name = "seed-restart"
+duration = 30.0
+seed = 3
+
+[peers]
+count = 14
+join = { over = 0.5 }
+options = { gossipCount = 0, seedInterval = 5.0, maxConnections = 2 }
+
+[[events]]
+at = 8.0
+crash = { fraction = 0.2 }
+
+[[events]]
+at = 10.0
+crash = { seeds = ["seed-0"] }
+
+[[events]]
+at = 15.0
+restart = { seeds = ["seed-0"] }
+'''
+
+dropLog()
+for options in ("", 'overlay = "hyparview", broadcast = "plumtree", detector = "swim", '):
+    result = Run.of(parseScenario(SCENARIO.replace("options = { ", "options = { " + options))).go()
+    print(result["digest"], result["events"])
 """
 
 
@@ -38,7 +68,7 @@ class HashSeedTests(SynchronousTestCase):
             environment = {**os.environ, "PYTHONHASHSEED": hashSeed}
             outputs.add(subprocess.check_output([sys.executable, "-c", PROGRAM], env=environment, text=True))
         self.assertEqual(len(outputs), 1)
-        self.assertEqual(len(set(outputs.pop().split())), 8)
+        self.assertEqual(len(set(outputs.pop().split())), 12)
 
 
 class ExampleTests(SynchronousTestCase):

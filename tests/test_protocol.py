@@ -443,7 +443,7 @@ class PeerTests(LiveTestCase):
         self.assertEqual(one.expect(talk, "Close")[0], "dead")
 
     def test_aLaterIncarnationIsTaken(self) -> None:
-        """Over the link that stands, by Alive; and over a new one, which closes the old (stale)."""
+        """Over the link that stands, by Alive; and over a new one, once nobody answers as the old (stale)."""
         peer = self.peer()
         node = self.second(5)
         talk = node.neighbour(peer.port)
@@ -451,8 +451,10 @@ class PeerTests(LiveTestCase):
         until(lambda: peer.neighbours()[0]["incarnation"] == 6, "the peer has taken it")
         self.assertEqual(node.refused(node.greet(peer.port, "neighbour")), "duplicate")
         later = self.second(7, id=node.identity[:8])
-        later.neighbour(peer.port)
+        node.deafen()
+        self.assertEqual(later.refused(later.greet(peer.port, "neighbour")), "duplicate")
         self.assertEqual(node.refused(talk), "stale")
+        later.neighbour(peer.port)
         self.assertEqual([found["incarnation"] for found in peer.neighbours()], [7])
 
     def test_leavingIsSaid(self) -> None:

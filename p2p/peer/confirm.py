@@ -79,12 +79,18 @@ class Confirmations:
         @return: fires with L{Confirmed} when all neighbours that it was sent to have answered or are gone, one at
             least having answered, or when the time is over and one has; fails with L{NotConfirmed}.
         """
-        self._publishing, self.watching = [], True
+        # A subscriber may publish, too, while it is told of what another one publishes.
+        outer = self._publishing
+        copies: list[tuple[Any, tuple[bytes, int]]] = []
+        self._publishing, self.watching = copies, True
         try:
             message = publish()
         finally:
-            copies, self._publishing = self._publishing, None
-            self.watching = bool(self._waits)
+            self._publishing = outer
+            self.watching = outer is not None or bool(self._waits)
+            if outer is not None:
+                # What waited until now may have been sent with this.
+                outer += copies
         wait = _Wait(Delivery(message, 0.0).id, seconds, Deferred())
         key = message.origin, message.sequence
         self._waits[key] = wait
@@ -170,4 +176,4 @@ class Confirmations:
         wait.asked.clear()
         if wait.timer is not None:
             wait.timer.cancel()
-        self.watching = bool(self._waits)
+        self.watching = self._publishing is not None or bool(self._waits)

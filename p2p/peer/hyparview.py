@@ -75,6 +75,7 @@ from p2p.peer.links import Links
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
+from p2p.wire.contacts import knownContact
 from p2p.wire.messages import MAX_WALK, Contact, ForwardJoin, Join, Shuffle, ShuffleReply, Sighting
 
 REFUSALS = 8
@@ -490,6 +491,8 @@ class HyParView(Links):
             age <= self._life and contact.id != idOf(self._outlet.identity) and contact.id not in self._active
             and isDialable(contact.address)
         ):  # fmt: skip
+            # The same few names go by again and again: each is kept once in a process.
+            contact = knownContact(contact)
             self._passive.add(contact, told=self._now - age, rather=rather)
             self._spare[contact.id] = contact
             self._spare.move_to_end(contact.id)

@@ -52,7 +52,7 @@ HEARSAY = float("-inf")
 ELSEWHERE = frozenset({reasons.STALE, reasons.NETWORK, reasons.VERSION, reasons.STRATEGY, reasons.ROLE})
 """Reasons that a dial fails with which say that this is not the peer's address."""
 
-UNFIT = ELSEWHERE - {reasons.STALE} | {reasons.MALFORMED, reasons.TOO_LARGE}
+UNFIT = ELSEWHERE - {reasons.STALE} | {reasons.MALFORMED, reasons.TOO_LARGE, reasons.FAULT}
 """Reasons that a link ends with which would end the next one too."""
 
 
@@ -98,7 +98,7 @@ class Known:
         """
         @param safe: of those that there was a link to, so many are safe from being replaced by others that there was
             none to, the latest; C{None} for all.
-        @param buried: so many identities that are known to be dead are remembered; C{None} for C{limit}.
+        @param buried: so many contacts that are known to be dead are remembered; C{None} for C{limit}.
         """
         self._limit = limit
         self._safe = limit if safe is None else safe
@@ -107,8 +107,8 @@ class Known:
         self._entries: dict[bytes, Remembered] = {}
         self._order: list[bytes] = []
         self._at: dict[str, bytes] = {}
-        # Identities that are known to be dead, since when; the longest first.
-        self._dead: dict[bytes, float] = {}
+        # Those that are known to be dead, by identity, and since when; the longest first.
+        self._dead: dict[bytes, tuple[Contact, float]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -128,7 +128,7 @@ class Known:
 
         A later incarnation replaces an earlier one, and any other one replaces
         one that fails, for what failed may have been invented.  But hearsay
-        takes the place of nobody that was met and does not fail.
+        takes the place of nobody that was met and does not fail, nor moves anybody under the same identity.
 
         @param shown: when a seed or a link showed it; else it is hearsay.
         @param told: when that was elsewhere, by what others say.
@@ -139,8 +139,8 @@ class Known:
         if not contact.address:
             return
         died = self._dead.get(contact.identity)
-        if died is not None:
-            if shown - died < DOUBT:
+        if died is not None and died[0] == contact:
+            if shown - died[1] < DOUBT:
                 return
             del self._dead[contact.identity]
         entry = self._entries.get(id)
@@ -149,7 +149,10 @@ class Known:
             entry.told = max(entry.told, told)
             return
         kept = entry if entry is not None and not entry.failures else None
-        if kept is not None and (kept.contact.identity > contact.identity or (hearsay and kept.met)):
+        if kept is not None and (
+            kept.contact.identity > contact.identity
+            or (hearsay and (kept.met or kept.contact.identity == contact.identity))
+        ):
             return
         other = self._entries.get(self._at.get(contact.address, b""))
         if other is not None and other is not entry:
@@ -177,18 +180,30 @@ class Known:
             del self._at[entry.contact.address]
 
     def dead(self, contact: Contact, now: float) -> None:
-        """Drop an identity, and do not take it again, unless a seed or it itself shows later that it lives."""
+        """
+        Drop a contact, and do not take it again, unless a seed or it itself shows later that it lives.
+
+        That nobody is at one address says nothing of another one, under whatever name.
+        """
         entry = self._entries.get(contact.id)
-        if entry is not None and entry.contact.identity <= contact.identity:
+        if entry is not None and (
+            entry.contact.address == contact.address and entry.contact.identity <= contact.identity
+        ):
             self.forget(contact.id)
         self._dead.pop(contact.identity, None)
-        self._dead[contact.identity] = now
+        self._dead[contact.identity] = (contact, now)
         if len(self._dead) > self._buried:
             del self._dead[next(iter(self._dead))]
 
     def isDead(self, contact: Contact) -> bool:
-        """That identity was found dead, and nothing has shown since that it lives."""
-        return contact.identity in self._dead
+        """That contact was found dead, and nothing has shown since that it lives."""
+        died = self._dead.get(contact.identity)
+        return died is not None and died[0] == contact
+
+    def wasShown(self, contact: Contact) -> bool:
+        """A seed or a link has shown that very contact; what is known of it is not only hearsay."""
+        entry = self._entries.get(contact.id)
+        return entry is not None and entry.contact == contact and entry.shown != HEARSAY
 
     def lives(self, contact: Contact, now: float) -> None:
         """A fresh connection was answered: whatever was said, it lives."""

@@ -85,6 +85,10 @@ class Links:
         ]  # fmt: skip
         return worth if len(worth) <= count else self._random.sample(worth, count)
 
+    def wasShown(self, contact: Contact) -> bool:
+        """A seed or a link showed that very contact."""
+        return self._known.wasShown(contact)
+
     # For overlays.
 
     def _fill(self, now: float) -> None:

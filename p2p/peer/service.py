@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.address import Address
+from p2p.address import Address, holder
 from p2p.events import PEER_EVENTS, enlist
 from p2p.identity import ID_SIZE, identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import (
@@ -49,9 +49,9 @@ from p2p.wire.codec import OVERHEAD, encode
 from p2p.wire.contacts import checkedContact
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory
-from p2p.wire.link import Handlers, Link, Turn
+from p2p.wire.link import NOBODY, Handlers, Link, Turn
 from p2p.wire.messages import MISSION, Alive, AnyMessage, Contact, Custom, Hello, Message, Sync, Synced
-from p2p.wire.probe import Outcome, probe
+from p2p.wire.probe import Outcome, Verdict, probe
 
 NAMED = 8
 """How many others a peer names to one that dials it."""
@@ -66,7 +66,11 @@ TICK = 1.0
 """Pause between two ticks of overlay and broadcast, in seconds."""
 
 MAX_INCARNATION = 2**63
-"""No incarnation is taken from others that is higher than this."""
+"""
+What others say never leads this peer to an incarnation of its own that is higher than this.
+
+Of others it takes any for what it says, up to 2^64 - 1.
+"""
 
 MAX_LEAP = 2**32
 """
@@ -92,24 +96,25 @@ class PeerProtocol(Link):
     """
     A connection of a peer; once it is a neighbour's, what strategies see of that.
 
-    @ivar since: when it became a neighbour's.
+    @ivar since: when it became a neighbour's; C{None} before.
     @ivar mine: this peer's identity as that neighbour knows it.
+    @ivar doubted: when this peer last asked whether it is still who it was.
     """
 
-    __slots__ = ("mine", "rtt", "since", "suspected")
+    __slots__ = ("doubted", "mine", "rtt", "since", "suspected")
 
     def __init__(self, factory: LinkFactory, purpose: str = "") -> None:
         super().__init__(factory, purpose)
-        self.since = 0.0
+        self.since: float | None = None
         self.mine = b""
+        self.doubted = float("-inf")
         self.rtt: float | None = None
         self.suspected = False
 
     def __str__(self) -> str:
-        contact = getattr(self, "contact", None)
-        if contact is None:
+        if self.contact is NOBODY:
             return super().__str__()
-        return f"link to {identityText(contact.identity)} at {contact.address}"
+        return f"link to {identityText(self.contact.identity)} at {self.contact.address}"
 
     @property
     def host(self) -> str:
@@ -465,7 +470,8 @@ class PeerService(NodeService):
         now = self._reactor.seconds()
         address = Address.fromText(contact.address)
         reason = (
-            reasons.DUPLICATE if not self.running or contact.address in self._dials
+            reasons.LOCAL if not self.running
+            else reasons.DUPLICATE if contact.address in self._dials
             else reasons.SLOW if self._slow.shunned(contact.id, address.host, now)
             else ""
         )  # fmt: skip
@@ -485,9 +491,9 @@ class PeerService(NodeService):
         )
         dialling.addErrback(lambda failure: self._log.failure("dialling failed", failure))
 
-    def disconnect(self, neighbour: PeerProtocol, reason: str, others: Iterable[Contact] = ()) -> None:
+    def disconnect(self, neighbour: PeerProtocol, reason: str) -> None:
         """End a link politely."""
-        neighbour.close(reason, "", list(others))
+        neighbour.close(reason)
 
     def probe(self, contact: Contact) -> None:
         """Dial afresh and ask; the detector is told."""
@@ -567,10 +573,8 @@ class PeerService(NodeService):
         """Some link is of no more use: if it was a neighbour's, tell everyone."""
         for seed in self._seeds:
             seed.ended(link)
-        if not isinstance(link, PeerProtocol) or (not link.since and link.purpose != NEIGHBOUR):
-            return
-        contact = getattr(link, "contact", None)
-        if contact is None or self._neighbours.get(contact.id) is not link:
+        contact = link.contact
+        if not isinstance(link, PeerProtocol) or self._neighbours.get(contact.id) is not link:
             return
         del self._neighbours[contact.id]
         self.factory.counters["neighboursDown"] += 1
@@ -586,13 +590,14 @@ class PeerService(NodeService):
         line = "" if link.faulty else "link to {peer} at {address} ended: {why}; {count} neighbours"
         logged = {"why": link.why, "detail": link.detail, "count": len(self._neighbours)}
         self._happened("neighbourDown", contact, line, logged, reason=link.reason)
-        self._confirmations.gone(link)
         self._tell(self.broadcast.neighbourDown, link, link.reason, now)
         if self.running:
             self._tell(self.detector.neighbourDown, link, link.reason, now)
             self._tell(self.overlay.neighbourDown, link, link.reason, now)
             if link.byOther and link.reason == reasons.DEAD:
                 self.calledDead(link.mine, f"{identityText(contact.identity)} at {contact.address}")
+        # What that one had still to confirm, the broadcast may have sent to others now: they are waited for.
+        self._confirmations.gone(link)
 
     def goodbyeUnanswered(self, link: Link, now: float) -> None:
         """
@@ -600,7 +605,7 @@ class PeerService(NodeService):
 
         It may have died just then, and nobody else be there to find that out.
         """
-        if not (self.running and isinstance(link, PeerProtocol) and link.since) or link.reason == reasons.DEAD:
+        if not self.running or not isinstance(link, PeerProtocol) or link.since is None or link.reason == reasons.DEAD:
             return
         if link.contact.id not in self._neighbours:
             self._tell(self.detector.neighbourDown, link, reasons.TIMEOUT, now)
@@ -677,9 +682,13 @@ class PeerService(NodeService):
             self._foreign.add(error.reason)
             log = self._log.warn
         log("{address} not linked: {why}", address=contact.address, why=str(error))
+        # Asked first, for the overlay may forget it now.
+        shown = self.overlay.wasShown(contact)
         self._tell(self.overlay.dialFailed, contact, error.reason, now)
-        if self.running:
+        if self.running and shown:
+            # What somebody named may have been invented, and that nobody is there says nothing of whose name it bears.
             self._tell(self.detector.dialFailed, contact, error.reason, now)
+        if self.running:
             self._learned(_plausible(error.others), now)
 
     def _settle(self, contact: Contact, outgoing: bool) -> str:
@@ -688,9 +697,28 @@ class PeerService(NodeService):
         if linked is None:
             return ""
         reason, ended = settle(self.identity, contact.identity, outgoing, linked)
+        if ended == reasons.STALE:
+            # Anybody may say so.
+            self._doubt(linked)
+            return reasons.DUPLICATE
         if ended:
             linked.close(ended, "there is a later link")
         return reason
+
+    def _doubt(self, link: PeerProtocol) -> None:
+        """Somebody says that this neighbour lives on under a later incarnation: see who is where it listens."""
+        now = self._reactor.seconds()
+        if now - link.doubted < self.settings.probeTimeout:
+            return
+        link.doubted = now
+
+        def answered(contact: Contact, outcome: Outcome, now: float) -> None:
+            found = outcome.contact
+            same = outcome.verdict is Verdict.ALIVE and (found is None or found.identity == link.contact.identity)
+            if not same and outcome.verdict is not Verdict.UNSURE:
+                link.close(reasons.STALE, "it lives on under a later incarnation")
+
+        self.ask(link.contact, answered)
 
     def _makeStrategies(self) -> None:
         """Begin with strategies that know nothing yet."""
@@ -800,10 +828,11 @@ class PeerService(NodeService):
         return unread > self.settings.maxBacklog // 2
 
     def _crowded(self, host: str) -> bool:
-        """As many neighbours as may be have dialled from that address."""
+        """As many neighbours as may be have dialled from that address, or from others of its holder's."""
         if ip_address(host).is_loopback:
             return False
-        inbound = sum(link.host == host for link in self._neighbours.values() if not link.outgoing)
+        caller = holder(host)
+        inbound = sum(holder(link.host) == caller for link in self._neighbours.values() if not link.outgoing)
         return inbound >= self.settings.maxInboundPerHost
 
     def _askSeeds(self) -> None:

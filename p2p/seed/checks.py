@@ -60,7 +60,7 @@ class Check:
 
     @ivar why: what raised the question, for the log.
     @ivar rank: the queue that it waits in, or is to wait in next.
-    @ivar reporters: the ids of those who called it dead.
+    @ivar reporters: the ids of those who called it dead, in that order.
     @ivar slot: under way, as one of that rank; C{None} while it is not.
     @ivar begun: when it began last.
     @ivar again: doubt came up after that.
@@ -70,7 +70,7 @@ class Check:
     contact: Contact
     why: str
     rank: Rank
-    reporters: set[bytes] = attrs.field(factory=set)
+    reporters: dict[bytes, None] = attrs.field(factory=dict)
     slot: Rank | None = None
     begun: float = 0.0
     again: bool = False

@@ -178,8 +178,9 @@ class SeedFactory(LinkFactory):
         accused = message.contact
         reporter = link.contact.id
         entry = self.registry.get(accused.id)
-        if not link.registered or accused.id == reporter or entry is None or entry.contact.identity != accused.identity:
-            # Unregistered callers are nobody; what is not on the list needs no removal.
+        if not link.registered or accused.id == reporter or entry is None or entry.contact != accused:
+            # Unregistered callers are nobody; what is not on the list needs no removal.  Nor does what is there under
+            # another address: whoever found nobody at one that a liar had named is not to be called wrong for it.
             self.counters["reportsIgnored"] += 1
             return
         check = self.checks.get(entry.contact)
@@ -259,7 +260,7 @@ class SeedFactory(LinkFactory):
                 self.reports.closed(reporter, False, self.seconds())
             return
         if reporter is not None:
-            check.reporters.add(reporter)
+            check.reporters[reporter] = None
         self._next()
 
     def _next(self) -> None:

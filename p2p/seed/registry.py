@@ -80,8 +80,9 @@ class Registry:
         self._offered: list[Contact] = []
         self._place: dict[bytes, int] = {}
         self._tombstones: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
-        self._changed: set[bytes] = set()
-        self._removed: set[bytes] = set()
+        # In the order in which it came about, as a simulated run must be the same whatever Python's hashes are.
+        self._changed: dict[bytes, None] = {}
+        self._removed: dict[bytes, None] = {}
         self._expired: float | None = None
         # The latest time that stands anywhere in here.
         self._latest = float("-inf")
@@ -137,7 +138,7 @@ class Registry:
         entry.contact = contact
         entry.reachable = None
         self._offer(entry)
-        self._changed.add(id)
+        self._changed[id] = None
         return Answer.CHANGED
 
     def add(self, entry: Entry) -> None:
@@ -147,12 +148,12 @@ class Registry:
             self._withdraw(earlier)
             entry.given = earlier.given
         if entry.id in self._removed:
-            self._removed.discard(entry.id)
+            del self._removed[entry.id]
             entry.given = True
         self._entries[entry.id] = entry
         self._latest = max(self._latest, entry.lastSeen)
         self._offer(entry)
-        self._changed.add(entry.id)
+        self._changed[entry.id] = None
 
     def reached(self, entry: Entry, reachable: bool) -> None:
         """Whether this seed could dial that peer."""
@@ -160,17 +161,17 @@ class Registry:
             self._withdraw(entry)
             entry.reachable = reachable
             self._offer(entry)
-            self._changed.add(entry.id)
+            self._changed[entry.id] = None
 
     def remove(self, id: bytes, now: float) -> Entry | None:
         """Take a peer off the list and bury its identity."""
         entry = self._entries.pop(id, None)
         if entry is not None:
             self._withdraw(entry)
-            self._changed.discard(id)
+            self._changed.pop(id, None)
             if entry.given:
                 # Else nobody knows of it, and where nothing is kept this must not grow.
-                self._removed.add(id)
+                self._removed[id] = None
             self._tombstones[id] = (entry.contact.identity, now)
             self._latest = max(self._latest, now)
             self._tombstones.move_to_end(id)
@@ -232,8 +233,8 @@ class Registry:
 
     def returnChanges(self, changed: Iterable[Entry], removed: Iterable[bytes]) -> None:
         """What L{takeChanges} gave could not be kept: it is to be given again."""
-        self._changed |= {entry.id for entry in changed if entry.id in self._entries}
-        self._removed |= {id for id in removed if id not in self._entries}
+        self._changed.update({entry.id: None for entry in changed if entry.id in self._entries})
+        self._removed.update({id: None for id in removed if id not in self._entries})
 
     # Private.
 

@@ -162,7 +162,7 @@ class FakeOutlet:
     def connect(self, contact: Contact, urgent: bool = False) -> None:
         self.asked.append(("connect", contact, True) if urgent else ("connect", contact))
 
-    def disconnect(self, neighbour: Any, reason: str, others: Iterable[Contact] = ()) -> None:
+    def disconnect(self, neighbour: Any, reason: str) -> None:
         self.asked.append(("disconnect", neighbour, reason))
         self.ending(neighbour, reason)
 

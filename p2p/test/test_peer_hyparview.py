@@ -28,6 +28,7 @@ from p2p.peer.known import DIALS, FULL_PAUSE, IMPATIENCE
 from p2p.settings import PeerSettings
 from p2p.test.fakes import WORDS, FakeNeighbour, FakeOutlet, contact, identity
 from p2p.wire import reasons
+from p2p.wire.contacts import checkedContact
 from p2p.wire.messages import Contact, ForwardJoin, Join, Shuffle, ShuffleReply, Sighting
 from p2p.wire.probe import Outcome, Verdict
 
@@ -393,6 +394,15 @@ class ActiveViewTests(HyParViewTestCase):
 
 class ShuffleTests(HyParViewTestCase):
     """The passive view."""
+
+    def test_aNameThatIsKnownInThisProcessIsKeptOnce(self) -> None:
+        """However often it is read anew."""
+        overlay = self.full()
+        known = checkedContact(contact(50))
+        self.assertIsNot(contact(50), known)
+        overlay.received(Shuffle(1, 6, [Sighting(contact(50), 3)]), self.links[contact(1).id], 0.0)
+        self.assertIs(dict(overlay._passive.items())[known.id].contact, known)
+        self.assertIs(overlay._spare[known.id], known)
 
     def begun(self, overlay: HyParView) -> tuple[FakeNeighbour, Shuffle]:
         """It begins a shuffle."""

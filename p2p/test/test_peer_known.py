@@ -147,6 +147,32 @@ class KnownTests(SynchronousTestCase):
         self.known.add(contact(1, 1))
         self.assertEqual(self.contacts(), {contact(1, 1)})
 
+    def test_aDeathAtAnInventedAddressBuriesNobodyElsewhere(self) -> None:
+        """Nor is anybody moved there by name only."""
+        self.known.add(contact(1), 0.0)
+        invented = contact(1, 1, "10.66.6.6:6")
+        self.known.add(invented)
+        self.assertEqual(self.contacts(), {contact(1)})
+        self.known.dead(invented, 0.0)
+        self.assertEqual(self.contacts(), {contact(1)})
+        self.known.dead(contact(1, 2, "10.66.6.6:6"), 0.0)
+        self.assertEqual(self.contacts(), {contact(1)})
+        self.known.forget(contact(1).id)
+        self.known.add(invented)
+        self.assertEqual(self.contacts(), set())
+        self.known.add(contact(1))
+        self.assertEqual(self.contacts(), {contact(1)})
+
+    def test_hearsayIsToldFromWhatWasShown(self) -> None:
+        """For that very contact."""
+        self.known.add(contact(1))
+        self.assertFalse(self.known.wasShown(contact(1)))
+        self.known.add(contact(1), 5.0)
+        self.assertTrue(self.known.wasShown(contact(1)))
+        self.assertFalse(self.known.wasShown(contact(1, 1, "10.66.6.6:6")))
+        self.assertFalse(self.known.wasShown(contact(1, 2)))
+        self.assertFalse(self.known.wasShown(contact(2)))
+
     def test_theDeadAreRememberedBoundedly(self) -> None:
         """As many as the living, the latest."""
         for number in range(1000):

@@ -28,7 +28,7 @@ from p2p.peer.confirm import Confirmed
 from p2p.peer.delivery import Delivery
 from p2p.peer.errors import Busy, NotConfirmed, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
-from p2p.peer.service import MAX_INCARNATION, NAMED, PeerService
+from p2p.peer.service import MAX_INCARNATION, NAMED, PeerProtocol, PeerService
 from p2p.settings import SettingError
 from p2p.test.fakes import (
     FakePeerStore,
@@ -42,6 +42,7 @@ from p2p.test.fakes import (
     listed,
 )
 from p2p.wire import reasons
+from p2p.wire.link import NOBODY
 from p2p.wire.messages import (
     Alive,
     Close,
@@ -323,11 +324,51 @@ class DialTests(PeerTestCase):
     def test_aRestartedPeerReplacesItsPredecessor(self) -> None:
         """The link to the earlier life is ended; the earlier one cannot drive out the later."""
         peer = self.network.peer(1, seeds=())
-        old, new = self.friend(peer, contact(2, 1)), self.friend(peer, contact(2, 2))
+        old, early = self.friend(peer, contact(2, 1)), self.friend(peer, contact(2, 2))
+        self.assertEqual(early.take(Close)[0].reason, reasons.DUPLICATE)
         self.assertEqual(old.take(Close)[0].reason, reasons.STALE)
+        new = self.friend(peer, contact(2, 2))
         self.assertEqual([link.contact for link in peer.neighbours], [contact(2, 2)])
         self.assertEqual(self.friend(peer, contact(2, 1)).take(Close)[0].reason, reasons.DUPLICATE)
         self.assertFalse(new.ended)
+
+    def test_whoClaimsToBeALaterLifeEndsNoLink(self) -> None:
+        """Where the one that is linked lives; it is asked at most so often, and not for one who dialled it either."""
+        peer = self.network.peer(1, seeds=())
+        probes = impostor(self.network, contact(2))
+        victim = self.friend(peer, contact(2))
+        for number in range(20):
+            liar = dial(self.network, str(peer.address), contact(2, 2 + number, "10.66.6.6:6"))
+            self.assertEqual(liar.take(Close)[0].reason, reasons.DUPLICATE)
+        self.network.run(1)
+        self.assertEqual(len(probes), 1)
+        impostor(self.network, contact(2, 99, "10.66.6.6:6"))
+        peer.connect(contact(3, 1, "10.66.6.6:6"))
+        self.network.run(5)
+        self.assertEqual([link.contact for link in peer.neighbours], [contact(2)])
+        self.assertFalse(victim.ended)
+
+    def test_whoDoesNotRunCannotTry(self) -> None:
+        """Which says nothing of whom it does not dial."""
+        peer = self.network.peer(1, seeds=(), start=False)
+        failed: list[Any] = []
+        peer.overlay.dialFailed = lambda contact, reason, now: failed.append((contact, reason))
+        peer.connect(contact(2))
+        self.assertEqual(failed, [(contact(2), reasons.LOCAL)])
+
+    def test_aLinkIsNobodysAtFirst(self) -> None:
+        """And may become a neighbour's when the clock begins."""
+        peer = self.network.peer(1, seeds=())
+        link = PeerProtocol(peer.factory)
+        self.assertEqual((link.contact, link.since), (NOBODY, None))
+        told: list[Any] = []
+        peer.detector.neighbourDown = lambda link, reason, now: told.append((link.contact, reason))
+        link.contact, link.reason = contact(2), reasons.DONE
+        peer.goodbyeUnanswered(link, 1.0)
+        self.assertEqual(told, [])
+        link.since = 0.0
+        peer.goodbyeUnanswered(link, 1.0)
+        self.assertEqual(told, [(contact(2), reasons.TIMEOUT)])
 
     def test_whoClaimsTheAddressOfAnotherDoesNotStopItsDial(self) -> None:
         """Only the peer itself, by dialling this one, makes that needless."""
@@ -582,6 +623,43 @@ class GossipTests(PeerTestCase):
                 self.assertEqual(self.successResultOf(done), Confirmed(got[-1].id, 1, 1))
                 self.assertEqual(len(got), number)
             self.assertFalse(first._confirmations.watching)
+
+    def test_aSubscriberMayWaitForConfirmationToo(self) -> None:
+        """Of what it publishes while it is told of what another one publishes: each is confirmed."""
+        for changed in ({}, {"broadcast": "plumtree"}, {"broadcast": "plumtree", "batchDelay": 0.05}):
+            self.setUp()
+            first, second = self.pair(**changed)
+            inner: list[Deferred[Confirmed]] = []
+            first.subscribe(
+                lambda delivery, first=first, inner=inner: inner.append(first.publishConfirmed("inner"))  # type: ignore[misc]
+                if delivery.payload == b"outer" else None
+            )  # fmt: skip
+            outer = first.publishConfirmed("outer")
+            self.network.run(0.2)
+            ids = [self.successResultOf(done).id for done in (outer, *inner)]
+            self.assertEqual(len(set(ids)), 2)
+            self.assertFalse(first._confirmations.watching)
+            self.assertEqual({one.id for one in second.recent()}, set(ids))
+
+    def test_whatIsSentAnewBecauseANeighbourWentIsWaitedFor(self) -> None:
+        """What that one had still to confirm, another one has now."""
+        peer = self.network.peer(1)
+        one, other = (dial(self.network, str(peer.address), contact(number)) for number in (2, 3))
+        done = peer.publishConfirmed("x", 5.0)
+        self.network.run(0.1)
+        other.send(Synced(other.take(Sync)[0].number))
+        third = dial(self.network, str(peer.address), contact(4))
+        message = Message(peer.identity, 1, 1, b"x")
+        link = peer._neighbours[contact(4).id]
+        self.patch(
+            type(peer.broadcast), "neighbourDown", lambda flood, gone, reason, now: peer.send([link], message)
+        )
+        one.send(Close("leaving", "", []))
+        self.network.run(0.1)
+        self.assertNoResult(done)
+        third.send(Synced(third.take(Sync)[0].number))
+        self.network.run(0.1)
+        self.assertEqual(self.successResultOf(done).neighbours, 2)
 
     def test_nobodyHasConfirmed(self) -> None:
         """A neighbour that does not answer, one that goes, none at all: it fails when the time is over, with the id."""
@@ -1082,14 +1160,32 @@ class LivenessTests(PeerTestCase):
         peer = self.network.peer(1, seeds=())
         events = self.told(peer)
         self.network.host("10.1.0.3")
-        self.know(peer, contact(2))
+        peer.listed(Address("10.0.0.1", 5000), [contact(2)], 1, True, 0.0)
         dialled = self.network.host("10.1.0.1").dialled
         self.network.run(70)
         self.assertTrue(10 < len(dialled) < 40, len(dialled))
         count = len(dialled)
         self.network.run(300)
-        self.assertEqual([event["type"] for event in events], ["dead"])
+        self.assertEqual([event["type"] for event in events], ["registered", "dead"])
         self.assertEqual(len(dialled), count)
+
+    def test_thatNobodyIsWhereALiarSaysIsNoEvidence(self) -> None:
+        """A name at an address that refuses: no probe, no verdict, whatever the overlay and the detector."""
+        for overlay in ("random", "hyparview"):
+            for detector in ("heartbeat", "swim"):
+                self.network = Network()
+                self.network.host("10.1.0.3")
+                peer = self.network.peer(1, seeds=(), overlay=overlay, detector=detector)
+                events = self.told(peer)
+                self.know(peer, contact(2))
+                self.network.run(10)
+                self.assertEqual(events, [])
+                self.assertIn(contact(2).address, self.network.host("10.1.0.1").dialled)
+                self.assertEqual(peer.factory.counters["probes"], 0)
+                # Once a seed has listed it, or a link has shown it, it is.
+                peer.listed(Address("10.0.0.1", 5000), [contact(2)], 1, False, self.network.clock.seconds())
+                self.network.run(10)
+                self.assertEqual([event["type"] for event in events], ["dead"])
 
 
 class LeavingTests(PeerTestCase):
@@ -1279,16 +1375,18 @@ class RobustnessTests(PeerTestCase):
 
     def test_oneHostDoesNotTakeAllPlacesForNeighbours(self) -> None:
         """However many names it has; on one's own machine there may be many peers."""
-        for host, places in (("10.9.9.9", 3), ("127.0.0.1", 16)):
+        for host, places in (("10.9.9.9", 3), ("127.0.0.1", 16), ("[2001:db8::{}]", 3)):
             self.network = Network()
             self.network.peer(1, seeds=(), maxInboundPerHost=3)
-            crowd = [dial(self.network, "10.1.0.1:6000", contact(50 + number, 1, f"{host}:{7000 + number}"))
-                     for number in range(20)]  # fmt: skip
+            crowd = [
+                dial(self.network, "10.1.0.1:6000", contact(number, 1, f"{host.format(number)}:{7000 + number}"))
+                for number in range(50, 70)
+            ]
             self.assertEqual(sum(bool(script.take(Welcome)) for script in crowd), places)
             self.assertEqual({script.take(Close)[0].reason for script in crowd[places:]}, {reasons.FULL})
             crowd[0].send(Close(reasons.LEAVING, "", []))
             self.network.run(0.1)
-            who = contact(99, 1, f"{host}:9999")
+            who = contact(99, 1, f"{host.format(99)}:9999")
             self.assertTrue(dial(self.network, "10.1.0.1:6000", who).take(Welcome))
         self.assertTrue(dial(self.network, str(self.network.peer(2, seeds=()).address), contact(3)).take(Welcome))
 

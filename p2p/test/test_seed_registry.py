@@ -277,6 +277,22 @@ class RegistryTests(SynchronousTestCase):
             known.remove(contact(number).id, 0.0)
         self.assertEqual(known.takeChanges(), ([], []))
 
+    def test_changesAreGivenInTheOrderInWhichTheyCameAbout(self) -> None:
+        """Not in one that is another one in each process."""
+        known = registry(maxPeers=50)
+        numbers = [7 * number % 50 for number in range(50)]
+        for number in numbers:
+            known.register(contact(number), 0.0)
+        changed, _ = known.takeChanges()
+        self.assertEqual([entry.contact for entry in changed], [contact(number) for number in numbers])
+        for number in reversed(numbers):
+            known.remove(contact(number).id, 0.0)
+        ids = [contact(number).id for number in reversed(numbers)]
+        _, removed = known.takeChanges()
+        self.assertEqual(removed, ids)
+        known.returnChanges((), removed)
+        self.assertEqual(known.takeChanges(), ([], ids))
+
     def test_aRemovalIsToldAgainIfItCouldNotBeKept(self) -> None:
         """Who was on the disk once does not come back from it."""
         known = registry()

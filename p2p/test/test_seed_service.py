@@ -315,6 +315,24 @@ class CheckTests(SeedTestCase):
         self.report(liar, contact(2))
         self.assertEqual(self.dials(contact(2)), before + 1)
 
+    def test_reportersAreJudgedInTheOrderOfTheirReports(self) -> None:
+        """Not in one that is another one in each process."""
+        scripts = [self.register(contact(number)) for number in range(1, 13)]
+        self.register(contact(20))
+        self.network.run(5)
+        told: list[bytes] = []
+        closed = self.seed.factory.reports.closed
+
+        def listen(reporter: bytes, wrong: bool, now: float) -> bool:
+            told.append(reporter)
+            return closed(reporter, wrong, now)
+
+        self.patch(self.seed.factory.reports, "closed", listen)
+        for script in scripts:
+            script.send(Dead(contact(20), "silent"))
+        self.network.run(5)
+        self.assertEqual(told, [contact(number).id for number in range(1, 13)])
+
     def test_saidTwiceIsNotWrongTwice(self) -> None:
         """The same report while its check is under way counts once."""
         honest = self.register(contact(1))
@@ -337,6 +355,19 @@ class CheckTests(SeedTestCase):
             script.take(Removed)
         self.network.run(5)
         self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 0)
+
+    def test_aDeathElsewhereIsNotWrong(self) -> None:
+        """A liar has named somebody at an address where nobody is: whoever believed that is not muted for it."""
+        honest = self.register(contact(1))
+        self.register(contact(2))
+        self.network.run(5)
+        before = self.dials(contact(2))
+        for _ in range(5):
+            self.report(honest, contact(2, 1, "10.66.6.6:6"))
+            self.network.run(1)
+        self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 0)
+        self.assertEqual(self.seed.factory.counters["reportsIgnored"], 5)
+        self.assertEqual(self.dials(contact(2)), before)
 
     def test_whatCannotBeBelievedIsIgnored(self) -> None:
         """Reports of oneself, of strangers, of other incarnations, and of anybody by whom is not registered."""

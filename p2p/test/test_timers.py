@@ -152,6 +152,17 @@ class TimersTests(SynchronousTestCase):
         self.assertEqual(len(self.calls), 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_onceIsTooLateOnceAllHasEnded(self) -> None:
+        """What is asked for while a node stops is not called, until it is started again."""
+        self.timers.stopAll()
+        once = self.timers.later(1.0, self.job)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        once.cancel()
+        self.timers.reopen()
+        self.timers.later(1.0, self.job)
+        self.clock.advance(1.0)
+        self.assertEqual(len(self.calls), 1)
+
     def test_onceThatRaisesIsLogged(self) -> None:
         """And disturbs nobody."""
         self.timers.later(1.0, lambda: 1 / 0)

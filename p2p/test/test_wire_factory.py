@@ -26,6 +26,7 @@ from p2p.wire.codec import encode
 from p2p.wire.factory import (
     NEIGHBOUR,
     PROBE,
+    REGISTER,
     TOLD,
     DialFailed,
     LinkFactory,
@@ -354,6 +355,7 @@ class DialTests(SynchronousTestCase):
             (b"\x00\x00\x00\x01\xc0", reasons.MALFORMED),
             (encode(Ping(1)), reasons.MALFORMED),
             (encode(Welcome(Contact(identity(2), "nowhere"), [])), reasons.MALFORMED),
+            (encode(Welcome(Contact(identity(2), ""), [])), reasons.MALFORMED),
             (encode(Welcome(contact(2), [Contact(identity(3), "nowhere")])), reasons.MALFORMED),
             (encode(hello(2)), reasons.MALFORMED),
             (encode(Close(reasons.REFUSED, "", [])), reasons.MALFORMED),
@@ -372,9 +374,9 @@ class DialTests(SynchronousTestCase):
         self.assertFailed(dialling, reasons.MALFORMED)
 
     def test_aSeedThatDoesNotSayWhereItListensIsWelcome(self) -> None:
-        """Its contact's address may be empty."""
+        """Its contact's address may be empty; a neighbour's may not, for others are told of it."""
         got: list[Link] = []
-        self.dial().addCallback(got.append)
+        self.dial(REGISTER).addCallback(got.append)
         say(self.node.connected(), Welcome(Contact(identity(2), ""), []))
         self.assertEqual(got[0].contact.address, "")
 

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost, ConnectionRefusedError
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
@@ -172,20 +172,31 @@ class LifeTests(LinkTestCase):
         link, _ = self.node.accept()
         self.assertEqual(str(link), "connection from 10.0.0.2:40000")
 
-    def test_anErrorInAHandlerEndsNoOtherLink(self) -> None:
-        """The transport drops the connection it came on; what others were to be sent is sent."""
+    def test_anErrorInAHandlerEndsTheLinkWithAReason(self) -> None:
+        """
+        One line in the log, with the message's type; what others were to be sent is sent.
+
+        Ended without a word, the other side would be suspected of having died.
+        """
         _, other = self.opened("10.0.0.3")
-        _, wire = self.opened()
 
         def broken(message: Ping, link: Link, now: float) -> None:
             other.protocol.send(Pong(message.number))  # type: ignore[attr-defined]
             raise RuntimeError("a bug")
 
         self.node.handlers = {Ping: broken}
-        _, wire = self.opened()
-        self.assertRaises(RuntimeError, self.say, wire, Ping(7))
-        self.assertEqual(other.messages(), [Pong(7)])
-        self.assertEqual(self.node.turn.depth, 0)
+        for pieces in ([Ping(7)], [Ping(7), Ping(8)]):
+            link, wire = self.opened()
+            with capturedLogs() as logs:
+                self.say(wire, *pieces)
+                self.say(wire, Ping(9))
+            self.assertEqual([event["type"] for event in logs], ["Ping"])
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+            self.assertEqual(other.messages(), [Pong(7)])
+            (close,) = wire.messages()
+            assert isinstance(close, Close)
+            self.assertEqual((close.reason, link.reason, link.byOther), (reasons.FAULT, reasons.FAULT, False))
+            self.assertEqual(self.node.turn.depth, 0)
 
 
 class TimeTests(LinkTestCase):
@@ -651,6 +662,42 @@ class TurnTests(LinkTestCase):
         self.assertEqual(third.messages(), [Ping(1)])
         self.links[2].send(Ping(2))
         self.assertEqual(third.messages(), [Ping(2)])
+
+    def test_whoIsCutOffInTheMidstOfWritingEndsWithinTheTurn(self) -> None:
+        """What is sent to others in answer is written when everybody has been told, not in the midst of that."""
+        _, second, third = self.three()
+        told: list[str] = []
+
+        def ended(link: Link) -> None:
+            told.append(f"{link.where} begins")
+            if link is self.links[1]:
+                self.links[2].send(message(3, 10_001))
+            told.append(f"{link.where} ends at depth {self.node.turn.depth > 0}")
+
+        self.node.onEnd = ended
+        second.block()
+        third.block()
+        self.links[1].send(message(2, 10_001))
+        self.assertEqual(
+            told,
+            [
+                "10.0.0.3:40000 begins", "10.0.0.3:40000 ends at depth True",
+                "10.0.0.4:40000 begins", "10.0.0.4:40000 ends at depth True",
+            ],
+        )  # fmt: skip
+        self.assertEqual(self.node.turn.depth, 0)
+
+    def test_whoseTimeIsOverEndsWithinATurn(self) -> None:
+        """Whatever brings the end of a link about."""
+        depths: list[int] = []
+        self.node.onEnd = lambda link: depths.append(self.node.turn.depth)
+        self.node.accept()
+        self.node.memory.advance(5.1)
+        self.node.dial(Address("10.0.0.9", 6001), NEIGHBOUR).addErrback(
+            lambda failure: depths.append(self.node.turn.depth)
+        )
+        self.node.failed(ConnectionRefusedError())
+        self.assertEqual(depths, [1, 1])
 
 
 class SocketWire(Wire):

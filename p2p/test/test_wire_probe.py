@@ -91,6 +91,11 @@ class ProbeTests(SynchronousTestCase):
         self.say(self.node.connected(), Close(reasons.MALFORMED, "you are", []))
         self.assertVerdict(Verdict.REPLACED)
 
+    def test_aFaultOfTheProgramShowsNothing(self) -> None:
+        """Whoever says that it has one is there; and one of this side's is no other's death."""
+        self.say(self.node.connected(), Close(reasons.FAULT, "", []))
+        self.assertVerdict(Verdict.UNSURE)
+
     def test_refusedIsEvidenceAtOnce(self) -> None:
         """Its system says that nobody listens there: no waiting, no second try."""
         self.node.failed(ConnectionRefusedError())
@@ -207,3 +212,19 @@ class ProbeTests(SynchronousTestCase):
         answer = probe(self.node, Contact(identity(3), "10.0.0.3:6001"))
         self.assertIs(self.successResultOf(answer).verdict, Verdict.UNSURE)
         self.assertEqual(self.dials(), 1)
+
+    def test_aNodeThatGoesAwayAsksNoMore(self) -> None:
+        """What is under way then leaves no timer behind, and no verdict."""
+        self.node.closeAll(reasons.LEAVING)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertVerdict(Verdict.UNSURE)
+        self.assertEqual(self.dials(), 1)
+
+    def test_aNodeThatGoesAwayBetweenTwoTriesAsksNoMore(self) -> None:
+        """Nor does it wait for the next one."""
+        self.node.connected().drop()
+        self.assertNoResult(self.answer)
+        self.node.closeAll(reasons.LEAVING)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertVerdict(Verdict.UNSURE)
+        self.assertEqual((self.dials(), self.node.pending), (1, {}))

@@ -8,6 +8,7 @@ factories say what becomes of a caller that has introduced itself properly.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from errno import ECONNRESET, EHOSTUNREACH
 from typing import Any
 
@@ -89,6 +90,7 @@ class LinkFactory(Factory[Link]):
     @ivar counters: what happened how often since the start, by name.
     @ivar backlog: bytes that wait on all links together, because others do not read.
     @ivar maxBacklog: how many they may be.
+    @ivar pending: what C{closeAll} calls; whoever puts something here takes it away once that is needless.
     @ivar strategies: the names that a neighbour must have too, as in L{Hello}.
     """
 
@@ -121,6 +123,7 @@ class LinkFactory(Factory[Link]):
         self._links: dict[Link, None] = {}
         self._inbound: Counter[str] = Counter()
         self._dials: dict[Link, Deferred[Link]] = {}
+        self.pending: dict[Callable[[], object], None] = {}
         self._emptied: Deferred[None] | None = None
         self.shaking: Handlers = {Hello: self._greeted, Welcome: self._welcomed}
         self.closing: Handlers = {Hello: _ignored, Welcome: _ignored}
@@ -196,7 +199,8 @@ class LinkFactory(Factory[Link]):
 
         def failed(failure: Failure) -> None:
             if self._dials.pop(link, None) is not None:
-                answered.errback(DialFailed(_whyNot(failure.value), failure.getErrorMessage()))
+                with self.turn:
+                    answered.errback(DialFailed(_whyNot(failure.value), failure.getErrorMessage()))
 
         answered: Deferred[Link] = Deferred(cancel)
         self._dials[link] = answered
@@ -211,6 +215,8 @@ class LinkFactory(Factory[Link]):
         @return: fires when the last connection is gone, within about C{goodbyeTimeout}.
         """
         self.accepting = False
+        for giveUp in list(self.pending):
+            giveUp()
         for answered in list(self._dials.values()):
             answered.addErrback(lambda failure: None)
             answered.cancel()
@@ -304,7 +310,9 @@ class LinkFactory(Factory[Link]):
         """Whom this node dialled has let it in."""
         if link not in self._dials:
             raise RemoteProtocolError(reasons.MALFORMED, "Welcome without Hello")
-        link.contact = checkedContact(welcome.contact) if welcome.contact.address else welcome.contact
+        # A seed's is known; but others are told of a neighbour's, and close the link to whoever names none.
+        nameless = link.purpose != NEIGHBOUR and not welcome.contact.address
+        link.contact = welcome.contact if nameless else checkedContact(welcome.contact)
         link.others = tuple(checkedContacts(welcome.others))
         self._dials.pop(link).callback(link)
         if link.state is State.SHAKING:

@@ -47,6 +47,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.address import Address
+from p2p.identity import IDENTITY_SIZE
 from p2p.wire import reasons
 from p2p.wire.codec import MET_SIZE, Decoder, encode, met
 from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
@@ -66,6 +67,9 @@ Handlers = Mapping[type, Handler]
 
 Outlet = Callable[[bytes], object]
 """Where a link's bytes go at the end of a turn."""
+
+NOBODY = Contact(bytes(IDENTITY_SIZE), "")
+"""Who the other side of a link is before it has said so."""
 
 _NOTHING: Handlers = {}
 _EMPTY = bytearray()
@@ -136,19 +140,26 @@ class Turn:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was collected; what fails on one link does not disturb the others."""
-        dirty = self.dirty
-        self.dirty = []
-        for link in dirty:
-            pending = link._pending
-            if pending is None:
-                # It was written already, or has ended.
-                continue
-            link._pending = None
-            try:
-                link._out(b"".join(pending) if isinstance(pending, list) else pending)
-            except Exception:
-                self._log.failure("writing to {link} failed", link=link)
+        """
+        Write what was collected; what fails on one link does not disturb the others.
+
+        A link that is cut off for what is written now ends within the turn: whoever is told of it and sends something
+        to others in answer has done so before any of these is cut off for that.
+        """
+        self.depth += 1
+        while dirty := self.dirty:
+            self.dirty = []
+            for link in dirty:
+                pending = link._pending
+                if pending is None:
+                    # It was written already, or has ended.
+                    continue
+                link._pending = None
+                try:
+                    link._out(b"".join(pending) if isinstance(pending, list) else pending)
+                except Exception:
+                    self._log.failure("writing to {link} failed", link=link)
+        self.depth -= 1
 
     def __enter__(self) -> None:
         self.depth += 1
@@ -164,7 +175,7 @@ class Link(Protocol):
     """
     A connection; see the module's text.
 
-    @ivar contact: who the other side is, once it has said so.
+    @ivar contact: who the other side is; L{NOBODY} until it has said so.
     @ivar outgoing: this side dialled.
     @ivar purpose: what the dialler wants, a word as in L{Hello}.
     @ivar urgent: the dialler says that it needs this link.
@@ -188,14 +199,13 @@ class Link(Protocol):
 
     factory: LinkFactory
     transport: Any
-    contact: Contact
-
     def __init__(self, factory: LinkFactory, purpose: str = "") -> None:
         """
         @param factory: what all links of this node have in common.
         @param purpose: for the dialler, what it wants.
         """
         self.factory = factory
+        self.contact = NOBODY
         self.outgoing = bool(purpose)
         self.purpose = purpose
         self.urgent = False
@@ -250,6 +260,8 @@ class Link(Protocol):
                 self._read(data)
         except RemoteProtocolError as error:
             self._misbehaved(error)
+        except Exception:
+            self._failed(message)
         finally:
             turn.depth -= 1
             if turn.dirty and not turn.depth:
@@ -396,14 +408,20 @@ class Link(Protocol):
         now = self._turn.seconds()
         for message in self._decoder.feed(data):
             handler = self._handlers.get(message.__class__)
-            if handler is not None:
-                handler(message, self, now)
-            elif isinstance(message, Close):
-                self._closedByOther(message)
-            else:
-                raise RemoteProtocolError(
-                    reasons.MALFORMED, f"{type(message).__name__} may not come while {self.state.value}"
-                )
+            try:
+                if handler is not None:
+                    handler(message, self, now)
+                elif isinstance(message, Close):
+                    self._closedByOther(message)
+                else:
+                    raise RemoteProtocolError(
+                        reasons.MALFORMED, f"{type(message).__name__} may not come while {self.state.value}"
+                    )
+            except RemoteProtocolError:
+                raise
+            except Exception:
+                self._failed(message)
+                return
         self._take(self._handlers)
 
     def _last(self, frame: bytes) -> None:
@@ -496,6 +514,16 @@ class Link(Protocol):
         self.close(error.reason, error.detail)
         self._deafen()
 
+    def _failed(self, message: AnyMessage | None) -> None:
+        """
+        This program has a fault: the log shows it, and the link ends, for that reason.
+
+        What is broken now would stay so, and to end without a word would have the other side called dead.
+        """
+        self._log.failure("{link} ended: handling {type} failed", link=self, type=type(message).__name__)
+        self.close(reasons.FAULT, f"a fault here in handling {type(message).__name__}")
+        self._deafen()
+
     def _deafen(self) -> None:
         """Pass over whatever still comes, the rest of the piece in hand included."""
         self._deaf = True
@@ -514,7 +542,8 @@ class Link(Protocol):
         if not self.reason:
             self.reason = reason
             self.detail = detail
-            self.factory.linkEnded(self, self._turn.seconds())
+            with self._turn:
+                self.factory.linkEnded(self, self._turn.seconds())
 
     def _tooLong(self) -> None:
         self._timer = None

@@ -71,7 +71,13 @@ class _Probe:
         self._pause = self._timeout / 100
         self.done: Deferred[Outcome] = Deferred()
         self._wait()
+        factory.pending[self._giveUp] = None
         self._ask()
+
+    def _giveUp(self) -> None:
+        """This node goes away: that says nothing of the other, and nothing is to be left."""
+        self._finish(Outcome(Verdict.UNSURE, None, "this node is going away"))
+        self._dialling.cancel()
 
     def _wait(self) -> None:
         due = self._factory.seconds() + self._timeout
@@ -102,6 +108,8 @@ class _Probe:
             self._finish(Outcome(Verdict.ALIVE, found))
 
     def _failed(self, failure: Failure) -> None:
+        if self.done.called:
+            return
         error = failure.value
         if not isinstance(error, DialFailed):
             error = DialFailed(reasons.TIMEOUT)
@@ -110,8 +118,8 @@ class _Probe:
             self._finish(Outcome(Verdict.REFUSED, None, "connection refused"))
         elif reason in (reasons.FULL, reasons.RATE):
             self._finish(Outcome(Verdict.ALIVE, None, str(error)))
-        elif reason == reasons.LOCAL or (reason == reasons.MALFORMED and not error.byOther):
-            # What is wrong with an answer may be a third one's doing: it proves nobody's death.
+        elif reason in (reasons.LOCAL, reasons.FAULT) or (reason == reasons.MALFORMED and not error.byOther):
+            # What is wrong with an answer may be a third one's doing, or a fault of ours: it proves nobody's death.
             self._finish(Outcome(Verdict.UNSURE, None, str(error)))
         elif reason in (reasons.LOST, reasons.TIMEOUT) and self._timer.active():
             self._retry = self._factory.reactor.callLater(self._pause, self._ask)
@@ -122,6 +130,7 @@ class _Probe:
             self._finish(Outcome(Verdict.REPLACED, None, str(error)))
 
     def _finish(self, outcome: Outcome) -> None:
+        self._factory.pending.pop(self._giveUp, None)
         for call in (self._timer, self._retry):
             if call is not None and call.active():
                 call.cancel()

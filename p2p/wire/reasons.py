@@ -38,6 +38,9 @@ MALFORMED = "malformed"
 TOO_LARGE = "too large"
 """A frame came that is larger than any may be."""
 
+FAULT = "fault"
+"""What came could not be handled, for a fault of the program that says so: that is no fault of the other's."""
+
 TIMEOUT = "timeout"
 """The other did not say who it is, or did not close, in time."""
 

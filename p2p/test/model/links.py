@@ -173,8 +173,9 @@ class Peer:
         if not self.alive or self.dials.get(contact.id) != attempt:
             return
         del self.dials[contact.id]
+        shown = self.overlay.wasShown(contact)
         self.overlay.dialFailed(contact, reason, self._links.now)
-        if reason == reasons.REFUSED:
+        if reason == reasons.REFUSED and shown:
             self._probe(contact)
         self.overlay.learned([other for other in others if other.id != self.contact.id], self._links.now)
 
