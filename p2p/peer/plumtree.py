@@ -393,7 +393,10 @@ class Plumtree(HistoryKeeper):
         self._graft(neighbour, now)
 
     def _prune(self, neighbour: Any, now: float) -> None:
-        """Make a neighbour lazy, and tell it so."""
+        """Make a neighbour lazy, and tell it so; what waits for it was not noted for lazy ones, and is sent first."""
+        self._flushQueue(now)
+        if neighbour not in self._eager and neighbour not in self._lazy:
+            return
         self._eager.pop(neighbour, None)
         self._young.pop(neighbour, None)
         self._lazy[neighbour] = now
@@ -428,7 +431,8 @@ class Plumtree(HistoryKeeper):
         self._history.answer(message.wanted, neighbour, now)
 
     def _pruned(self, message: Prune, neighbour: Any, now: float) -> None:
-        """A neighbour has what is new from elsewhere."""
+        """A neighbour has what is new from elsewhere; but it knows nothing yet of what waits for it."""
+        self._flushQueue(now)
         if neighbour in self._eager:
             del self._eager[neighbour]
             self._young.pop(neighbour, None)

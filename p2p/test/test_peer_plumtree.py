@@ -723,6 +723,17 @@ class BatchTests(OnePeer):
         self.assertEqual(len(sizes), 2)
         self.assertTrue(all(size < 1.2 * BATCH_BYTES for size in sizes))
 
+    def test_whoBecomesLazyMeanwhileIsSentWhatWaits(self) -> None:
+        """It would be neither sent nor announced else: whether it prunes, or is pruned."""
+        for prunes in (True, False):
+            self.begin(batchDelay=5.0)
+            self.come(message(1), self.a)
+            self.come(message(2), self.a)
+            self.sent()
+            self.come(Prune() if prunes else message(1), self.b)
+            self.assertIn((self.b, message(2, 2)), self.sent())
+            self.assertNotIn(self.b, self.tree.eager)
+
     def test_whoLinksUpMeanwhileGetsNothingTwice(self) -> None:
         """What waits is sent before, and is in what the new one is told."""
         self.begin(batchDelay=5.0)
