@@ -103,7 +103,8 @@ class Node:
 
     def send(self, neighbours: Iterable[End], message: Any) -> None:
         """See L{IBroadcastOutlet}."""
-        for end in neighbours:
+        # A copy, for a link may end as something is sent.
+        for end in list(neighbours):
             self.mesh.carry(end, message)
 
     def later(self, delay: float, call: Callable[[float], object]) -> _Call:
@@ -139,6 +140,7 @@ class Mesh:
     @ivar bytes: and how many bytes, if sizes are counted.
     @ivar copies: payloads that arrived, alone or in a batch.
     @ivar announcements: messages that were announced to somebody, each as one.
+    @ivar breaking: the probability with which a link ends as something is sent over it.
     @ivar started: how often a payload began to be sent to a node, by its number and the message's id.
     """
 
@@ -157,6 +159,7 @@ class Mesh:
         self.bytes: Counter[str] = Counter()
         self.copies = 0
         self.announcements = 0
+        self.breaking = 0.0
         self.started: Counter[tuple[int, bytes, int]] = Counter()
         self._latency = latency
         self._bandwidth = bandwidth
@@ -233,6 +236,19 @@ class Mesh:
         else:
             end.busy = begin
         self.push(end.busy, there, message)
+        if self.breaking and self.random.random() < self.breaking:
+            self._break(end)
+
+    def _break(self, end: End) -> None:
+        """The sender's end is gone at once; the other side learns it a little later."""
+        self._down(end)
+        self.push(self.now + 0.05, _Call(lambda now: self._down(end.other)))
+
+    def _down(self, end: End) -> None:
+        if end.up:
+            end.up = False
+            end.node.ends.pop(end.other.node, None)
+            end.node.broadcast.neighbourDown(end, "lost", self.now)
 
     def links(self) -> list[tuple[Node, Node]]:
         """All that there are."""

@@ -893,6 +893,29 @@ class MeshTests(SynchronousTestCase):
         mesh.run(10.0)
         self.everything(mesh, published)
 
+    def test_linksThatEndAsTheyAreUsed(self) -> None:
+        """In the midst of whatever is being done: nothing is lost by it, nor anything delivered twice."""
+        for seed in (*range(30), 160, 296, 327):
+            random = Random(seed)
+            name = random.choice(["plumtree", "plumtree", "flood"])
+            mesh = Mesh(8, name, seed, announceSize=100, batchDelay=random.choice([0.0, 0.1]))
+            mesh.breaking = random.choice([0.02, 0.1])
+            published = set()
+            for _ in range(60):
+                here, there = random.sample(mesh.nodes, 2)
+                if random.random() < 0.5 and there not in here.ends and here not in there.ends:
+                    mesh.link(here, there)
+                else:
+                    made = here.publish(bytes(200) if random.random() < 0.2 else b"small")
+                    published.add((made.origin, made.sequence))
+                mesh.run(random.choice([0.0, 0.01, 0.05, 0.3]))
+            mesh.breaking = 0.0
+            mesh.run(0.2)
+            for here, there in zip(mesh.nodes, mesh.nodes[1:], strict=False):
+                mesh.link(here, there)
+            mesh.run(10.0)
+            self.everything(mesh, published)
+
     def test_halfOfTheTreeDiesAndTheRestMendsIt(self) -> None:
         """What is published while half of all links break is everywhere a few seconds later; the tree is one again."""
         mesh = Mesh(60, latency=lambda random: 0.02)
