@@ -67,13 +67,15 @@ class _Ask:
     @ivar ranges: what of it has not come yet.
     @ivar by: until when he is waited for: if nothing has begun to come by then, others may be asked for the same.
     @ivar patience: for how many seconds more each sign of an answer has him waited for.
-    @ivar latest: the time beyond which no sign does.
+    @ivar first: what had been asked for when C{latest} was set.
+    @ivar latest: the time beyond which no sign does, nor a further question, until all of that has come.
     @ivar arriving: how much of a message had come from him when he was last looked at.
     """
 
     ranges: Ranges
     by: float
     patience: float
+    first: Ranges
     latest: float
     arriving: int
 
@@ -297,6 +299,8 @@ class Repair:
                 del want.asks[neighbour]
                 continue
             ask.ranges = left
+            if not history.lacking(origin, ask.first):
+                ask.first, ask.latest = left, now + PUT_OFF * ask.patience
             arriving = neighbour.arriving
             if arriving != ask.arriving:
                 ask.by = min(now + ask.patience, ask.latest)
@@ -404,13 +408,19 @@ class Repair:
     def _ask(
         self, want: _Want, neighbour: Any, origin: bytes, these: Ranges, now: float, patience: float, eager: bool
     ) -> None:
-        new = these = these[:MAX_GAPS]
+        these = these[:MAX_GAPS]
         ask = want.asks.get(neighbour)
-        if ask is not None:
-            these, patience = union(ask.ranges, these), max(patience, ask.patience)
-        want.asks[neighbour] = _Ask(these, now + patience, patience, now + PUT_OFF * patience, neighbour.arriving)
+        if ask is None:
+            want.asks[neighbour] = _Ask(
+                these, now + patience, patience, these, now + PUT_OFF * patience, neighbour.arriving
+            )
+        else:
+            ask.ranges = union(ask.ranges, these)
+            ask.patience = max(patience, ask.patience)
+            ask.by = min(now + ask.patience, ask.latest)
+            ask.arriving = neighbour.arriving
         wanted, before = self._asking.get(neighbour, ([], False))
-        wanted.append(Wanted(origin, flat(new)))
+        wanted.append(Wanted(origin, flat(these)))
         self._asking[neighbour] = wanted, before or eager
 
     def _arm(self, origin: bytes, want: _Want, now: float, at: float) -> None:

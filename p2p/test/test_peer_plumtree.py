@@ -672,6 +672,24 @@ class LargeTests(OnePeer):
         self.come(have(3, 3, now=True), self.b)
         self.assertEqual([near for near, _ in self.sent()], [self.a, self.b])
 
+    def test_furtherQuestionsPutNothingOff(self) -> None:
+        """Who goes on announcing, and sends nothing, is waited for no longer; who sends what he announced is."""
+        for sends in (False, True):
+            self.begin(pullTimeout=10.0)
+            begin = 0 if sends else 6000
+            if not sends:
+                self.come(have(2, 5000, now=True), self.a)
+                self.come(have(2, 2, now=True), self.b)
+            self.sent()
+            for second in range(1, 200):
+                self.outlet.advance(float(second))
+                self.come(have(begin + second, begin + second, now=True), self.a)
+                if sends and second > 5:
+                    self.come(message(second - 5, payload=bytes(1000)), self.a)
+            asked = {near for near, what in self.sent() if isinstance(what, Graft) and near is not self.a}
+            self.assertEqual(asked, set() if sends else {self.b})
+            self.assertEqual(self.a in self.tree._repair._distrusted, not sends)
+
     def test_nobodyHasAllNumbersOfAnOrigin(self) -> None:
         """Of what is announced so many are asked for; the first, since they come first."""
         self.begin()
