@@ -69,7 +69,7 @@ class DialFailed(Exception):
         self.byOther = byOther
 
 
-class _Once(Factory[Link]):
+class _OneLink(Factory[Link]):
     """Makes the one link that an endpoint is to connect."""
 
     noisy = False
@@ -204,7 +204,7 @@ class LinkFactory(Factory[Link]):
 
         answered: Deferred[Link] = Deferred(cancel)
         self._dials[link] = answered
-        connecting: Deferred[Any] = endpoint.connect(_Once(link))
+        connecting: Deferred[Any] = endpoint.connect(_OneLink(link))
         connecting.addErrback(failed)
         return answered
 
