@@ -54,7 +54,10 @@ GONE_RATE = 1000
 """Ranges a second that a neighbour may say to be gone, beyond those that he may say at once, as of what he has."""
 
 LOST = 100
-"""Ranges that are called lost each second, or not many more; what else is lost is said in the next seconds."""
+"""
+Ranges that are called lost each second, or not many more, on the word of others; and as many that are older than
+anything that is kept.  What else is lost is said in the next seconds.
+"""
 
 
 _NONE: Ranges = []
@@ -527,10 +530,17 @@ class History:
             doom.teller.waiting -= len(doom.ranges)
             self._doomedRanges -= len(doom.ranges)
             said += self._giveUp(doom.origin, doom.ranges, doom.before, now)
+        # What somebody says does not keep from being said what this peer knows by itself.
+        said = 0
         for identity in list(self._gapped):
             if said >= LOST:
                 break
-            said += self._age(identity, now)
+            lost = self._age(identity, now)
+            if lost:
+                # The others first, the next time.
+                self._gapped.pop(identity)
+                self._gapped[identity] = None
+                said += lost
 
     # Private.
 

@@ -123,6 +123,16 @@ class GoneTests(SynchronousTestCase):
         history.tick(190.0)
         self.assertEqual(self.outlet.take("lost"), [(identity(77), 1, 1)])
 
+    def test_whatIsKnownToBeLostIsSaidAllTheSame(self) -> None:
+        """However much a liar says to be gone."""
+        history = self.begin(lossDelay=10.0, historyTime=60.0)
+        history.take(Message(OTHER, 1, 1, b""), 100.0)
+        history.take(Message(OTHER, 3, 1, b""), 100.0)
+        for second in range(101, 185):
+            history.gone(self.frame(second), self.a, float(second))
+            history.tick(float(second))
+        self.assertIn((OTHER, 2, 2), self.outlet.take("lost"))
+
     def test_whatItInventsEvictsNobody(self) -> None:
         """Origins of which something came are not forgotten for those of which somebody only speaks."""
         for age in (0.0, 1000.0):
