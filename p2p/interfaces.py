@@ -303,7 +303,8 @@ class INode(Interface):
     def status() -> dict[str, Any]:
         """
         A dictionary fit for JSON: role, id, incarnation, address, network, uptime (seconds), counters (a
-        dictionary of numbers that only grow) and gauges (a dictionary of numbers).
+        dictionary of numbers that only grow) and gauges (a dictionary of numbers); of a peer also overlay, broadcast
+        and detector, the names of its strategies, and seeds, which of them it is registered with.
         """
 
     def peers() -> dict[str, Any]:

@@ -22,6 +22,9 @@ WAIT = 5.0
 LONGEST_WAIT = 3600.0
 """Seconds that it may be told to."""
 
+STRATEGIES = ("overlay", "broadcast", "detector")
+"""What of a peer's status names its strategies."""
+
 asJson = click.option("--json", "asJson", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -37,6 +40,8 @@ def status(daemon: Daemon, asJson: bool) -> None:
     rows: list[tuple[str, Any]] = [
         (name, answer.get(name, "")) for name in ("role", "address", "network", "id", "incarnation")
     ]
+    # A seed has none of these.
+    rows += [(name, answer[name]) for name in STRATEGIES if name in answer]
     rows.append(("uptime", duration(answer.get("uptime", 0.0))))
     for seed, connected in answer.get("seeds", {}).items():
         rows.append(("seed", f"{seed} {'connected' if connected else 'not reached'}"))

@@ -136,7 +136,9 @@ class PeerFactory(LinkFactory):
             link.close(reasons.ROLE, "this is a peer: be a neighbour, or probe")
             return
         if (hello.strategies or MISSION) != self.strategies:
-            detail = f"overlay, broadcast and detector are {hello.strategies or MISSION}, here {self.strategies}"
+            # It stands in the logs of both.
+            detail = f"as overlay, broadcast and detector the dialler has {hello.strategies or MISSION}"
+            detail += f", this network {self.strategies}"
             link.close(reasons.STRATEGY, detail)
             return
         link.urgent = hello.urgent
@@ -261,7 +263,12 @@ class PeerService(NodeService):
         self._bound = self.factory.port
         self._lives += 1
         self._gossiped = 0
-        self._log.info("peer {peer} listens on {address}", peer=identityText(self.identity), address=str(self.address))
+        settings = self.settings
+        self._log.info(
+            "peer {peer} listens on {address}; overlay {overlay}, broadcast {broadcast}, detector {detector}",
+            peer=identityText(self.identity), address=str(self.address),
+            overlay=settings.overlay, broadcast=settings.broadcast, detector=settings.detector,
+        )  # fmt: skip
 
     def begin(self) -> None:
         """Register, link up, and begin to gossip and to watch."""
@@ -411,7 +418,14 @@ class PeerService(NodeService):
             },
         )
         status["counters"]["duplicates"] = self.broadcast.duplicates
-        return {**status, "seeds": {str(seed.address): seed.connected for seed in self._seeds}}
+        settings = self.settings
+        return {
+            **status,
+            "overlay": settings.overlay,
+            "broadcast": settings.broadcast,
+            "detector": settings.detector,
+            "seeds": {str(seed.address): seed.connected for seed in self._seeds},
+        }
 
     def peers(self) -> dict[str, Any]:
         """Whom this peer is linked to, see docs/operations.md."""

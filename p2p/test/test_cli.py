@@ -162,6 +162,7 @@ class StatusTests(CommandCase):
         "role": "peer", "id": "00ff", "incarnation": 3, "address": "127.0.0.1:6001", "network": "p2p",
         "uptime": 75.2, "seeds": {"127.0.0.1:5000": True, "127.0.0.1:5001": False},
         "counters": {"delivered": 1234567, "published": 3}, "gauges": {"neighbours": 4},
+        "overlay": "random", "broadcast": "plumtree", "detector": "swim",
     }  # fmt: skip
 
     def test_itIsATableForPeople(self) -> None:
@@ -170,9 +171,15 @@ class StatusTests(CommandCase):
         status, out, _ = self.run_("status")
         self.assertEqual(status, 0)
         self.assertIn("address      127.0.0.1:6001\n", out)
+        self.assertIn("overlay      random\nbroadcast    plumtree\ndetector     swim\n", out)
         self.assertIn("uptime       1 min 15 s\n", out)
         self.assertIn("seed         127.0.0.1:5001 not reached\n", out)
         self.assertIn("  delivered  1 234 567\n  published          3\n", out)
+
+    def test_aSeedHasNoStrategies(self) -> None:
+        """So none are named, not even as empty."""
+        self.daemon.answers["/status"] = {"role": "seed"}
+        self.assertNotIn("overlay", self.run_("status")[1])
 
     def test_itIsTheAnswerForPrograms(self) -> None:
         """Unchanged."""

@@ -29,6 +29,7 @@ from p2p.peer.delivery import Delivery
 from p2p.peer.errors import Busy, NotConfirmed, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.service import MAX_INCARNATION, NAMED, PeerProtocol, PeerService
+from p2p.peer.strategies import KINDS
 from p2p.settings import SettingError
 from p2p.test.fakes import (
     FakePeerStore,
@@ -148,8 +149,24 @@ class JoiningTests(PeerTestCase):
             ("random flood heartbeat", ""), ("", ""), ("random smoke heartbeat", reasons.STRATEGY),
         ), 2):  # fmt: skip
             script = dial(self.network, str(peer.address), contact(number), strategies=named)
-            self.assertEqual([close.reason for close in script.take(Close)], [reason] if reason else [])
+            closes = script.take(Close)
+            self.assertEqual([close.reason for close in closes], [reason] if reason else [])
         self.assertEqual(len(peer.neighbours), 2)
+        # It stands in the logs of both: each must see which is whose.
+        (refused,) = closes
+        self.assertEqual(
+            refused.detail,
+            "as overlay, broadcast and detector the dialler has random smoke heartbeat,"
+            " this network random flood heartbeat",
+        )
+
+    def test_itsStatusNamesItsStrategies(self) -> None:
+        """As does the line with which it begins its log."""
+        with capturedLogs() as events:
+            status = self.network.peer(1, broadcast="plumtree", detector="swim").status()
+        self.assertEqual([status[kind] for kind in KINDS], ["random", "plumtree", "swim"])
+        said = [formatEvent(event) for event in events]
+        self.assertTrue(any("; overlay random, broadcast plumtree, detector swim" in line for line in said), said)
 
     def test_aMessageOfAStrategysOwnIsTakenByThatOneOnly(self) -> None:
         """It is handed to the kind that it names; where nobody expects one, the link ends with that reason."""

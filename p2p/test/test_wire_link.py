@@ -526,6 +526,8 @@ class CloseTests(LinkTestCase):
             link, wire = self.opened()
             wire.drop(clean)
             self.assertEqual((link.reason, link.byOther, link.state), (reasons.LOST, False, State.CLOSED))
+            self.assertEqual(link.detail == "closed without a goodbye", clean, link.detail)
+            self.assertNotIn("cleanly", link.detail)
             self.assertIs(self.node.ended[-1], link)
         self.assertEqual(len(self.node.ended), 2)
         self.assertNothingLeft()

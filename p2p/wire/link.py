@@ -277,7 +277,9 @@ class Link(Protocol):
         broken = not reason.check(ConnectionDone, ConnectionAborted)
         with self._turn:
             try:
-                self._end(reasons.LOST, reason.getErrorMessage())
+                # As it ends when the system ends it for a process that was killed: "cleanly" says too much of that.
+                clean = reason.check(ConnectionDone) is not None
+                self._end(reasons.LOST, "closed without a goodbye" if clean else reason.getErrorMessage())
             finally:
                 self.state = State.CLOSED
                 self._route()
