@@ -48,7 +48,7 @@ class Address:
         @raise AddressError: the text is something else, or the port is not in 1..65535.
         """
         host, colon, port = text.rpartition(":")
-        if not colon or not host or not port:
+        if not colon or not host or not port or (":" in host and not host.startswith("[") and not _isSixth(host)):
             raise AddressError(f"{text!r} is not IP:PORT")
         return Address(readHost(host, bracketed=True), readPort(port))
 
@@ -88,6 +88,14 @@ def readHost(text: str, bracketed: bool = False) -> str:
     if getattr(address, "scope_id", None) is not None:
         raise AddressError(f"{text!r} names an interface, which means nothing on another machine")
     return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _isSixth(text: str) -> bool:
+    """Whether a text is an IPv6 address, without brackets."""
+    try:
+        return ip_address(text).version == 6
+    except ValueError:
+        return False
 
 
 @lru_cache(maxsize=4096)
@@ -157,7 +165,8 @@ def parseConfig(text: str, name: str = "config.txt") -> list[Address]:
         try:
             address = dialableAddress(entry)
         except AddressError as error:
-            raise AddressError(f"{name}, line {number}: {error}") from None
+            several = "; there is one a line" if len(entry.replace(",", " ").split()) > 1 else ""
+            raise AddressError(f"{name}, line {number}: {error}{several}") from None
         if address in found:
             raise AddressError(f"{name}, line {number}: {address} stands on line {found[address]} already")
         found[address] = number
@@ -175,6 +184,9 @@ def readConfig(path: str) -> list[Address]:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
+    except FileNotFoundError as error:
+        what = "the file that lists the seeds, one IP:PORT a line"
+        raise AddressError(f"{path}: {error.strerror}: {what}") from None
     except OSError as error:
         raise AddressError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:

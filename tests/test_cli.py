@@ -115,6 +115,22 @@ class TalkTests(CommandCase):
         where = f"p2p: peer-{port} has no socket in '.': say with --http where its HTTP interface is\n"
         self.assertEqual(status.stderr.read(), where)
 
+    def test_aDaemonThatIsFrozenIsWaitedForAloud(self) -> None:
+        """Within a few seconds it is said that it does not answer; when it does, that is printed as ever."""
+        _, (first, _second) = self.startNetwork(2)
+        first.signal(signal.SIGSTOP)
+        try:
+            status = self.popen("status", "--port", str(first.port))
+            assert status.stderr is not None
+            self.assertTrue(select([status.stderr], [], [], 10)[0], "nothing was said")
+            said = status.stderr.readline()
+        finally:
+            first.signal(signal.SIGCONT)
+        self.assertEqual(said, f"p2p: {first.name} does not answer yet: is it stopped, or very busy?\n")
+        out, err = status.communicate(timeout=30)
+        self.assertEqual((status.returncode, err), (0, ""))
+        self.assertIn(f"address      127.0.0.1:{first.port}", out)
+
     def watched(self, name: str) -> bool:
         """Somebody is connected to a daemon's socket beside this question: the kernel lists both ends."""
         lines = Path("/proc/net/unix").read_text().splitlines()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import wraps
 from http.client import HTTPConnection, HTTPException, HTTPResponse
+from select import select
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -21,6 +22,9 @@ from p2p.daemon.where import splitEndpoint
 
 TIMEOUT = 15.0
 """Seconds that an answer may take."""
+
+SOON = 2.5
+"""After so many seconds without an answer the user is told what is being waited for."""
 
 SOCKET = re.compile(r"(peer|seed)-(\d+)\.sock")
 """The sockets of daemons, as they name them."""
@@ -79,7 +83,7 @@ class Daemon:
         @param wait: for how many seconds longer than usual.
         @raise Failed: it does not.
         """
-        with self._ask("POST", resource, body, TIMEOUT + wait) as response:
+        with self._ask("POST", resource, body, TIMEOUT + wait, SOON + wait) as response:
             return _json(response)
 
     def events(self, types: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
@@ -92,11 +96,17 @@ class Daemon:
 
     @contextmanager
     def _ask(
-        self, method: str, resource: str, body: bytes | None = None, timeout: float | None = TIMEOUT
+        self,
+        method: str,
+        resource: str,
+        body: bytes | None = None,
+        timeout: float | None = TIMEOUT,
+        soon: float = SOON,
     ) -> Iterator[HTTPResponse]:
         """
         A request's answer, if it is a good one.
 
+        @param soon: if there is none by then, in seconds, a line on stderr says so.
         @raise Failed: it is not, or there is none.
         """
         connection: HTTPConnection
@@ -112,6 +122,8 @@ class Daemon:
                     # It has refused before it took the whole body: the answer says why.
                     if connection.sock is None:
                         raise
+                if not select([connection.sock], [], [], soon)[0]:
+                    click.echo(f"p2p: {self.name} does not answer yet: is it stopped, or very busy?", err=True)
                 response = connection.getresponse()
                 if response.status >= 300:
                     raise Failed(f"{self.name}: {_error(response)}")
@@ -170,8 +182,8 @@ def _notFound(port: int, directory: str) -> str:
         if os.path.exists(os.path.join(directory, f"{role}-{port}.lock")):
             return f"{role}-{port} has no socket in {directory!r}: say with --http where its HTTP interface is"
     return (
-        f"neither peer-{port}.sock nor seed-{port}.sock is in {directory!r}:"
-        " is the daemon's log elsewhere (--log-dir), or its HTTP interface (--http)?"
+        f"no daemon of port {port} seems to run: neither peer-{port}.sock nor seed-{port}.sock is in {directory!r};"
+        " if one does, is its log elsewhere (--log-dir), or its HTTP interface (--http)?"
     )
 
 

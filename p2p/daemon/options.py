@@ -95,7 +95,8 @@ def settingParameters(record: type[LinkSettings]) -> list[list[Any]]:
         if kind is not str:
             what = f"{what} ({unit})"
         if field.name in STRATEGIES:
-            what = f"{what}: {', '.join(strategies(field.name))}"
+            known = strategies(field.name).items()
+            what = f"{what}: {'; '.join(f'{name} ({strategy.description})' for name, strategy in known)}"
         parameters.append([name, None, default, what, _coercer(name, _settingReader(field))])
     return parameters
 

@@ -71,6 +71,16 @@ class AddressTests(SynchronousTestCase):
             host, _, port = text.rpartition(":")
             self.assertTrue(any(repr(part) in str(caught.exception) for part in (text, host, port)), text)
 
+    def test_bracketsAreOnlyAskedForWhereTheyHelp(self) -> None:
+        """In front of the port there must be an IPv6 address; anything else in brackets would be refused again."""
+        for text in ("2001:db8::1:5000", "::1:5000"):
+            with self.assertRaisesRegex(AddressError, r"must stand in brackets: \["):
+                Address.fromText(text)
+        for text in ("127.0.0.1:5000:6", "http://127.0.0.1:5000", "127.0.0.1:5000 127.0.0.1:5001"):
+            with self.assertRaises(AddressError) as caught:
+                Address.fromText(text)
+            self.assertEqual(str(caught.exception), f"{text!r} is not IP:PORT")
+
     def test_interfaceNamesAreRefused(self) -> None:
         """A zone (C{%eth0}) means nothing on another machine, and a list is handed from peer to peer."""
         with self.assertRaisesRegex(AddressError, "interface"):
@@ -158,6 +168,14 @@ class ConfigTests(SynchronousTestCase):
     def test_aBadLineIsNamed(self) -> None:
         """File, line and text."""
         self.assertRefused("127.0.0.1:5000\n\nlocalhost:5001\n", "line 3", "localhost")
+
+    def test_severalOnALineAreToldThatThereIsOne(self) -> None:
+        """With blanks or commas between them, and for either version of IP; a single bad one is not told so."""
+        for line in ("127.0.0.1:5000 127.0.0.1:5001", "10.0.0.1:1,10.0.0.2:1", "[::1]:5000 [::1]:5001"):
+            self.assertRefused(line, "line 1", "; there is one a line")
+        with self.assertRaises(AddressError) as caught:
+            parseConfig("localhost:5000")
+        self.assertNotIn("one a line", str(caught.exception))
 
     def test_aDuplicateIsNamed(self) -> None:
         """Both lines, however the address is spelt."""

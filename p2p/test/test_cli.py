@@ -335,6 +335,7 @@ class FindTests(SynchronousTestCase):
     def test_aPortWithoutSocketIsTold(self) -> None:
         """With where it was looked for."""
         error = self.assertRaises(Failed, findDaemon, 6009, self.directory, None, None)
+        self.assertTrue(error.message.startswith("no daemon of port 6009 seems to run: "), error.message)
         self.assertIn(f"neither peer-6009.sock nor seed-6009.sock is in {self.directory!r}", error.message)
         self.assertIn("--http", error.message)
         with open(os.path.join(self.directory, "peer-6009.lock"), "w"):

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.address import Address
 from p2p.daemon.claim import Taken
 from p2p.daemon.options import COMMON, DaemonOptions, PeerOptions, SeedOptions, kebab
+from p2p.peer.strategies import KINDS, strategies
 from p2p.settings import SWITCH, PeerSettings, SeedSettings
 from p2p.test.daemonfakes import FakeClaim
 
@@ -118,8 +119,11 @@ class SettingsTests(OptionsCase):
             self.assertIn(f"{text} is not within", self.refused(PeerOptions(self.claim), "--gossip-interval", text))
 
     def test_helpTellsEveryOptionWithUnitAndDefault(self) -> None:
-        """An operator needs no other place."""
+        """An operator needs no other place: strategies have their descriptions with them."""
         text = " ".join(self.peer("--port", "1").getUsage(width=100).split())
+        for kind in KINDS:
+            for name, strategy in strategies(kind).items():
+                self.assertIn(f"{name} ({strategy.description})", text)
         self.assertIn("pause between two pings of a neighbour (seconds) [default: 1.0]", text)
         for name, _, what, _ in COMMON:
             self.assertIn(f"--{name}=", text)
@@ -139,7 +143,7 @@ class FilesTests(OptionsCase):
         """The line names it."""
         self.assertEqual(
             self.refused(PeerOptions(self.claim), "--config", "nowhere.txt"),
-            "p2ppeer: nowhere.txt: No such file or directory",
+            "p2ppeer: nowhere.txt: No such file or directory: the file that lists the seeds, one IP:PORT a line",
         )
 
     def test_aBadLineInTheConfigIsNamed(self) -> None:
