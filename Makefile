@@ -41,7 +41,7 @@ system: $(VENV)/.tested
 check-model: $(VENV)/.tested
 	$(BIN)/python -m p2p.test.model
 
-# The figures of docs/performance.md, measured anew on daemons that have nothing but what "pip install ." brings.
+# Our figures in the first table of docs/performance.md, measured anew on daemons that have nothing but what "pip install ." brings.
 # It takes some ten minutes, and the machine should have nothing else to do.
 PLAIN = $(VENV)/plain
 
@@ -86,3 +86,4 @@ $(VENV)/.tested: $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .coverage* .mypy_cache .ruff_cache .hypothesis
+	rm -rf *.log *.log.[0-9] *.state *.db *.db-wal *.db-shm swept* twisted/plugins/dropin.cache

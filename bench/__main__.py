@@ -1,5 +1,16 @@
 """
-The command line: C{python -m bench broadcast|detect|register|simulate|frames}.
+The command line: C{python -m bench COMMAND}.
+
+=============  =================================================================
+broadcast      how fast, how surely and at which cost messages spread
+detect         how soon a killed and a frozen daemon are noticed
+register       how fast a seed registers peers
+simulate       how fast the simulated network is
+frames         what a frame costs in a daemon's own code
+plumtree       what C{plumtree} costs and saves, on the simulated network
+falsedeaths    how often a detector calls dead who lives, there
+deaths         how soon a detector finds the dead, there
+=============  =================================================================
 """
 
 from __future__ import annotations
@@ -57,7 +68,7 @@ def run(benchmark: Benchmark, asJson: bool, **options: Any) -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Measure real daemons on this machine."""
+    """Measure daemons on this machine, and the simulated network."""
 
 
 @main.command("broadcast")
