@@ -1,5 +1,5 @@
 """
-Others' words made harmless for a terminal or a log.
+Words for a terminal or a log: others' made harmless, and numbers with what they count.
 """
 
 from __future__ import annotations
@@ -12,3 +12,8 @@ def harmless(text: str, width: int = 0) -> str:
     if not text.isprintable():
         text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if not width or len(text) <= width else text[: width - 1] + "…"
+
+
+def counted(number: int, what: str) -> str:
+    """C{1 link}, C{2 links}."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -14,7 +14,7 @@ import click
 
 from p2p.commands.client import Daemon, Failed, ofDaemon
 from p2p.commands.text import clock, columns, duration
-from p2p.text import harmless
+from p2p.text import counted, harmless
 
 WAIT = 5.0
 """Seconds that C{publish --wait} waits."""
@@ -77,7 +77,8 @@ def peers(daemon: Daemon, asJson: bool) -> None:
                 )
             )
         click.echo(columns(rows, right=[4]))
-        click.echo(f"{len(rows) - 1} neighbours, {answer['known']} other addresses known")
+        others = "1 other address" if answer["known"] == 1 else f"{answer['known']} other addresses"
+        click.echo(f"{counted(len(rows) - 1, 'neighbour')}, {others} known")
     else:
         rows = [("ADDRESS", "ID", "ON THE LIST FOR", "LAST SEEN BEFORE", "CAN BE DIALLED")]
         for entry in answer["peers"]:
@@ -92,7 +93,7 @@ def peers(daemon: Daemon, asJson: bool) -> None:
                 )
             )
         click.echo(columns(rows))
-        click.echo(f"{len(rows) - 1} active peers")
+        click.echo(counted(len(rows) - 1, "active peer"))
 
 
 @click.command()
@@ -168,7 +169,7 @@ def eventLine(event: dict[str, Any]) -> str:
         text = event["payload"] if "payload" in event else event.get("payloadBase64", "")
         sender = event.get("from") or "itself"
         hops = event["hops"]
-        return f"{head} {event['id']} from {sender}, {hops} hop{'s' * (hops != 1)}{size}: {harmless(text, 60)}"
+        return f"{head} {event['id']} from {sender}, {counted(hops, 'hop')}{size}: {harmless(text, 60)}"
     rest = " ".join(
         f"{name}={harmless(value if isinstance(value, str) else json.dumps(value))}"
         for name, value in event.items()

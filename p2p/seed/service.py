@@ -77,7 +77,7 @@ class SeedService(NodeService):
     def listening(self) -> None:
         """See L{NodeService}."""
         self._log.info(
-            "seed {seed} listens on {address}, {active} peers on the list",
+            "seed {seed} listens on {address}, {active} on the list",
             seed=identityText(self.identity), address=str(self.address), active=len(self.registry),
         )  # fmt: skip
 

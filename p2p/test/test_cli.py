@@ -205,6 +205,9 @@ class PeersTests(CommandCase):
         self.assertIn("400 us", lines[1])
         self.assertIn("suspected", lines[2])
         self.assertEqual(lines[3], "2 neighbours, 7 other addresses known")
+        self.daemon.answers["/peers"] = {**self.daemon.answers["/peers"], "known": 1}
+        del self.daemon.answers["/peers"]["neighbours"][1]
+        self.assertEqual(self.run_("peers")[1].splitlines()[2], "1 neighbour, 1 other address known")
 
     def test_aSeedsList(self) -> None:
         """Who is active."""
@@ -213,7 +216,7 @@ class PeersTests(CommandCase):
         }
         lines = self.run_("peers")[1].splitlines()
         self.assertTrue(lines[1].endswith("  no"))
-        self.assertEqual(lines[2], "1 active peers")
+        self.assertEqual(lines[2], "1 active peer")
 
     def test_forPrograms(self) -> None:
         """Unchanged."""
