@@ -72,7 +72,7 @@ class MistakeTests(StartCase):
         self.configure(5000)
         Path(self.directory, "bad.txt").write_text("127.0.0.1:5000\n\nnonsense\n")
         for arguments, line in (
-            (["p2ppeer", "--config", "none.txt"], "p2ppeer: none.txt: No such file or directory: the file that lists the seeds"),
+            (["p2ppeer", "--config", "none.txt"], "p2ppeer: none.txt: No such file or directory: the file that lists"),
             (["p2pseed", "--config", "bad.txt"], "p2pseed: bad.txt, line 3: 'nonsense' is not IP:PORT"),
             (["p2ppeer", "--log-dir", "none"], "p2ppeer: --log-dir: none: no such directory"),
             (["p2ppeer", "--overlay", "none"], "p2ppeer: --overlay: there is no 'none', only "),

@@ -8,12 +8,14 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from tests.processes import PROJECT, NetworkTestCase
+from tests.processes import PROJECT, NetworkTestCase, until
 
 SMALL = """
 name = "small"
@@ -110,6 +112,33 @@ class SimulateTests(NetworkTestCase):
         lines = Path(self.directory, "one", "two", "trace.jsonl").read_text().splitlines()
         types = [json.loads(line)["type"] for line in lines]
         self.assertEqual((types.count("joined"), types.count("published"), types.count("crashed")), (13, 3, 2))
+
+    def test_itSaysWhereTheReportIs(self) -> None:
+        """In the table, if there is one."""
+        run = self.simulate(self.scenario(), "--out", "out")
+        where = Path("out", "report.html")
+        self.assertRegex(run.stdout, rf"(?m)^report +{where}$")
+        self.assertTrue(Path(self.directory, where).exists())
+        self.assertNotIn("report", self.simulate(self.scenario()).stdout)
+
+    def test_interruptedItSaysWhatItWrote(self) -> None:
+        """Ctrl-C ends it with one line; the trace has whole lines up to there."""
+        path = self.scenario(SMALL.replace("duration = 20.0", "duration = 20000.0"))
+        command = [sys.executable, "-m", "p2p", "simulate", path, "--out", "out"]
+        running = subprocess.Popen(command, cwd=self.directory, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(running.kill)
+        trace = Path(self.directory, "out", "trace.jsonl")
+        until(trace.exists, "it has begun")
+        # A moment after that it is in the midst of the run, as a rule; before it there is nothing to tell.
+        time.sleep(1.0)
+        running.send_signal(signal.SIGINT)
+        errors = running.communicate(timeout=60)[1]
+        self.assertEqual(running.returncode, 130, errors)
+        self.assertRegex(
+            errors, r"\Ap2p: interrupted at [\d.]+ of 20000 s virtual; written to out: trace\.jsonl; no report\s+\Z"
+        )
+        lines = trace.read_text().splitlines()
+        self.assertEqual([json.loads(line)["type"] for line in lines].count("joined"), 13)
 
     def test_whatDoesNotHold(self) -> None:
         """Exit status 1, and a line that names scenario, seed and time."""

@@ -115,6 +115,16 @@ class SweepTests(SynchronousTestCase):
         self.assertEqual(again.returncode, 1)
         self.assertIn(summary["failures"][0]["broken"][0]["problem"], again.stderr)
 
+    def test_withoutATerminalTheFirstLineSaysHowManyRunsThereAre(self) -> None:
+        """Where there is no bar, a long sweep must not look like one that hangs."""
+        out = str(self.directory / "out")
+        for seeds, words in (("0:1", "1 run"), ("0:2", "2 runs, 1 of them done before")):
+            done = subprocess.run(
+                [*P2P, "sweep", str(self.scenario), "--seeds", seeds, "--out", out, "--resume"],
+                capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            self.assertEqual(done.stderr.splitlines()[0], f"p2p: a few: {words}")
+
     def test_schedulerThatIsNotThereIsOneLine(self) -> None:
         """And status 2."""
         if find_spec("distributed") is None:

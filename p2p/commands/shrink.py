@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from p2p.commands.text import columns
+from p2p.text import counted
 
 
 class _Wrong(click.ClickException):
@@ -45,7 +46,7 @@ def shrink(
     fuzz: bool,
 ) -> int:
     """
-    Reduce SCENARIO, which fails, to a small one that fails in the same way.
+    Reduce SCENARIO, which fails, to a small one in which the same expectation does not hold, be it for another reason.
 
     Leaves out events, peers, time and settings as long as the same expectation does not hold, and writes what is left
     as a scenario. Ctrl-C ends it early, with what was reached. The exit status is 1 if the scenario does not fail.
@@ -130,14 +131,14 @@ def _size(table: dict[str, Any]) -> dict[str, Any]:
 
 def _text(report: dict[str, Any]) -> str:
     sizes = [
-        f"{size['peers']} peers, {size['events']} events, {size['duration']:g} s"
+        f"{counted(size['peers'], 'peer')}, {counted(size['events'], 'event')}, {size['duration']:g} s"
         for size in (report["before"], report["after"])
     ]
     rows = [
         ("fails", f"{report['expectation']}: {report['problem']}"),
         ("was", sizes[0]),
         ("is", sizes[1]),
-        ("by", f"{len(report['steps'])} steps in {report['runs']} runs; {report['end']}"),
+        ("by", f"{counted(len(report['steps']), 'step')} in {counted(report['runs'], 'run')}; {report['end']}"),
         *((("steps" if not number else ""), step) for number, step in enumerate(report["steps"])),
         ("see", report["replay"]),
     ]

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from p2p.commands.text import columns
+from p2p.text import counted
 
 
 class _Unreadable(click.ClickException):
@@ -59,12 +60,15 @@ def simulate(
     except ScenarioError as error:
         raise _Unreadable(str(error)) from None
     dropLog()
+    written: list[str] = []
     with ExitStack() as closing:
         journal = None
+        run = None
         try:
             if out is not None:
                 os.makedirs(out, exist_ok=True)
                 journal = Journal(closing.enter_context(open(os.path.join(out, "trace.jsonl"), "wb")))
+                written.append("trace.jsonl")
             run = Run.of(read, seed, fuzz=fuzz, journal=journal)
             bar = closing.enter_context(
                 click.progressbar(
@@ -77,17 +81,32 @@ def simulate(
                 with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as file:
                     json.dump(results, file, indent=1)
                     file.write("\n")
+                written.append("results.json")
                 with open(scenario, encoding="utf-8") as file:
                     text = "".join([*(f"# --set {setting}\n" for setting in settings), file.read()])
                 problem = writeReport(out, text, table, results, summaryRows(results))
                 if problem is not None:
                     click.echo(f"p2p: no plots: {problem}", err=True)
+        except KeyboardInterrupt:
+            if journal is not None and run is not None:
+                journal.flush()
+                # Past the bar, if there is one.
+                newline = "\n" if sys.stderr.isatty() else ""
+                click.echo(
+                    f"{newline}p2p: interrupted at {run.network.now:.1f} of {read.duration:g} s virtual;"
+                    f" written to {out}: {', '.join(written)}; no report",
+                    err=True,
+                )
+            raise
         except ScenarioError as error:
             raise click.ClickException(f"{scenario}: {error}") from None
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from None
-    click.echo(json.dumps(results, indent=1) if asJson else summary(results))
+    rows = summaryRows(results)
+    if out is not None:
+        rows.append(("report", os.path.join(out, "report.html")))
+    click.echo(json.dumps(results, indent=1) if asJson else columns(rows))
     found: dict[str, list[dict[str, Any]]] = {}
     for broken in results["broken"]:
         found.setdefault(broken["expectation"], []).append(broken)
@@ -108,13 +127,8 @@ def _only(key: str, values: list[Any]) -> Any:
     return values[0]
 
 
-def summary(results: dict[str, Any]) -> str:
-    """Results as a table for people."""
-    return columns(summaryRows(results))
-
-
 def summaryRows(results: dict[str, Any]) -> list[tuple[str, str]]:
-    """The rows of that table."""
+    """Results as the rows of a table for people."""
     overlay, broadcasts, deaths = results["overlay"], results["broadcasts"], results["deaths"]
     rows: list[tuple[str, str]] = [
         ("scenario", results["name"]),
@@ -127,7 +141,8 @@ def summaryRows(results: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "overlay",
-            f"{overlay['peers']} peers, {overlay['links']} links, {_counted(overlay['components'], 'component')};"
+            f"{counted(overlay['peers'], 'peer')}, {counted(overlay['links'], 'link')},"
+            f" {counted(overlay['components'], 'component')};"
             f" degree {overlay['minDegree']} to {overlay['maxDegree']}, mean {overlay['meanDegree']:.2f}",
         ),
         (
@@ -188,7 +203,3 @@ def _ofDeaths(deaths: list[dict[str, Any]]) -> str:
         if times:
             text += f"; {len(times)} {what} after {median(times):.2f} s (at most {max(times):.2f} s)"
     return text
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from p2p.commands.text import columns
+from p2p.text import counted
 
 if TYPE_CHECKING:
     from p2p.simulation.sweep import Record, Sweep
@@ -93,6 +94,10 @@ def sweep(
                 show_pos=True, item_show_func=lambda _: f"{failed} failed" if failed else None,
             )
         )  # fmt: skip
+        if not sys.stderr.isatty():
+            # There is no bar; without a word a long sweep would look like one that hangs.
+            before = f", {len(found)} of them done before" if found else ""
+            click.echo(f"p2p: {asked.table['name']}: {counted(len(jobs), 'run')}{before}", err=True)
         bar.update(len(found))
         ending = stack.enter_context(closing(outcomes(todo, place)))  # type: ignore[type-var]
         try:
@@ -162,7 +167,7 @@ def tables(summary: dict[str, Any]) -> str:
 
     points = summary["points"]
     fixed = len(points) == 1
-    blocks = [f"{summary['name']}: {summary['runs']:,} runs"]
+    blocks = [f"{summary['name']}: {summary['runs']:,} run{'s' * (summary['runs'] != 1)}"]
     for start in range(0, len(points), ABREAST):
         block = points[start : start + ABREAST]
         rows = [["runs", "", *(str(point["runs"]) for point in block)]]
