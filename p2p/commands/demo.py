@@ -34,6 +34,7 @@ import click
 
 from p2p.commands.client import Daemon, Failed
 from p2p.commands.text import columns, duration
+from p2p.text import counted
 
 START_LIMIT = 60.0
 """Seconds that all processes may take to start and link up, on a slow machine."""
@@ -157,7 +158,7 @@ class Demo:
                 source = self._name(event.get("from") or "")
                 self.tell(
                     f"    {duration(max(0.0, event['time'] - first)):>9}  {told.name:<8}"
-                    f" from {source:<8} after {hops} hop{'s' * (hops != 1)}"
+                    f" from {source:<8} after {counted(hops, 'hop')}"
                 )
         last = max((event["time"] - first for event in arrivals.values()), default=0.0)
         reached = sum(peer in arrivals for peer in live)
@@ -196,7 +197,7 @@ class Demo:
         for after, what in sorted(story):
             self.tell(f"    {duration(max(0.0, after)):>9}  {what}")
         active = self._active()
-        self._note(f"{len(noticed)} of {len(witnesses)} neighbours noticed; {len(active)} peers are on the seed's list")
+        self._note(f"{len(noticed)} of {counted(len(witnesses), 'neighbour')} noticed; {len(active)} peers are on the seed's list")
         self.killed = {
             "address": victim.address,
             "neighbours": len(witnesses),
@@ -230,7 +231,7 @@ class Demo:
         if not self.killed.get("removed"):
             problems.append("the seed still lists the peer that was killed")
         if len(live) != self.size - 1:
-            problems.append(f"{self.size - 1 - len(live)} peers have ended that should live")
+            problems.append(f"{counted(self.size - 1 - len(live), 'peer')} ended that should live")
         return {
             "ok": not problems,
             "peers": peers,

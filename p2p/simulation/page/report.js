@@ -68,7 +68,7 @@ for (const fault of story.faults) {
 for (const verdict of verdicts)
   if (verdict.what !== 1) log.push([verdict.at, verdict.what === 3 ? `${names[verdict.by]} strikes ${names[verdict.of]} off`
     : `${names[verdict.by]} ${verdict.what === 0 ? "suspects" : "calls dead"} ${names[verdict.of]}`, verdict.what === 2 ? "bad" : ""]);
-for (const message of messages) log.push([message.at, `${names[message.origin] ?? "a peer"} publishes message ${message.number}`, "good"]);
+for (const message of messages) log.push([message.at, `message ${message.number} from ${names[message.origin] ?? "a peer"}`, "good"]);
 log.sort((a, b) => a[0] - b[0]);
 const logTimes = log.map(entry => entry[0]);
 
@@ -251,7 +251,7 @@ function tell(t, { running, dead, gone, stopped, links, message, has, active }) 
   if (dead) rows.push(["dead", dead]);
   if (gone) rows.push(["left", gone]);
   for (const fault of active) if (fault.what !== "pause") rows.push([fault.what, `${(fault.to - t).toFixed(1)} s more`]);
-  if (message && message.at <= t) rows.push([`message ${message.number}`, `${has} have it`], ["since it was sent", `${(t - message.at).toFixed(3)} s`]);
+  if (message && message.at <= t) rows.push([`message ${message.number}`, `${has} ${has === 1 ? "has" : "have"} it`], ["since it was sent", `${(t - message.at).toFixed(3)} s`]);
   const entries = log.slice(Math.max(0, until(logTimes, t) - 11), until(logTimes, t)).reverse();
   const key = JSON.stringify([rows, entries.length ? entries[0] : 0]);
   if (key === told) return;
