@@ -14,8 +14,8 @@ from p2p.test.model import checks
 from p2p.test.model.figure import Figure, about, atLeast, atMost, between, exactly
 
 
-class ModelTests(SynchronousTestCase):
-    """Each module in L{p2p.test.model}, at its small size: a test is made for each, see below."""
+class ModelCase(SynchronousTestCase):
+    """Checks at their small size."""
 
     def hold(self, name: str) -> None:
         """All figures of a check are within their bounds."""
@@ -24,17 +24,24 @@ class ModelTests(SynchronousTestCase):
         self.assertTrue(figures)
         self.assertEqual([str(figure) for figure in figures if not figure.holds], [])
 
+    @classmethod
+    def addTests(cls, long: bool) -> None:
+        """Add a test for each of the checks that take many seconds, or of those that do not."""
+        for name, check in checks().items():
+            if getattr(check, "LONG", False) is long:
 
-def _testOf(name: str) -> None:
-    def test(self: ModelTests) -> None:
-        self.hold(name)
+                def test(self: ModelCase, name: str = name) -> None:
+                    self.hold(name)
 
-    test.__doc__ = checks()[name].__doc__
-    setattr(ModelTests, f"test_{name}", test)
+                test.__doc__ = check.__doc__
+                setattr(cls, f"test_{name}", test)
 
 
-for _name in checks():
-    _testOf(_name)
+class ModelTests(ModelCase):
+    """Each module in L{p2p.test.model} that takes a few seconds at most."""
+
+
+ModelTests.addTests(long=False)
 
 
 class FigureTests(SynchronousTestCase):

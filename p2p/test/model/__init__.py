@@ -1,14 +1,16 @@
 """
 Closed forms and published figures that the protocols and the simulator are held against, at two sizes.
 
-Each module in here is one check. At its small size it is a test (L{p2p.test.test_model}, in seconds); at its large one
-it is a line of C{make check-model}, which says what was expected and what was measured, and ends with exit status 1 if
-anything does not agree. C{python -m p2p.test.model --help} says how to do one of them, or another size.
+Each module in here is one check. At its small size it is a test (L{p2p.test.test_model}, in seconds; or
+C{tests/test_model.py}, for those that take more); at its large one it is a line of C{make check-model}, which says what
+was expected and what was measured, and ends with exit status 1 if anything does not agree.
+C{python -m p2p.test.model --help} says how to do one of them, or another size.
 
 A check is added by adding a module, which has:
 
  - a docstring: what is checked, and where the figures are from. Its first line is shown.
  - C{SMALL} and C{LARGE}: at how many peers.
+ - C{LONG = True}, if it takes many seconds at its small size: then C{tests/test_model.py} does it, not C{trial p2p}.
  - C{check(peers)}: yields a L{Figure<p2p.test.model.figure.Figure>} for each thing compared.
 
 It may need all that the tests need, as networkx; what it draws comes from a fixed seed.

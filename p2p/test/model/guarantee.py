@@ -18,6 +18,7 @@ from p2p.test.model.figure import Figure, atMost, exactly
 
 SMALL = 16
 LARGE = 500
+LONG = True
 
 SECONDS = 20.0
 """After the healing."""

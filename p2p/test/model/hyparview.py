@@ -32,6 +32,7 @@ from p2p.test.model.links import Links
 
 SMALL = 1000
 LARGE = 10_000
+LONG = True
 
 CYCLES = 50
 """Shuffles of each peer, after the last one has joined, at the paper's size."""

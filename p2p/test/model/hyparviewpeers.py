@@ -20,6 +20,7 @@ from p2p.test.model.hyparview import EVERY, FEWER, figures
 
 SMALL = 60
 LARGE = 1000
+LONG = True
 
 CRASHES = ((0.5, 1.0), (0.9, 0.99))
 """Share of the peers that crash, and mean reach that is to be had."""

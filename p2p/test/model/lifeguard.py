@@ -27,6 +27,7 @@ from p2p.wire.messages import Ack, Faulty, Nack, Ping, PingReq, Pong, Refute, Su
 
 SMALL = 24
 LARGE = 128
+LONG = True
 
 SHORTEST, LONGEST = 0.1, 16.0
 """Seconds for which one is blocked, and then left alone, each time."""
