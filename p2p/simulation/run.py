@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from p2p.simulation.checks import Violation
 from p2p.simulation.expect import Broken
+from p2p.simulation.interrupt import interruptible
 from p2p.simulation.journal import Journal
 from p2p.simulation.measure import Measure
 from p2p.simulation.network import SimulatedNetwork
@@ -123,13 +124,15 @@ class Run:
 
         @param progress: called with the share of the virtual time that has passed, now and then.
         @return: the results.
+        @raise KeyboardInterrupt: Ctrl-C; at the end of a piece, if a Deferred swallowed it.
         """
         started = perf_counter()
         duration = self.scenario.duration
         try:
-            with self.errors:
+            with self.errors, interruptible() as check:
                 for number in range(1, SLICES + 1):
                     self.network.run(until=duration * number / SLICES)
+                    check()
                     if progress is not None:
                         progress(number / SLICES)
         except Violation as violation:
