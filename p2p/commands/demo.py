@@ -197,8 +197,8 @@ class Demo:
         for after, what in sorted(story):
             self.tell(f"    {duration(max(0.0, after)):>9}  {what}")
         active = self._active()
-        all = counted(len(witnesses), "neighbour")
-        self._note(f"{len(noticed)} of {all} noticed; {len(active)} peers are on the seed's list")
+        asked = counted(len(witnesses), "neighbour")
+        self._note(f"{len(noticed)} of {asked} noticed; {len(active)} peers are on the seed's list")
         self.killed = {
             "address": victim.address,
             "neighbours": len(witnesses),
