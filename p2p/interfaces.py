@@ -182,6 +182,7 @@ class IBroadcast(Interface):
 
     messages = Attribute("tuple of the message types that are C{received} by this strategy")
     duplicates = Attribute("C{int}: payload messages received that had been seen already")
+    refused = Attribute("C{int}: payload messages that were passed over, there being too many origins at a time")
 
     def publish(identity: bytes, payload: bytes, now: float) -> Message:
         """

@@ -265,6 +265,7 @@ class History:
     What was seen and what is kept; see the module's text.
 
     @ivar duplicates: messages that were taken before.
+    @ivar refused: messages that were not taken, for want of room for another origin.
     @ivar identity: this peer's own, under which it published last.
     @ivar holed: origins in which a hole was seen since this was last emptied.
     """
@@ -273,7 +274,7 @@ class History:
         "_began", "_doomed", "_doomedRanges", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history",
         "_historyBytes", "_kept", "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins",
         "_maxPayload", "_origins", "_outlet", "_said", "_sequence", "_tellers", "_times", "duplicates", "holed",
-        "identity",
+        "identity", "refused",
     )  # fmt: skip
 
     def __init__(self, outlet: Any, settings: PeerSettings) -> None:
@@ -281,6 +282,7 @@ class History:
         @param outlet: an L{p2p.interfaces.IBroadcastOutlet}.
         """
         self.duplicates = 0
+        self.refused = 0
         self.holed: dict[bytes, None] = {}
         self._outlet = outlet
         self._maxPayload = settings.maxPayload
@@ -334,7 +336,8 @@ class History:
         """
         Mark a message that came as seen, and keep it.
 
-        @return: the message, or C{None} if it had been seen already.
+        @return: the message, or C{None} if it had been seen already, or there is no room for another origin (then it
+            does not count as seen, and whoever links up later may bring it).
         @raise RemoteProtocolError: its payload is larger than any may be.
         """
         if len(message.payload) > self._maxPayload:
@@ -342,6 +345,9 @@ class History:
         number = message.sequence
         origin = self._origins.get(message.origin)
         if origin is None:
+            if self._isFull(now):
+                self.refused += 1
+                return None
             origin = self._origin(message.origin, now)
             origin.see(number, self._maxGap)
             # What was before this peer came is not lost to it.
@@ -369,6 +375,10 @@ class History:
             message = Message(origin.identity, number, message.hops, message.payload)
         self._keep(message, now)
         return message
+
+    def knows(self, origin: bytes) -> bool:
+        """Something of that origin is remembered."""
+        return origin in self._origins
 
     def meet(self, neighbour: Any, now: float) -> None:
         """Tell a new neighbour what is here."""
@@ -621,6 +631,18 @@ class History:
                 gone += _gone(held.origin, lacking, old)
         return gone
 
+    def _isFull(self, now: float) -> bool:
+        """
+        There is no origin that may be forgotten for a new one.
+
+        Of one that was heard lately copies may be under way yet.  If it were
+        forgotten, they would be taken for new when they come, and go round
+        again, with everybody's memory as short.
+        """
+        if len(self._origins) < self._maxOrigins:
+            return False
+        return bool(now - next(iter(self._origins.values())).lastSeen < self._lossDelay)
+
     def _origin(self, identity: bytes, now: float) -> Origin:
         """The record of an origin, made if need be; something new of it came."""
         origin = self._origins.get(identity)
@@ -695,6 +717,11 @@ class HistoryKeeper:
     def duplicates(self) -> int:
         """See L{p2p.interfaces.IBroadcast}."""
         return self._history.duplicates
+
+    @property
+    def refused(self) -> int:
+        """See L{p2p.interfaces.IBroadcast}."""
+        return self._history.refused
 
     def recent(self) -> list[tuple[float, Message]]:
         """See L{p2p.interfaces.IBroadcast}."""

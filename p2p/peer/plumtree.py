@@ -224,7 +224,8 @@ class Plumtree(HistoryKeeper):
     def _message(self, message: Message, neighbour: Any, now: float) -> None:
         new = self._history.take(message, now)
         if new is None:
-            self._duplicate(message, neighbour, now)
+            if self._history.knows(message.origin):
+                self._duplicate(message, neighbour, now)
             return
         if self._young:
             self._young.pop(neighbour, None)

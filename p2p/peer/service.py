@@ -418,6 +418,7 @@ class PeerService(NodeService):
             },
         )
         status["counters"]["duplicates"] = self.broadcast.duplicates
+        status["counters"]["originsRefused"] = self.broadcast.refused
         settings = self.settings
         return {
             **status,

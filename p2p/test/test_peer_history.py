@@ -83,6 +83,34 @@ class OriginTests(SynchronousTestCase):
         self.assertFalse(origin.see(50, 10))
 
 
+class RoomTests(SynchronousTestCase):
+    """More origins than are remembered."""
+
+    def test_noneIsForgottenOfWhichCopiesMayBeUnderWay(self) -> None:
+        """Else they were new when they come, and sent round once more, by everybody, without end."""
+        history = History(FakeOutlet(), PeerSettings(maxOrigins=10))
+        first = [Message(identity(number), 1, 1, b"x") for number in range(1, 11)]
+        for message in first:
+            self.assertIsNotNone(history.take(message, 0.0))
+        for number in range(11, 100):
+            self.assertIsNone(history.take(Message(identity(number), 1, 1, b"x"), 1.0))
+        self.assertEqual((history.refused, history.duplicates), (89, 0))
+        for message in first:
+            self.assertIsNone(history.take(message, 2.0))
+        self.assertEqual((history.refused, history.duplicates), (89, 10))
+
+    def test_whatWasRefusedWasNotSeen(self) -> None:
+        """It may come later, when there is room for its origin: the longest silent makes it."""
+        history = History(FakeOutlet(), PeerSettings(maxOrigins=2, lossDelay=10.0))
+        one, two, three = (Message(identity(number), 1, 1, b"x") for number in (1, 2, 3))
+        self.assertIsNotNone(history.take(one, 0.0))
+        self.assertIsNotNone(history.take(two, 5.0))
+        self.assertIsNone(history.take(three, 9.9))
+        self.assertFalse(history.knows(three.origin))
+        self.assertIsNotNone(history.take(three, 10.0))
+        self.assertEqual([history.knows(message.origin) for message in (one, two, three)], [False, True, True])
+
+
 class GoneTests(SynchronousTestCase):
     """What neighbours say to be kept no longer."""
 
