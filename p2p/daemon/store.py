@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -21,7 +22,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from p2p.address import Address, AddressError
-from p2p.identity import ID_SIZE
+from p2p.identity import IDENTITY_SIZE, idOf, incarnationOf
 from p2p.interfaces import IPeerStore, ISeedStore
 from p2p.peer.memory import PeerMemory
 from p2p.wire.messages import Contact
@@ -89,7 +90,7 @@ class PeerStateFile:
             state = msgspec.json.decode(data, type=_State)
             for known in state.known:
                 Address.fromText(known.address)
-        except (msgspec.MsgspecError, UnicodeDecodeError, AddressError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, AddressError, RecursionError) as error:
             putAside(self._path, str(error))
             return None
         return PeerMemory(
@@ -119,6 +120,9 @@ class PeerStateFile:
             raise
         syncDirectory(os.path.dirname(self._path))
 
+
+_MAX_INCARNATION = 2**63
+"""No seed comes to it: an incarnation begins as the time in milliseconds, and each start takes the next."""
 
 SCHEMA = """
 CREATE TABLE seed (only INTEGER PRIMARY KEY CHECK (only = 0), identity BLOB NOT NULL);
@@ -160,7 +164,7 @@ class SeedDatabase:
                 return self._startAnew(error)
             self.close()
             raise OSError(f"{self._path}: {error}") from None
-        except (sqlite3.DatabaseError, ValueError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError, OverflowError) as error:
             return self._startAnew(error)
 
     def save(self, identity: bytes, changed: Iterable[Entry], removed: Iterable[bytes]) -> None:
@@ -206,6 +210,8 @@ class SeedDatabase:
         import sqlite3
 
         database = sqlite3.connect(self._path, timeout=0, isolation_level=None)
+        # What is no UTF-8 is a UnicodeDecodeError then, and not an OperationalError like that of a file in use.
+        database.text_factory = bytes.decode
         try:
             # Alone with it: no memory is shared with other processes, so there is no third file.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -232,11 +238,18 @@ class SeedDatabase:
         if check != "ok":
             raise ValueError(check)
         row = database.execute("SELECT identity FROM seed").fetchone()
+        # A column's type is but advice to SQLite: any value may stand in any of them.
+        if row is not None and (not _isIdentity(row[0]) or incarnationOf(row[0]) >= _MAX_INCARNATION):
+            raise ValueError("the seed's identity in it is none")
         entries = []
         for id, identity, address, since, lastSeen, reachable in database.execute("SELECT * FROM peers"):
-            if type(identity) is not bytes or identity[:ID_SIZE] != id or len(identity) != 2 * ID_SIZE:
+            if not _isIdentity(identity) or idOf(identity) != id:
                 raise ValueError("an identity in it is none")
+            if type(address) is not str:
+                raise ValueError("an address in it is no text")
             Address.fromText(address)
+            if not _isTime(since) or not _isTime(lastSeen) or type(reachable) not in (int, type(None)):
+                raise ValueError("a value in it is none of its kind")
             entries.append(
                 Entry(Contact(identity, address), since, lastSeen, None if reachable is None else bool(reachable))
             )
@@ -251,6 +264,14 @@ class SeedDatabase:
         putAside(self._path, str(error))
         self._open()
         return None, []
+
+
+def _isIdentity(value: object) -> bool:
+    return type(value) is bytes and len(value) == IDENTITY_SIZE
+
+
+def _isTime(value: object) -> bool:
+    return type(value) is float and isfinite(value)
 
 
 def _isDamage(error: Exception) -> bool:

@@ -6,7 +6,9 @@ L{Reports}; whom it is to ask, in L{Checks}.  Here is what it does about them:
 it answers registrations, and it I{checks}, by dialling the peer itself,
 
  - every new address, so that nobody is sent to one that does not answer;
- - every peer that is reported dead, or whose connection broke off.
+ - every peer that is reported dead, or whose connection broke off;
+ - every peer whose later life, or other address, is registered on another
+   connection: that is believed only if the one on the list does not answer.
 
 A peer that cannot be dialled at all (it is behind a firewall, say) but is
 connected is asked over its connection before it is given up, and is dialled
@@ -58,11 +60,13 @@ class SeedProtocol(Link):
     @ivar registered: the peer registered on it and has not been removed since.
     @ivar tried: when a peer that could not be dialled was last tried again.
     @ivar asked: the checks that wait for the answer to a L{Ping}, by its number.
+    @ivar waits: the check that decides whether what it registers is believed.
     """
 
     registered = False
     tried = float("-inf")
     asked: dict[int, Check] | None = None
+    waits: Check | None = None
 
 
 class SeedFactory(LinkFactory):
@@ -90,6 +94,8 @@ class SeedFactory(LinkFactory):
         self.checks = Checks(settings.maxChecks)
         # What a check waits for: an answer over the peer's own connection, or its next try.
         self._timers: dict[Check, IDelayedCall] = {}
+        # Who says that it is the peer that is being checked, on another connection, and what it registers.
+        self._newcomers: dict[Check, dict[SeedProtocol, Register]] = {}
         self._pings = 0
         self._starting = False
         self._expired = float("-inf")
@@ -123,6 +129,57 @@ class SeedFactory(LinkFactory):
             self.counters["registrationsRefused"] += 1
             link.close(reasons.RATE, "too many registrations")
             return
+        if not self._doubt(message, link, contact):
+            self._enrol(message, link, contact, now)
+
+    def _doubt(self, message: Register, link: SeedProtocol, contact: Contact) -> bool:
+        """
+        Somebody says on another connection that a peer which is on the list lives on, later or elsewhere.
+
+        Anybody may say so: see first who is where that peer listens, unless nobody can dial it.
+
+        @return: C{False} if there is nothing to be seen first.
+        """
+        entry = self.registry.get(contact.id)
+        if (
+            entry is None or entry.reachable is False or self._registered.get(contact.id) is link
+            or contact == entry.contact or contact.identity < entry.contact.identity
+        ):  # fmt: skip
+            return False
+        check = link.waits
+        if check is None:
+            # Of its own rank, for who invents newcomers is not to delay the check of a death.
+            check = self.checks.add(entry.contact, "somebody registers in its place", Rank.DOUBTED, self.seconds())
+            if check is None:
+                return False
+            link.waits = check
+        self._newcomers.setdefault(check, {})[link] = message
+        self._next()
+        return True
+
+    def _decide(self, check: Check, lives: bool) -> None:
+        """
+        It is known whether a peer lives that others want to take the place of.
+
+        @param lives: it answers where it listens, as who it is on the list.
+        """
+        for link, message in self._newcomers.pop(check, {}).items():
+            link.waits = None
+            if link.reason:
+                continue
+            if lives:
+                self.counters["registrationsRefused"] += 1
+                link.close(reasons.DUPLICATE, "who is on the list answers")
+                continue
+            contact = checkedContact(message.contact)
+            entry = self.registry.get(contact.id)
+            # By now that may be another newcomer, who has not been seen yet.
+            asked = entry is not None and entry.contact == check.contact
+            if asked or not self._doubt(message, link, contact):
+                self._enrol(message, link, contact, self.seconds())
+
+    def _enrol(self, message: Register, link: SeedProtocol, contact: Contact, now: float) -> None:
+        """Believe a registration, unless it is that of an earlier life."""
         rival = self.registry.at(contact.address)
         before = self.registry.get(contact.id)
         former = before.contact if before is not None else None
@@ -214,6 +271,9 @@ class SeedFactory(LinkFactory):
         super().linkEnded(link, now)
         if not isinstance(link, SeedProtocol):
             return
+        if link.waits is not None:
+            self._newcomers.get(link.waits, {}).pop(link, None)
+            link.waits = None
         current = self._registered.get(link.contact.id) if link.registered else None
         if current is link:
             del self._registered[link.contact.id]
@@ -287,6 +347,7 @@ class SeedFactory(LinkFactory):
         if check is not None:
             self._cancel(check)
             self._judge(check, False)
+            self._decide(check, False)
 
     def _cancel(self, check: Check) -> None:
         timer = self._timers.pop(check, None)
@@ -344,6 +405,7 @@ class SeedFactory(LinkFactory):
         except Exception:
             self._log.failure("the check of {peer} failed", peer=identityText(check.contact.identity))
             self.checks.end(check, None)
+            self._decide(check, False)
         self._next()
 
     def _conclude(self, check: Check, dialled: bool, outcome: Outcome) -> None:
@@ -354,6 +416,11 @@ class SeedFactory(LinkFactory):
         """
         contact, verdict, found = check.contact, outcome.verdict, outcome.contact
         entry = self.registry.get(contact.id)
+        # Over its connection anybody answers who has one: a dead peer's place is not to be held like that.
+        lives = dialled and verdict is Verdict.ALIVE and (found is None or found.identity == contact.identity)
+        if not lives or entry is None or entry.contact != contact:
+            self._decide(check, False)
+            entry = self.registry.get(contact.id)
         link = self._registered.get(contact.id)
         if entry is not None and entry.contact != contact:
             # It registered anew meanwhile.
@@ -375,6 +442,7 @@ class SeedFactory(LinkFactory):
             self.registry.reached(entry, True)
         if next is Next.AGAIN:
             return
+        self._decide(check, True)
         # A later incarnation, or somebody who has no room to say who it is, proves no reporter wrong.
         self._judge(check, alive and found is not None and found.identity == contact.identity)
         if entry is None:

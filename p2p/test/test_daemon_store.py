@@ -109,7 +109,7 @@ class PeerStateFileTests(StoreCase):
             self.assertFalse(os.path.exists(path))
 
     def test_whatIsNotWhatWasWrittenIsPutAside(self) -> None:
-        """JSON of another kind, an address that is none, bytes."""
+        """JSON of another kind, an address that is none, bytes, more lists in one another than are read."""
         for text in (
             b"[]",
             b'{"id": "00", "incarnation": 1, "known": []}',
@@ -117,6 +117,7 @@ class PeerStateFileTests(StoreCase):
             b'{"id": "0011223344556677", "incarnation": 1, "known": [{"identity": "' + b"0" * 32
             + b'", "address": "somewhere"}]}',
             b"\xff\xfe",
+            b'{"id": "0011223344556677", "incarnation": 1, "known": [], "x": ' + b"[" * 2000 + b"]" * 2000 + b"}",
         ):  # fmt: skip
             with open(self.path("peer-6001.state"), "wb") as file:
                 file.write(text)
@@ -322,6 +323,36 @@ class SeedDatabaseTests(StoreCase):
             self.assertEqual(self.warnings(), 1)
             store.close()
             os.unlink(self.path("seed-5000.db"))
+
+    def test_aDatabaseWithValuesThatNobodyWroteIsPutAside(self) -> None:
+        """Of another type or length, beyond what can be, or no text: SQLite itself finds nothing wrong with them."""
+        for statement in (
+            "UPDATE peers SET address = CAST(address AS BLOB)",
+            "UPDATE peers SET address = CAST(x'ff31' AS TEXT)",
+            "UPDATE peers SET address = 'somewhere'",
+            "UPDATE peers SET since = 'abc'",
+            "UPDATE peers SET since = 9e999",
+            "UPDATE peers SET lastSeen = x'01'",
+            "UPDATE peers SET reachable = 'abc'",
+            "UPDATE peers SET identity = x'01'",
+            "UPDATE peers SET id = CAST('12345678' AS TEXT)",
+            "UPDATE seed SET identity = 'abc'",
+            "UPDATE seed SET identity = CAST(x'ff' AS TEXT)",
+            "UPDATE seed SET identity = 'sixteen letters.'",
+            "UPDATE seed SET identity = x'01'",
+            "UPDATE seed SET identity = x'ffffffffffffffffffffffffffffffff'",
+        ):
+            store = self.open("seed-5000.db")
+            store.load()
+            store.save(self.identity, [entry(1)], [])
+            store.close()
+            database = sqlite3.connect(self.path("seed-5000.db"), isolation_level=None)
+            database.execute(statement)
+            database.close()
+            store = self.open("seed-5000.db")
+            self.assertEqual(store.load(), (None, []), statement)
+            self.assertEqual(self.warnings(), 1, statement)
+            store.close()
 
     def test_aDatabaseThatIsInUseIsNotDamaged(self) -> None:
         """It is left where it is."""

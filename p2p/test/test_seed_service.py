@@ -215,6 +215,101 @@ class RegistrationTests(SeedTestCase):
         self.assertEqual(self.seed.status()["gauges"]["active"], 0)
 
 
+class NewcomerTests(SeedTestCase):
+    """Who registers in the place of a peer that is on the list, over another connection."""
+
+    settings = {"leaseInterval": 100.0}
+
+    def setUp(self) -> None:
+        """A peer that lives, and has been dialled."""
+        super().setUp()
+        self.victim = self.register(contact(1, 5))
+        self.network.run(1)
+        self.victim.take(Registered)
+
+    def liar(self, incarnation: int = 6, address: str = "10.66.6.6:6") -> Script:
+        """Somebody registers under that peer's id, and waits for what comes of it."""
+        script = self.register(contact(1, incarnation, address), listening=False)
+        self.network.run(0.5)
+        return script
+
+    def entry(self) -> Contact | None:
+        """Who is on the list under that id."""
+        entry = self.seed.registry.get(contact(1).id)
+        return entry.contact if entry is not None else None
+
+    def test_whoInventsALaterLifeIsTurnedAway(self) -> None:
+        """Whatever address it gives; the peer keeps connection and place, is told nothing, and nobody is buried."""
+        for incarnation, address in ((6, "10.66.6.6:6"), (5, "10.66.6.6:6"), (6, contact(1).address), (2**64 - 1, "")):
+            liar = self.liar(incarnation, address or contact(1).address)
+            self.assertEqual([close.reason for close in liar.take(Close)], [reasons.DUPLICATE])
+            self.assertEqual(liar.take(Registered), [])
+            self.network.run(5)
+            self.assertEqual(self.entry(), contact(1, 5))
+        self.assertFalse(self.victim.ended)
+        self.assertEqual((self.victim.take(Removed), self.victim.take(Close)), ([], []))
+        self.victim.send(Register(contact(1, 5), 0))
+        self.network.run(0.1)
+        self.assertEqual(len(self.victim.take(Registered)), 1)
+        self.assertEqual(self.seed.factory._newcomers, {})
+
+    def test_manyOfThemAtOnceCauseOneCheck(self) -> None:
+        """However often each of them says it; who has gone away is not kept in mind."""
+        before = self.seed.factory.counters["checks"]
+        liars = [dial(self.network, SEED, contact(1, 6 + number, "10.66.6.6:6"), "register") for number in range(5)]
+        for number, liar in enumerate(liars):
+            liar.send(*[Register(contact(1, 6 + number, "10.66.6.6:6"), 0)] * 5)
+        liars[0].send(Close(reasons.LEAVING, "", []))
+        self.network.run(2)
+        self.assertEqual(self.seed.factory.counters["checks"], before + 1)
+        for liar in liars[1:]:
+            self.assertEqual(liar.take(Close)[0].reason, reasons.DUPLICATE)
+        self.assertEqual((self.entry(), self.seed.factory._newcomers), (contact(1, 5), {}))
+
+    def test_whoHasRestartedIsRegisteredAtOnce(self) -> None:
+        """At its old address, though its old connection seems to stand."""
+        self.network.host("10.1.0.2").ports.clear()
+        again = self.register(contact(1, 6))
+        self.network.run(0.1)
+        self.assertEqual(len(again.take(Registered)), 1)
+        self.assertEqual(self.entry(), contact(1, 6))
+        self.assertEqual(self.victim.take(Close)[0].reason, reasons.STALE)
+
+    def test_whoHasRestartedElsewhereIsRegisteredAtOnce(self) -> None:
+        """Where it listened before, nobody does now."""
+        self.network.host("10.1.0.2").ports.clear()
+        again = self.register(contact(1, 6, "10.1.0.9:6000"))
+        self.network.run(0.1)
+        self.assertEqual(len(again.take(Registered)), 1)
+        self.assertEqual(self.entry(), contact(1, 6, "10.1.0.9:6000"))
+
+    def test_whoseOldMachineIsGoneIsRegisteredAfterOneProbe(self) -> None:
+        """Nothing comes back from it, not even a refusal."""
+        self.network.host("10.1.0.2").cut = True
+        again = self.register(contact(1, 6, "10.1.0.9:6000"))
+        self.network.run(1)
+        self.assertEqual(again.take(Registered), [])
+        self.network.run(self.seed.settings.probeTimeout)
+        self.assertEqual(len(again.take(Registered)), 1)
+        self.assertEqual(self.entry(), contact(1, 6, "10.1.0.9:6000"))
+
+    def test_aLiarWhoComesFirstIsFoundOut(self) -> None:
+        """Two take the place of a dead peer: the one that listens has it in the end, though the other is connected."""
+        self.network.host("10.1.0.2").cut = True
+        liar = self.liar(6)
+        again = self.register(contact(1, 7, "10.1.0.9:6000"))
+        self.network.run(2 * self.seed.settings.probeTimeout + 1)
+        self.assertEqual(len(again.take(Registered)), 1)
+        self.assertEqual(self.entry(), contact(1, 7, "10.1.0.9:6000"))
+        self.assertEqual(liar.take(Close)[0].reason, reasons.STALE)
+
+    def test_overItsOwnConnectionAPeerMayChangeAsItLikes(self) -> None:
+        """That is how it refutes its death."""
+        self.victim.send(Register(contact(1, 6), 0))
+        self.network.run(0.1)
+        self.assertEqual(self.entry(), contact(1, 6))
+
+
 class LeaseTests(SeedTestCase):
     """A registration is a lease."""
 
