@@ -60,12 +60,14 @@ class SeedProtocol(Link):
     @ivar registered: the peer registered on it and has not been removed since.
     @ivar tried: when a peer that could not be dialled was last tried again.
     @ivar asked: the checks that wait for the answer to a L{Ping}, by its number.
+    @ivar claimed: what it registered first was on the list already, so that it may be anybody who has read the list.
     @ivar waits: the check that decides whether what it registers is believed.
     """
 
     registered = False
     tried = float("-inf")
     asked: dict[int, Check] | None = None
+    claimed = False
     waits: Check | None = None
 
 
@@ -134,7 +136,7 @@ class SeedFactory(LinkFactory):
 
     def _doubt(self, message: Register, link: SeedProtocol, contact: Contact) -> bool:
         """
-        Somebody says on another connection that a peer which is on the list lives on, later or elsewhere.
+        Somebody says, not on the connection that a peer came on the list by, that it lives on, later or elsewhere.
 
         Anybody may say so: see first who is where that peer listens, unless nobody can dial it.
 
@@ -142,7 +144,8 @@ class SeedFactory(LinkFactory):
         """
         entry = self.registry.get(contact.id)
         if (
-            entry is None or entry.reachable is False or self._registered.get(contact.id) is link
+            entry is None or entry.reachable is False
+            or (self._registered.get(contact.id) is link and not link.claimed)
             or contact == entry.contact or contact.identity < entry.contact.identity
         ):  # fmt: skip
             return False
@@ -195,6 +198,8 @@ class SeedFactory(LinkFactory):
             link.send(Removed(latest, reasons.STALE))
             return
         self.counters["registrations"] += 1
+        if not link.registered:
+            link.claimed = answer is Answer.RENEWED
         link.contact = contact
         link.registered = True
         link.endAfter(None)
@@ -289,7 +294,7 @@ class SeedFactory(LinkFactory):
         entry = self.registry.get(link.contact.id)
         if entry is None or entry.contact.identity != link.contact.identity:
             return
-        if link.reason == reasons.LEAVING:
+        if link.reason == reasons.LEAVING and not link.claimed:
             self._remove(entry, reasons.LEAVING, "said goodbye", now)
         else:
             self.check(entry.contact, f"its connection ended: {link.reason}")

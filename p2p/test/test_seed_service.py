@@ -303,6 +303,42 @@ class NewcomerTests(SeedTestCase):
         self.assertEqual(self.entry(), contact(1, 7, "10.1.0.9:6000"))
         self.assertEqual(liar.take(Close)[0].reason, reasons.STALE)
 
+    def test_whoBeginsWithTheTruthIsNotBelievedALie(self) -> None:
+        """Having registered what is on the list, it goes on to a later life at another address."""
+        liar = self.liar(5, contact(1).address)
+        liar.send(Register(contact(1, 6, "10.66.6.6:6"), 0))
+        self.network.run(1)
+        self.assertEqual([close.reason for close in liar.take(Close)], [reasons.DUPLICATE])
+        self.assertEqual(self.entry(), contact(1, 5))
+
+    def test_whoHasConnectedAnewMayRefuteItsDeath(self) -> None:
+        """It answers as who it says it is now."""
+        again = self.register(contact(1, 5), listening=False)
+        self.network.host("10.1.0.2").ports.clear()
+        impostor(self.network, contact(1, 6))
+        again.send(Register(contact(1, 6), 0))
+        self.network.run(0.1)
+        self.assertEqual((len(again.take(Registered)), again.take(Close)), (2, []))
+        self.assertEqual(self.entry(), contact(1, 6))
+
+    def test_whoSaysGoodbyeInAPeersNameIsNotBelieved(self) -> None:
+        """Having registered exactly what is on the list; nor again, when the peer's own connection has gone."""
+        for _ in range(2):
+            liar = self.liar(5, contact(1).address)
+            liar.send(Close(reasons.LEAVING, "", []))
+            self.network.run(5)
+            self.assertEqual(self.entry(), contact(1, 5))
+        again = self.register(contact(1, 5), listening=False)
+        self.assertEqual((len(again.take(Registered)), again.take(Removed)), (1, []))
+
+    def test_whoHasConnectedAnewIsGoneWithItsPort(self) -> None:
+        """Its goodbye is believed once it does not answer."""
+        again = self.register(contact(1, 5), listening=False)
+        self.network.host("10.1.0.2").ports.clear()
+        again.send(Close(reasons.LEAVING, "", []))
+        self.network.run(0.1)
+        self.assertIsNone(self.entry())
+
     def test_overItsOwnConnectionAPeerMayChangeAsItLikes(self) -> None:
         """That is how it refutes its death."""
         self.victim.send(Register(contact(1, 6), 0))
