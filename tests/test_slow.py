@@ -55,12 +55,9 @@ class Leech(threading.Thread):
     def _starve(self, talk: Talk) -> None:
         talk.say("Have", [], True)
         number = 0
-        while not self._over.wait(0.2):
+        while not talk.over and not self._over.wait(0.2):
             number += 1
-            try:
-                talk.say("Ping", number)
-            except OSError:
-                return
+            talk.say("Ping", number)
 
     def stop(self) -> None:
         """Let it end."""
