@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.address import Address, holder
-from p2p.events import PEER_EVENTS, enlist
+from p2p.events import PEER_EVENTS
 from p2p.identity import ID_SIZE, identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import (
     IBroadcastOutlet,
@@ -37,10 +37,10 @@ from p2p.peer.delivery import Delivery
 from p2p.peer.dialling import oursStays, settle
 from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
-from p2p.peer.order import InOrder
 from p2p.peer.seedlink import SeedLink
 from p2p.peer.slow import SlowReaders
 from p2p.peer.strategies import strategy
+from p2p.peer.subscribers import Subscribers
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
 from p2p.timers import slept
@@ -210,9 +210,7 @@ class PeerService(NodeService):
         """
         super().__init__(reactor, host, port, random, store, PEER_EVENTS)
         self.settings = settings
-        # Those that want each origin's messages in order; and what is held back for them.
-        self._inOrder: tuple[Callable[[Delivery], object], ...] = ()
-        self._heldBack: InOrder | None = None
+        self._subscribers = Subscribers(settings, lambda origin: self.broadcast.settled(origin))
         self._makeStrategies()
         self.limit = settings.maxPayload + OVERHEAD
         self._bound = port
@@ -224,7 +222,6 @@ class PeerService(NodeService):
         self._slow = SlowReaders(settings.slowPause)
         self._refutations = RateLimit(REFUTATION_RATE, REFUTATION_BURST, keys=1)
         self._remembered: list[Contact] = []
-        self._subscribers: tuple[Callable[[Delivery], object], ...] = ()
         self._confirmations = Confirmations(lambda delay, call: self._timers.later(delay, call))
         # How often it was started; each time is a later life.
         self._lives = 0
@@ -375,11 +372,7 @@ class PeerService(NodeService):
             before it, until they are given up (event C{lost}); one that comes after that is left out.
         @return: call this to end it.
         """
-        if ordered:
-            if self._heldBack is None:
-                self._holdBack()
-            return enlist(self, "_inOrder", subscriber)
-        return enlist(self, "_subscribers", subscriber)
+        return self._subscribers.add(subscriber, ordered)
 
     def batch(self) -> Turn:
         """
@@ -460,12 +453,10 @@ class PeerService(NodeService):
     def deliver(self, message: Message, neighbour: PeerProtocol | None, now: float) -> None:
         """Hand a message to this node's subscribers."""
         self.factory.counters["delivered"] += 1
-        if not self._subscribers and not self.events.messageListeners and not self._inOrder:
+        if not self._subscribers.any and not self.events.messageListeners:
             return
         delivery = Delivery(message, now, neighbour.contact if neighbour is not None else None)
-        self._tellSubscribers(self._subscribers, delivery)
-        if self._inOrder and self._heldBack is not None:
-            self._heldBack.take(delivery)
+        self._subscribers.tell(delivery)
         if self.events.messageListeners:
             self._tellDelivered(delivery)
 
@@ -750,9 +741,7 @@ class PeerService(NodeService):
             Sync: lambda message, link, now: link.send(Synced(message.number)),
             Synced: lambda message, link, now: self._confirmations.synced(message.number, link),
         }
-        if self._heldBack is not None:
-            # What was held back in an earlier life has been told by nobody.
-            self._holdBack()
+        self._subscribers.forget()
 
     def _customReceived(self, message: Custom, link: PeerProtocol, now: float) -> None:
         """A message that only one of the strategies knows."""
@@ -761,25 +750,9 @@ class PeerService(NodeService):
             raise RemoteProtocolError(reasons.MALFORMED, f"a message of its own for the {message.kind}")
         received(message, link, now)
 
-    def _holdBack(self) -> None:
-        """Begin to hold messages back that came early."""
-        self._heldBack = InOrder(
-            self.settings,
-            lambda origin: self.broadcast.settled(origin),
-            lambda delivery: self._tellSubscribers(self._inOrder, delivery),
-        )
-
-    def _tellSubscribers(self, subscribers: Iterable[Callable[[Delivery], object]], delivery: Delivery) -> None:
-        for subscriber in subscribers:
-            try:
-                subscriber(delivery)
-            except Exception:
-                self._log.failure("a subscriber failed on {id}", id=delivery.id)
-
     def _tickBroadcast(self, now: float) -> None:
         self.broadcast.tick(now)
-        if self._heldBack is not None:
-            self._heldBack.look()
+        self._subscribers.look()
 
     def _alive(self, message: Alive, link: PeerProtocol, now: float) -> None:
         """A neighbour has taken a higher incarnation."""
