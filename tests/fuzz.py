@@ -234,7 +234,11 @@ def fuzzCodec(inputs: int, seconds: float, seed: int) -> dict[str, Any]:
             for piece in (data[:cut], data[cut:]):
                 for message in decoder.feed(piece):
                     outcomes[type(message).__name__] += 1
-                    if done % 8 == 0 and list(Decoder(2**30).feed(encode(message))) != [message]:
+                    if done % 8:
+                        continue
+                    # By their bytes, for a message of a strategy's own may hold what is not equal to itself: nan.
+                    frame = encode(message)
+                    if [encode(again) for again in Decoder(2**30).feed(frame)] != [frame]:
                         raise Finding(f"{message} does not come back as it is")
                 if len(decoder._kept) > decoder.limit + HEADER + len(piece):
                     raise Finding("more is kept than the limit allows")
