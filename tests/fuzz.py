@@ -33,6 +33,7 @@ from typing import Any
 from p2p.wire.codec import HEADER, STRANGER_LIMIT, Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (
+    Ack,
     Alive,
     Announced,
     AnyMessage,
@@ -41,6 +42,7 @@ from p2p.wire.messages import (
     Contact,
     Custom,
     Dead,
+    Faulty,
     ForwardJoin,
     Gone,
     Graft,
@@ -51,15 +53,19 @@ from p2p.wire.messages import (
     Join,
     Lack,
     Message,
+    Nack,
     Ping,
+    PingReq,
     Pong,
     Prune,
+    Refute,
     Register,
     Registered,
     Removed,
     Shuffle,
     ShuffleReply,
     Sighting,
+    Suspect,
     Sync,
     Synced,
     Unreachable,
@@ -119,6 +125,12 @@ class Maker:
             lambda: ForwardJoin(self.contact(), random.randrange(65)),
             lambda: Shuffle(number, random.randrange(65), self.sightings()),
             lambda: ShuffleReply(number, self.sightings()),
+            lambda: PingReq(number, self.contact(), random.randrange(5)),
+            lambda: Ack(number),
+            lambda: Nack(number),
+            lambda: Suspect(self.contact(), random.randrange(5), self.someone(), random.randrange(1, 9)),
+            lambda: Refute(self.someone(), random.randrange(5), random.randrange(1, 9)),
+            lambda: Faulty(self.contact(), random.randrange(5), random.randrange(1, 9)),
             lambda: Custom(random.choice(("overlay", "broadcast", "detector", "x")), [number, None, {"a": b"b"}]),
         )  # fmt: skip
         return random.choice(makers)()
