@@ -5,6 +5,8 @@ islands are more likely than in a large one.  C{make sweep} runs them at their o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -28,23 +30,40 @@ SMALLER = {"newcomers-in-a-storm": {"events.1.join.count": 24}}
 
 SEEDS = range(1000, 1002)
 
+STRATEGIES = {
+    "peers.options.overlay": ("random", "hyparview"),
+    "peers.options.broadcast": ("flood", "plumtree"),
+    "peers.options.detector": ("heartbeat", "swim"),
+}
+"""Those that come with the project, the defaults first."""
+
+COMBINATIONS = [dict(zip(STRATEGIES, names, strict=True)) for names in product(*STRATEGIES.values())]
+
 
 class StoriesTests(SynchronousTestCase):
-    """A small sweep over every scenario."""
+    """Small sweeps over every scenario."""
 
-    def test_eachHoldsWithAFewSeeds(self) -> None:
+    def hold(self, points: list[dict[str, Any]], seeds: Sequence[int]) -> None:
         """Whatever does not hold is named, with the command that shows it again."""
         sweeps = {}
         for name, path in SCENARIOS.items():
-            settings: dict[str, Any] = {"name": name, **SMALL, **SMALLER.get(name, {})}
-            sweeps[name] = Sweep.read(path, [settings], SEEDS)
+            settings = [{"name": name, **SMALL, **SMALLER.get(name, {}), **point} for point in points]
+            sweeps[name] = Sweep.read(path, settings, seeds)
         jobs = [job for sweep in sweeps.values() for job in sweep.jobs()]
         found = list(outcomes(jobs, Here(2)))
-        self.assertEqual(len(found), len(SCENARIOS) * len(SEEDS))
+        self.assertEqual(len(found), len(SCENARIOS) * len(points) * len(seeds))
         failed = [outcome for outcome in found if not outcome["held"]]
         commands = [sweeps[outcome["settings"]["name"]].replay(outcome) for outcome in failed]
         problems = [outcome["crash"] or outcome["broken"][0]["problem"] for outcome in failed]
         self.assertEqual(list(zip(problems, commands, strict=True)), [])
+
+    def test_eachHoldsWithAFewSeeds(self) -> None:
+        """With the default strategies."""
+        self.hold([{}], SEEDS)
+
+    def test_eachHoldsWithEveryOtherCombinationOfStrategies(self) -> None:
+        """Overlays, broadcasts and detectors, each with each."""
+        self.hold(COMBINATIONS[1:], SEEDS[:1])
 
     def test_everyStoryHasAScenario(self) -> None:
         """None is left out."""
