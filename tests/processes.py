@@ -68,7 +68,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 class Daemon:
     """
-    One C{twistd -n} process.
+    One C{twistd -n} process, or another program that runs the same plugins.
 
     @ivar name: C{seed-PORT} or C{peer-PORT}, as its files are called.
     """
@@ -81,12 +81,13 @@ class Daemon:
         options: Sequence[str] = (),
         python: str = "",
         within: Sequence[str] = (),
+        program: Sequence[str] = (*TWISTD, "-n"),
     ) -> None:
         self.directory = directory
         self.role = role
         self.port = port
         self.name = f"{role}-{port}"
-        command = [*within, python or sys.executable, *TWISTD, "-n", f"p2p{role}", "--port", str(port), *options]
+        command = [*within, python or sys.executable, *program, f"p2p{role}", "--port", str(port), *options]
         self._output = open(os.path.join(directory, f"{self.name}.out"), "ab")  # noqa: SIM115
         self.process = subprocess.Popen(
             command, cwd=directory, stdout=self._output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL

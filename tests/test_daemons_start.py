@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.processes import TWISTD, NetworkTestCase, freePort, until
+from tests.processes import TWISTD, Daemon, NetworkTestCase, freePort, until
 
 TWIST = ["-c", "import sys; from twisted.application.twist._twist import Twist; Twist.main(sys.argv)"]
 
@@ -241,17 +241,12 @@ class LifeTests(StartCase):
         """With the same files, but no pid file."""
         self.configure(freePort())
         port = freePort()
-        process = subprocess.Popen(
-            [sys.executable, *TWIST, "p2ppeer", "--port", str(port)],
-            cwd=self.directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        until(lambda: f"peer-{port}.sock" in self.files(), "it listens")
+        daemon = Daemon(self.directory, "peer", port, program=TWIST)
+        self.addCleanup(daemon.dispose)
+        daemon.ready()
         self.assertNotIn(f"peer-{port}.pid", self.files())
-        process.terminate()
-        process.wait(30)
-        self.assertEqual(self.files(), {"config.txt", f"peer-{port}.log", f"peer-{port}.state"})
+        daemon.stop()
+        self.assertEqual(self.files(), {"config.txt", *(f"peer-{port}.{end}" for end in ("log", "out", "state"))})
 
     def test_itNeedsLittleMemoryAndNoOpenSsl(self) -> None:
         """40 MiB each, whether pyOpenSSL is installed or not; it is not loaded."""
