@@ -26,7 +26,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from p2p.simulation.checks import Checks, Statement
-from p2p.simulation.clock import Clock, Event, SimulationError
+from p2p.simulation.clock import FINE, Clock, Event, SimulationError
 from p2p.simulation.faults import Faults
 from p2p.simulation.guard import Guard
 from p2p.simulation.host import LOOPBACK, Host
@@ -53,8 +53,8 @@ Of fewer hosts it is not worth the while to free the collector of them: it would
 process, which takes longer than it saves.
 """
 
-_LARGE = 500
-"""Of so many hosts the memory is put into large pages, which takes a moment."""
+LARGE = 500
+"""So many hosts are better off with short lists of events, and with their memory in large pages."""
 
 
 class _Stopped(SimulationError):
@@ -86,6 +86,7 @@ class SimulatedNetwork:
         fuzz: bool = False,
         trace: bool = False,
         guard: bool = True,
+        slotsPerSecond: float = FINE,
         allowed: Iterable[str] = (),
     ) -> None:
         """
@@ -100,6 +101,8 @@ class SimulatedNetwork:
             half), and how late each host's timers are (up to 2 ms).
         @param trace: Whether to keep a list of all that happens, see L{happenings}.
         @param guard: Whether to report code that reaches past the simulation while it runs.
+        @param slotsPerSecond: Lists in which the events of a second wait: L{clock.FINE<p2p.simulation.clock.FINE>} or
+            C{COARSE}. It changes nothing but the speed.
         @param allowed: Names, or beginnings of names, of modules that may reach past it all the same.
         """
         if window < 2:
@@ -113,7 +116,7 @@ class SimulatedNetwork:
         self.hosts: dict[str, Host] = {}
         self.names: dict[str, list[str]] = {}
         self._trace = Trace(trace)
-        self.clock = Clock(self._trace.record)
+        self.clock = Clock(self._trace.record, slotsPerSecond)
         self.random = self.stream("network")
         self.chance = self.stream("loss")
         self.fuzzing = self.stream("fuzz")
@@ -286,7 +289,7 @@ class SimulatedNetwork:
             return
         gc.collect()
         gc.freeze()
-        if len(self.hosts) >= _LARGE:
+        if len(self.hosts) >= LARGE:
             useHugePages()
 
     # What is known about it.

@@ -17,11 +17,12 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from zope.interface import implementer
 
 from p2p.simulation.checks import Violation
+from p2p.simulation.clock import COARSE, FINE
 from p2p.simulation.expect import Broken
 from p2p.simulation.interrupt import interruptible
 from p2p.simulation.journal import Journal
 from p2p.simulation.measure import Measure
-from p2p.simulation.network import SimulatedNetwork
+from p2p.simulation.network import LARGE, SimulatedNetwork
 from p2p.simulation.scenario import Scenario
 from p2p.simulation.swarm import Swarm
 
@@ -105,7 +106,12 @@ class Run:
         seed = scenario.seed if seed is None else seed
         settings = scenario.network
         network = SimulatedNetwork(
-            seed, settings.latency.made(), loss=settings.loss, bandwidth=settings.bandwidth, fuzz=fuzz
+            seed,
+            settings.latency.made(),
+            loss=settings.loss,
+            bandwidth=settings.bandwidth,
+            fuzz=fuzz,
+            slotsPerSecond=COARSE if scenario.peers.count < LARGE else FINE,
         )
         peers = scenario.peerSettings
         patience = peers.livenessMisses * peers.livenessInterval

@@ -38,7 +38,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.simulation import tls
-from p2p.simulation.clock import SLOTS_PER_SECOND
 from p2p.simulation.stream import BUFFER_SIZE, Arrival, Stream
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ class Connection:
         else:
             self._arrival = when
         clock.number = self._number = number = clock.number + 1
-        slot = int(when * SLOTS_PER_SECOND)
+        slot = int(when * clock.slotsPerSecond)
         try:
             clock.buckets[slot].append((when, number, self.peer, data))
         except KeyError:

@@ -152,7 +152,7 @@ class WheelTests(SynchronousTestCase):
 
     def test_waitingDeliveryTakesMore(self) -> None:
         """
-        A delivery can be amended while its slot lies ahead, and not beyond the limit.
+        A delivery can be amended until it is made, also in the slot under way, and not beyond the limit.
         """
         received: list[bytes] = []
 
@@ -172,8 +172,15 @@ class WheelTests(SynchronousTestCase):
         self.assertFalse(clock.amend(0.5, 2, b"!", 4))
         self.assertFalse(clock.amend(0.6, 2, b"!", 100))
         self.assertFalse(clock.amend(0.5, 9, b"!", 100))
+        # Numbers 4 to 6: between two deliveries of one slot.
+        amended: list[bool] = []
+        clock.at(0.5001, target, b"d")
+        places = (0.5001, 4), (0.5003, 6)
+        clock.at(0.5002, lambda: amended.extend(clock.amend(*place, b"!", 100) for place in places))
+        clock.at(0.5003, target, b"f")
         clock.run(1.0)
-        self.assertEqual(received, [b"a", b"beta", b"c"])
+        self.assertEqual(received, [b"a", b"beta", b"c", b"d", b"f!"])
+        self.assertEqual(amended, [False, True])
         self.assertFalse(clock.amend(0.5, 2, b"!", 100))
 
 

@@ -25,6 +25,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.simulation.checks import Violation
+from p2p.simulation.clock import COARSE, FINE
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.reactor import SimulatedReactor
@@ -74,8 +75,8 @@ def chatter(**options: Any) -> SimulatedNetwork:
     """
     Run some hosts that talk to each other.
     """
-    options.setdefault("seed", 1)
-    network = SimulatedNetwork(latency=uniform(0.01, 0.1), **options)
+    options = {"seed": 1, "latency": uniform(0.01, 0.1), **options}
+    network = SimulatedNetwork(**options)
     hosts = [network.host(f"10.0.0.{n}") for n in range(1, 6)]
     for host in hosts:
         host.listenTCP(80, Answering(network, Gossiping))
@@ -127,6 +128,19 @@ class DeterminismTests(SynchronousTestCase):
                 network.run(min(step, 20))
             self.assertEqual(network.digest(), digest)
             self.assertEqual(network.events == events, not watched)
+
+    def test_howTimeIsCutIntoSlotsChangesNothing(self) -> None:
+        """
+        Also where writes of one instant arrive within the slot that is under way.
+        """
+        for latency in (uniform(0.01, 0.1), constant(0.0003)):
+            for options in ({}, {"fuzz": True}, {"loss": 0.1}):
+                digests = set()
+                for slotsPerSecond in (FINE, COARSE, 3.0, 20_000.0):
+                    network = chatter(latency=latency, slotsPerSecond=slotsPerSecond, **options)
+                    network.run(5)
+                    digests.add((network.digest(), network.deliveries))
+                self.assertEqual(len(digests), 1)
 
     def test_digestSeesOneByte(self) -> None:
         """
