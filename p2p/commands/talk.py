@@ -14,6 +14,7 @@ import click
 
 from p2p.commands.client import Daemon, Failed, ofDaemon
 from p2p.commands.text import clock, columns, duration
+from p2p.numerals import readDecimal
 from p2p.text import counted, harmless
 
 WAIT = 5.0
@@ -118,7 +119,7 @@ def publish(daemon: Daemon, text: str | None, file: IO[bytes] | None, wait: str 
         seconds = _number(wait)
         if seconds is None and text is None and file is None:
             # It is not how long, but what.
-            text, seconds = wait, WAIT
+            text, wait, seconds = wait, f"{WAIT:g}", WAIT
         if seconds is None or not 0 < seconds <= LONGEST_WAIT:
             raise click.UsageError(f"--wait: {wait!r} is no number of seconds above 0 and up to {LONGEST_WAIT:g}")
     if (text is None) == (file is None):
@@ -133,7 +134,7 @@ def publish(daemon: Daemon, text: str | None, file: IO[bytes] | None, wait: str 
     if seconds is None:
         answer = daemon.post("/messages", payload)
     else:
-        answer = daemon.post(f"/messages?wait={seconds:g}", payload, seconds)
+        answer = daemon.post(f"/messages?wait={wait}", payload, seconds)
     click.echo(json.dumps(answer) if asJson else answer["id"])
 
 
@@ -181,7 +182,7 @@ def eventLine(event: dict[str, Any]) -> str:
 def _number(text: str) -> float | None:
     """The number that a text is, if it is one."""
     try:
-        return float(text)
+        return readDecimal(text)
     except ValueError:
         return None
 

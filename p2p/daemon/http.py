@@ -34,6 +34,7 @@ from p2p.daemon.claim import socketIsLive
 from p2p.daemon.streams import Streams, TooManyStreams
 from p2p.daemon.web import Access, HttpError, Site, WebRequest
 from p2p.daemon.where import Where, isLoopback
+from p2p.numerals import readDecimal, readWhole
 
 BATCH_LIMIT = 8 * 2**20
 """Bytes in the body of one batch, unless two of the largest payloads are more."""
@@ -173,13 +174,12 @@ class Resources:
 
     def _recent(self, request: WebRequest) -> None:
         after, limit = request.parameter("after"), request.parameter("limit")
-        if limit is not None and not (limit.isascii() and limit.isdigit() and len(limit) < 10):
-            raise HttpError(400, f"limit: {limit!r} is not a whole number")
+        most = None if limit is None else _count("limit", limit)
         recent = self._node.recent()
         if after is not None:
             recent = recent[_place(recent, after) :]
-        if limit is not None:
-            recent = recent[: int(limit)]
+        if most is not None:
+            recent = recent[:most]
         request.answer([{"id": d.id, "time": d.time, "hops": d.hops, "size": len(d.payload)} for d in recent])
 
     def _events(self, request: WebRequest) -> None:
@@ -203,12 +203,23 @@ class Resources:
 def _seconds(name: str, text: str) -> float:
     """A time as a parameter of a request."""
     try:
-        seconds = float(text)
+        seconds = readDecimal(text)
     except ValueError:
         seconds = -1.0
     if not 0 < seconds <= LONGEST_WAIT:
         raise HttpError(400, f"{name}: {text!r} is no number of seconds above 0 and up to {LONGEST_WAIT:g}")
     return seconds
+
+
+def _count(name: str, text: str) -> int:
+    """How many, as a parameter of a request."""
+    try:
+        count = readWhole(text)
+    except ValueError:
+        count = -1
+    if count < 0:
+        raise HttpError(400, f"{name}: {text!r} is not a whole number from 0 on")
+    return count
 
 
 _lines = msgspec.json.Decoder(str)
@@ -242,10 +253,10 @@ def _place(recent: list[Any], id: str) -> int:
     """
     Where in a list of messages those begin that came after the one of that id; 0 if it is not among them.
     """
-    number = id.rpartition("-")[2]
-    if not (number.isascii() and number.isdigit() and len(number) < 20):
-        raise HttpError(400, f"after: {id!r} is not a message's id")
-    sequence = int(number)
+    try:
+        sequence = readWhole(id.rpartition("-")[2])
+    except ValueError:
+        raise HttpError(400, f"after: {id!r} is not a message's id") from None
     for place in range(len(recent), 0, -1):
         message = recent[place - 1]
         if message.sequence == sequence and message.id == id:

@@ -30,6 +30,7 @@ from p2p.address import WILDCARDS, Address, AddressError, dialableAddress, readC
 from p2p.daemon.claim import Claim, Taken, socketIsLive
 from p2p.daemon.lean import importReactorWithoutTls
 from p2p.daemon.where import BadEndpoint, Where
+from p2p.numerals import readDecimal, readWhole
 from p2p.peer.strategies import KINDS as STRATEGIES
 from p2p.peer.strategies import strategies
 from p2p.settings import KINDS, SWITCH, LinkSettings, PeerSettings, SeedSettings, SettingError
@@ -67,10 +68,7 @@ def _settingReader(field: attrs.Attribute[Any]) -> Callable[[str], Any]:
         if kind is bool:
             value = SWITCH.get(text, text)
         elif kind is not str:
-            try:
-                value = kind(text)
-            except ValueError:
-                raise ValueError(f"{text!r} is not {KINDS[kind]}") from None
+            value = readWhole(text) if kind is int else readDecimal(text)
         assert field.validator is not None
         try:
             field.validator(None, field, value)
@@ -102,9 +100,10 @@ def settingParameters(record: type[LinkSettings]) -> list[list[Any]]:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ValueError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
+    count = readWhole(text)
+    if count < 0:
+        raise ValueError(f"{text!r} is below 0")
+    return count
 
 
 def _format(text: str) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from p2p.address import readPort
+
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamServerEndpoint
 
@@ -73,10 +75,7 @@ class Where:
                 return cls.unix(named.get("address") or plain[0], int(named.get("mode", "600"), 8))
             if kind in ("tcp", "tcp6", "ssl"):
                 host = named.get("interface", "::" if kind == "tcp6" else "")
-                port = int(named.get("port") or plain[0])
-                if not 0 <= port <= 65535:
-                    raise ValueError
-                where = cls(text, host=host, port=port)
+                where = cls(text, host=host, port=readPort(named.get("port") or plain[0], lowest=0))
             else:
                 where = cls(text)
             _parse(text)

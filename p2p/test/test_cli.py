@@ -252,14 +252,16 @@ class PublishTests(CommandCase):
             (["x", "--wait"], "/messages?wait=5", 5.0),
             (["x", "--wait", "0.5"], "/messages?wait=0.5", 0.5),
             (["--wait", "2", "x"], "/messages?wait=2", 2.0),
+            # As it was given: what a number is, both ends read alike.
+            (["x", "--wait", "0.00001"], "/messages?wait=0.00001", 0.00001),
             (["--wait", "x"], "/messages?wait=5", 5.0),
             (["x"], "/messages", 0.0),
         ):
             self.assertEqual(self.run_("publish", *arguments)[:2], (0, "ab-1-1\n"))
             self.assertEqual(self.daemon.posted.pop(), (resource, b"x"))
             self.assertEqual(self.daemon.waited, waited)
-        for wrong in (["x", "--wait", "y"], ["x", "--wait", "0"], ["x", "--wait", "nan"], ["x", "--wait", "1e9"]):
-            self.assertEqual(self.run_("publish", *wrong)[0], 2)
+        for wrong in ("y", "0", "nan", "3601", "1e1", "1_0", "+5", "5 "):
+            self.assertEqual(self.run_("publish", "x", "--wait", wrong)[0], 2, wrong)
         self.assertEqual(self.daemon.posted, [])
 
     def test_forPrograms(self) -> None:

@@ -28,6 +28,9 @@ from p2p.test.daemonfakes import Answer, Caller, FakeNode, delivery
 from p2p.test.fakes import Network
 from p2p.wire.messages import Contact
 
+FANCY = ("1_0", "%2B5", "+5", "%205", "5%0A", "1e1", "%EF%BC%91", "%D9%A1", "infinity")
+"""What only Python, or somebody in a hurry, takes for a number, as a query has it."""
+
 
 class HttpCase(SynchronousTestCase):
     """A node behind its interface."""
@@ -164,8 +167,8 @@ class PublishTests(HttpCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_aTimeThatIsNoneIsRefused(self) -> None:
-        """Before anything is published."""
-        for wrong in ("0", "-1", "x", "", "nan", "inf", "3601"):
+        """Before anything is published; so is one that only Python takes for a number."""
+        for wrong in ("0", "-1", "x", "", "nan", "inf", "3601", *FANCY):
             self.assertEqual(self.waiting(wrong).take().status, 400, wrong)
         self.assertEqual(self.node.published, [])
 
@@ -277,9 +280,9 @@ class RecentTests(HttpCase):
 
     def test_whatIsNoIdOrNumberIsRefused(self) -> None:
         """Not taken for the beginning."""
-        for query in ("after=nonsense", "after=", "limit=-1", "limit=x"):
-            answer = self.request("GET", f"/messages?{query}")
-            self.assertEqual(answer.status, 400, query)
+        for wrong in ("x", "", *FANCY):
+            for query in (f"after={wrong}", f"after=00-1-{wrong}", f"limit={wrong}", "limit=-1"):
+                self.assertEqual(self.request("GET", f"/messages?{query}").status, 400, query)
 
     def test_fiftyThousandAreCheap(self) -> None:
         """Whoever reads on does not make the daemon look at all of them."""

@@ -112,11 +112,12 @@ class SettingsTests(OptionsCase):
             "p2ppeer: --gossip-count: '1.5' is not a whole number",
         )
 
-    def test_nanAndInfinityAreRefused(self) -> None:
-        """Python reads them as numbers; no setting means them."""
-        for text in ("nan", "inf", "-inf"):
-            self.claim.released = 0
-            self.assertIn(f"{text} is not within", self.refused(PeerOptions(self.claim), "--gossip-interval", text))
+    def test_whatOnlyPythonTakesForANumberIsRefused(self) -> None:
+        """No setting means it."""
+        for option in ("--gossip-interval", "--max-payload", "--log-messages"):
+            for text in ("nan", "inf", "-inf", "1_0", "+5", " 5", "1e3"):
+                self.claim.released = 0
+                self.assertIn(f"{text!r} is not a", self.refused(PeerOptions(self.claim), option, text))
 
     def test_helpTellsEveryOptionWithUnitAndDefault(self) -> None:
         """An operator needs no other place: strategies have their descriptions with them."""

@@ -47,7 +47,7 @@ class WhereTests(SynchronousTestCase):
     def test_whatIsNoneIsRefused(self) -> None:
         """In one line that shows one."""
         bad = ("", "x", "tcp", "tcp:", "tcp:abc", "tcp:70000", "tcp:1:nonsense=2", "tcp:-1", "unix:/a:mode=x", "unix:")
-        for text in bad:
+        for text in (*bad, "tcp:8_001", "tcp:+8001", "tcp: 8001"):
             error = self.assertRaises(BadEndpoint, Where.fromText, text)
             self.assertIn("--http", str(error))
             self.assertNotIn("\n", str(error))
