@@ -1,5 +1,5 @@
 """
-Taking in HTTP requests: from whom, how large, how slowly.
+Taking in HTTP requests: from whom, how large, how slowly, how many at a time.
 
 Made of Twisted's HTTP protocol alone, without its resources and sessions,
 which would load Perspective Broker with them.
@@ -13,6 +13,9 @@ Where there is a token, every request bears it.
 What is refused is refused as early as it can be told.  If a body is then still
 on its way, it is read and dropped for a moment, for the answer would be lost
 if the connection were simply closed.
+
+A body is kept in memory, and no longer than it takes to handle it: a request
+that waits for neighbours has none any more.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
 
+from p2p.daemon.room import Room
 from p2p.daemon.where import LOCAL_NAMES
 
 REQUEST_TIME = 60
@@ -144,7 +148,6 @@ class WebRequest(Request):
     A request, refused or answered.
 
     @ivar line: the request line as it came.
-    @ivar body: what came with it.
     """
 
     _log = Logger()
@@ -152,10 +155,10 @@ class WebRequest(Request):
     line = b""
     refused = False
     _limit = 0
-    _size = 0
 
     def __init__(self, channel: WebChannel, queued: object = None) -> None:
         super().__init__(channel, parsePOSTFormSubmission=False)
+        self._site = channel.site
 
     # What Twisted calls.
 
@@ -166,10 +169,9 @@ class WebRequest(Request):
             return
         # What Twisted fills in only when the body is there.
         self.method, self.uri, self.clientproto = self.line.split(b" ", 2)
-        site = self.channel.site
-        self._limit = site.limit(self.method, self.uri.partition(b"?")[0])
+        self._limit = self._site.limit(self.method, self.uri.partition(b"?")[0])
         try:
-            site.access.check(self)
+            self._site.access.check(self)
             self._checkSize(length or 0)
         except HttpError as error:
             self._refuse(error)
@@ -178,12 +180,13 @@ class WebRequest(Request):
         """A part of the body came."""
         if self.refused:
             return
-        self._size += len(data)
+        size = self._body.tell() + len(data)
         try:
-            self._checkSize(self._size)
+            self._checkSize(size)
         except HttpError as error:
             self._refuse(error)
         else:
+            self._site.bodies.take(self, size)
             self._body.write(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -193,10 +196,9 @@ class WebRequest(Request):
 
     def process(self) -> None:
         """Answer."""
-        site = self.channel.site
         try:
-            site.access.check(self)
-            site.answer(self)
+            self._site.access.check(self)
+            self._site.answer(self)
         except HttpError as error:
             self.answerError(error)
         except Exception:
@@ -205,12 +207,19 @@ class WebRequest(Request):
                 self.answerError(HttpError(500, "this is a fault of the program; its log tells more"))
             else:
                 self.loseConnection()
+        finally:
+            self._drop()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The caller is gone."""
+        self._drop()
+        super().connectionLost(reason)
 
     # What answers use.
 
     @property
     def body(self) -> bytes:
-        """What came with the request."""
+        """What came with the request; empty once it was handled."""
         return self._body.getvalue()
 
     def parameters(self, name: str) -> list[str]:
@@ -250,11 +259,18 @@ class WebRequest(Request):
     def _checkSize(self, size: int) -> None:
         if size > self._limit:
             raise HttpError(413, f"the body is larger than {self._limit} bytes")
+        if not self._site.bodies.has(self, size):
+            raise HttpError(503, "there is no room: others send large bodies, too", {b"Retry-After": b"1"})
+
+    def _drop(self) -> None:
+        """The body is not needed any more."""
+        self.content = self._body = BytesIO()
+        self._site.bodies.take(self, 0)
 
     def _refuse(self, error: HttpError) -> None:
         """Answer while the body is still on its way, and take nothing more on this connection."""
         self.refused = True
-        self._body.truncate(0)
+        self._drop()
         for name, value in {**error.headers, b"Connection": b"close"}.items():
             self.setHeader(name, value)
         body = msgspec.json.encode({"error": str(error), **error.details}) + b"\n"
@@ -358,6 +374,7 @@ class Site(Factory[WebChannel]):
     @param answer: answers a request or raises L{HttpError}.
     @param limit: says how many bytes a body may have, by method and path.
     @ivar channels: the connections there are.
+    @ivar bodies: room for what comes with requests.
     """
 
     noisy = False
@@ -374,6 +391,7 @@ class Site(Factory[WebChannel]):
         self.limit = limit
         self.access = access
         self.channels: set[WebChannel] = set()
+        self.bodies = Room()
         self._closing = False
         self._emptied: list[Deferred[None]] = []
 

@@ -17,7 +17,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.daemon import streams
+from p2p.daemon import room, streams
 from p2p.daemon.http import BATCH_LINES, HttpService, NotLocal, Resources
 from p2p.daemon.metrics import metricName
 from p2p.daemon.web import Access, Site
@@ -149,6 +149,13 @@ class PublishTests(HttpCase):
         done.callback(Confirmed("id-1", 3, 4))
         answer = caller.take()
         self.assertEqual((answer.status, answer.json), (201, {"id": "id-1", "confirmed": 3, "sent": 4}))
+
+    def test_whileItWaitsNoBodyIsKept(self) -> None:
+        """The node has taken it; so it takes no room from those that come."""
+        self.patch(room, "SMALL", 0)
+        caller = self.waiting("2.5")
+        self.assertEqual(0, self.site.bodies.taken)
+        self.assertEqual(b"", caller.channel.requests[0].body)
 
     def test_ifNobodyConfirmsItSaysSo(self) -> None:
         """With the id: the message may be on its way all the same."""

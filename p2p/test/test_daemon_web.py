@@ -8,7 +8,7 @@ from twisted.internet.address import IPv6Address
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.daemon import web
+from p2p.daemon import room, web
 from p2p.daemon.web import Access, HttpError, Site, WebRequest, hostName
 from p2p.test.daemonfakes import Caller, tcp
 
@@ -186,6 +186,92 @@ class SizeTests(SiteCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class RoomTests(SiteCase):
+    """How much all bodies together may take."""
+
+    def setUp(self) -> None:
+        """Room for three of the largest."""
+        super().setUp()
+        self.patch(room, "ROOM", 300)
+        self.patch(room, "SMALL", 10)
+
+    def begin(self, sent: int, size: int = 100) -> Caller:
+        """A caller who has sent so much of a body."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"x" * sent)
+        return caller
+
+    def test_unfinishedOnesHaveABound(self) -> None:
+        """In sum; whoever finds no room is told to come again, and what was kept of him is kept no more."""
+        callers = [self.begin(60) for _ in range(4)]
+        self.assertEqual(240, self.site.bodies.taken)
+        for caller in callers:
+            caller.send(b"x" * 30)
+        answer = callers[2].take()
+        self.assertEqual((503, "1"), (answer.status, answer.headers["retry-after"]))
+        self.assertEqual([b""] * 3, [caller.transport.value() for caller in (*callers[:2], callers[3])])
+        self.assertEqual(270, self.site.bodies.taken)
+
+    def test_whatWillNotFitIsRefusedBeforeItCame(self) -> None:
+        """By what its length is said to be."""
+        callers = [self.begin(99) for _ in range(3)]
+        self.assertEqual(503, self.begin(0).take().status)
+        callers[0].hangUp()
+        self.assertEqual(b"", self.begin(0).transport.value())
+
+    def test_inChunksTheyCountAsWell(self) -> None:
+        """As they grow."""
+        callers = [self.begin(99) for _ in range(3)]
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"2\r\nxx\r\n" * 5)
+        self.assertEqual((b"", 297), (caller.transport.value(), self.site.bodies.taken))
+        caller.send(b"1\r\nx\r\n")
+        self.assertEqual(503, caller.take().status)
+        self.assertEqual([b""] * 3, [other.transport.value() for other in callers])
+
+    def test_aSmallOneAlwaysGetsIn(self) -> None:
+        """However full it is."""
+        for _ in range(3):
+            self.begin(99)
+        self.assertEqual(200, self.begin(10, 10).take().status)
+        self.assertEqual(503, self.begin(11, 11).take().status)
+
+    def test_oneAloneMayTakeMoreThanThereIs(self) -> None:
+        """Where the largest payload is that large."""
+        self.limit = 1000
+        self.begin(10, 10)
+        first = self.begin(999, 1000)
+        self.assertEqual((b"", 999), (first.transport.value(), self.site.bodies.taken))
+        self.assertEqual(503, self.begin(20, 20).take().status)
+        first.send(b"x")
+        self.assertEqual(200, first.take().status)
+        self.assertEqual(200, self.begin(20, 20).take().status)
+
+    def test_howeverItEndsItsRoomIsFree(self) -> None:
+        """Answered, refused, hung up, too slow."""
+        callers = [self.begin(99) for _ in range(3)]
+        callers[0].send(b"x")
+        self.assertEqual((200, 198), (callers[0].take().status, self.site.bodies.taken))
+        callers[1].hangUp()
+        self.assertEqual(99, self.site.bodies.taken)
+        self.clock.advance(web.REQUEST_TIME)
+        self.assertTrue(callers[2].transport.disconnecting)
+        callers[2].hangUp()
+        self.assertEqual(0, self.site.bodies.taken)
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n32\r\n" + b"x" * 50 + b"\r\n")
+        self.assertEqual(50, self.site.bodies.taken)
+        caller.send(b"33\r\n" + b"x" * 51 + b"\r\n")
+        self.assertEqual((413, 0), (caller.take().status, self.site.bodies.taken))
+
+    def test_whoseRequestFailedKeepsNone(self) -> None:
+        """Be it an error or a fault."""
+        for path, status in (("/refuse", 409), ("/fail", 500)):
+            self.assertEqual(status, Caller(self.site).request("POST", path, b"x" * 100).status)
+            self.assertEqual(0, self.site.bodies.taken)
+        self.flushLoggedErrors(ZeroDivisionError)
+
+
 class TimeTests(SiteCase):
     """How slowly a request may come."""
 
@@ -197,6 +283,17 @@ class TimeTests(SiteCase):
             self.assertFalse(caller.transport.disconnecting)
             self.clock.advance(1)
         self.assertTrue(caller.transport.disconnecting)
+
+    def test_soMustItsBody(self) -> None:
+        """However much of it has come by then."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(web.REQUEST_TIME):
+            self.assertFalse(caller.transport.disconnecting)
+            self.clock.advance(1)
+            caller.send(b"x")
+        self.assertTrue(caller.transport.disconnecting)
+        self.assertEqual([], self.asked)
 
     def test_aConnectionWithoutRequestEndsToo(self) -> None:
         """And one that does not even close is cut off."""
