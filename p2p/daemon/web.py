@@ -315,9 +315,17 @@ class WebChannel(HTTPChannel):
             self.requests[-1].line = line
 
     def rawDataReceived(self, data: bytes) -> None:
-        """A part of a body."""
-        if not self._deaf:
-            super().rawDataReceived(data)
+        """
+        A part of a body, or what comes while a request is being answered.
+
+        Of the latter Twisted stops reading after some KiB, but not from a caller who does not read his answers: who
+        sends without end would have it all kept.
+        """
+        if self._deaf:
+            return
+        super().rawDataReceived(data)
+        if self._handlingRequest and self._waitingForTransport:
+            self._networkProducer.pauseProducing()
 
     def requestDone(self, request: Any) -> None:
         """

@@ -182,11 +182,19 @@ class WebTransport(StringTransport):
     A connection to an HTTP interface.
 
     @ivar aborted: it was cut off.
+    @ivar full: the other side does not read, so whoever writes is told to pause.
     """
 
     def __init__(self, host: IAddress | None = None) -> None:
         super().__init__(hostAddress=host or UNIXAddress(b"/peer-6001.sock"))
         self.aborted = False
+        self.full = False
+
+    def write(self, data: bytes) -> None:
+        """Keep it for the test."""
+        super().write(data)
+        if self.full and self.producer is not None:
+            self.producer.pauseProducing()
 
     def abortConnection(self) -> None:
         """Note it."""
@@ -260,6 +268,12 @@ class Caller:
         self.transport.clear()
         self.transport.write(rest[size:])
         return Answer(int(first.split(" ")[1]), headers, rest[:size])
+
+    def read(self) -> None:
+        """Read what was written, not having done so before."""
+        self.transport.full = False
+        self.channel.resumeProducing()
+        self.channel.site.reactor.advance(0)
 
     def hangUp(self) -> None:
         """End the connection."""

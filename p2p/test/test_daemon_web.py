@@ -100,6 +100,16 @@ class AnswerTests(SiteCase):
         self.clock.advance(web.REQUEST_TIME + 1)
         self.assertTrue(caller.transport.disconnecting)
 
+    def test_whoSendsOnWithoutReadingIsNotReadFrom(self) -> None:
+        """What he sends would be kept; once he has read, it goes on."""
+        caller = Caller(self.site)
+        caller.transport.full = True
+        for _ in range(2):
+            caller.send(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual((1, "paused"), (len(self.asked), caller.transport.producerState))
+        caller.read()
+        self.assertEqual((2, "producing"), (len(self.asked), caller.transport.producerState))
+
     def test_nothingFollowsARefusal(self) -> None:
         """Who waits to be asked for a body that is too large is refused, and not asked for it as well."""
         caller = Caller(self.site)
