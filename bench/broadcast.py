@@ -237,7 +237,7 @@ async def _drained(network: Network, before: dict[str, dict[str, int]], messages
 
 async def _received(peer: Daemon, published: Published) -> dict[str, float]:
     """When that peer received which of the messages."""
-    return {seen["id"]: seen["time"] for seen in await peer.get("/messages") if seen["id"] in published.due}
+    return {id: seen for id, seen in (await peer.messages()).items() if id in published.due}
 
 
 async def _find(network: Network, size: int, seconds: float) -> dict[str, Any]:

@@ -96,6 +96,15 @@ class Daemon:
         """Ask it over HTTP."""
         return await get(self.socket, what)
 
+    async def messages(self) -> dict[str, float]:
+        """The ids of all messages that it keeps, each with the time it was seen."""
+        times: dict[str, float] = {}
+        page = await self.get("/messages")
+        while page:
+            times.update((message["id"], message["time"]) for message in page)
+            page = await self.get(f"/messages?after={page[-1]['id']}")
+        return times
+
     async def answers(self) -> None:
         """
         Wait until it answers.

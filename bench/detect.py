@@ -230,7 +230,7 @@ async def _caughtUp(victim: Daemon, missed: Sequence[str], thawed: float) -> tup
     """When the victim had all of those messages, and how many it has."""
     end = time.monotonic() + PATIENCE
     while True:
-        times = {seen["id"]: seen["time"] for seen in await victim.get("/messages")}
+        times = await victim.messages()
         have = [times[id] for id in missed if id in times]
         if len(have) == len(missed):
             return max(have) - thawed, len(have)

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -122,6 +122,13 @@ class Daemon:
         except OSError:
             return None
 
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """All messages that it keeps, the oldest first; none while it does not answer."""
+        page = self.get("/messages")
+        while page:
+            yield from page
+            page = self.get(f"/messages?after={page[-1]['id']}")
+
     def publish(self, payload: bytes) -> str:
         """Publish through its HTTP interface: the message's id."""
         status, answer = self.request("POST", "/messages", payload)
@@ -142,7 +149,7 @@ class Daemon:
 
     def has(self, messageId: str) -> bool:
         """It has seen the message of that id."""
-        return any(message["id"] == messageId for message in self.get("/messages") or [])
+        return any(message["id"] == messageId for message in self.messages())
 
     def neighbours(self) -> list[dict[str, Any]]:
         """Whom it is linked to."""

@@ -146,7 +146,7 @@ class AgreementTests(NetworkTestCase):
         ids = [peers[place].publish(b"second") for place in SECOND]
         until(lambda: all(peer.has(id) for peer in living.values() for id in ids), "and the second ones")
         had = {
-            place: {self.origin(message, origins) for message in peer.get("/messages")}
+            place: {self.origin(message, origins) for message in peer.messages()}
             for place, peer in living.items()
         }
         removed = set(range(PEERS)) - {places[address] for address in seed.active()}

@@ -12,6 +12,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from p2p.commands.client import findDaemon
 from tests.processes import Daemon, NetworkTestCase, freePort, until
 
 
@@ -28,6 +29,15 @@ class SocketTests(NetworkTestCase):
         until(lambda: all(second.has(id) for id in ids), "all three are there")
         later = second.get(f"/messages?after={ids[0]}")
         self.assertEqual([(message["id"], message["hops"]) for message in later], [(id, 1) for id in ids[1:]])
+
+    def test_aProgramReadsAllMessagesPageByPage(self) -> None:
+        """There are more than one answer has."""
+        _, (peer,) = self.startLone()
+        status, answer = peer.request("POST", "/messages/batch", b'"x"\n' * 2500)
+        self.assertEqual(status, 201)
+        daemon = findDaemon(peer.port, os.path.relpath(self.directory), None, None)
+        self.assertEqual([message["id"] for message in daemon.messages()], answer["ids"])
+        self.assertEqual([message["id"] for message in daemon.get("/messages?last=3")], answer["ids"][-3:])
 
     def test_aBodyThatIsTooLargeIsRefusedWithAnAnswer(self) -> None:
         """However much of it is still on its way; the daemon goes on."""

@@ -76,6 +76,17 @@ class Daemon:
         with self._ask("GET", resource) as response:
             return _json(response)
 
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """
+        All messages that a peer keeps, the oldest first, which it tells of page by page.
+
+        @raise Failed: it does not.
+        """
+        page = self.get("/messages")
+        while page:
+            yield from page
+            page = self.get(f"/messages?after={page[-1]['id']}")
+
     def post(self, resource: str, body: bytes, wait: float = 0.0) -> Any:
         """
         What C{POST} answers.

@@ -219,7 +219,7 @@ class Demo:
         wanted = [message["id"] for message in self.messages]
         peers: list[dict[str, Any]] = []
         for node in live:
-            has = {message["id"] for message in node.daemon.get("/messages")}
+            has = {message["id"] for message in node.daemon.messages()}
             peers.append(
                 {"address": node.address, "neighbours": len(self._neighbours(node)),
                  "messages": sum(id in has for id in wanted)}

@@ -7,7 +7,8 @@ GET      /peers              whom it is linked to; a seed: who is active
 POST     /messages           publish the body; answers 201 and the message's id;
                              C{?wait=SECONDS} for neighbours to take it over
 POST     /messages/batch     publish many, one JSON string a line
-GET      /messages           what was seen of late; C{?after=ID}, C{?limit=N}
+GET      /messages           what was seen of late; C{?after=ID}, and C{?limit=N}
+                             for the oldest or C{?last=N} for the latest
 GET      /events             what happens, as server-sent events; C{?type=NAME}
 GET      /metrics            for Prometheus
 =======  ==================  ====================================================
@@ -52,6 +53,9 @@ for the rest.
 
 LONGEST_WAIT = 3600.0
 """Seconds that a request to publish may wait."""
+
+PAGE = 1000
+"""Messages told of in one answer at most: to make it takes some milliseconds, and it has less than 100 KB."""
 
 OTHER_LIMIT = 2**16
 """Bytes in a body that nothing is made of."""
@@ -173,13 +177,18 @@ class Resources:
         request.answer({"ids": ids}, 201)
 
     def _recent(self, request: WebRequest) -> None:
-        after, limit = request.parameter("after"), request.parameter("limit")
-        most = None if limit is None else _count("limit", limit)
+        after, limit, last = map(request.parameter, ("after", "limit", "last"))
+        if limit is not None and last is not None:
+            raise HttpError(400, "limit is for the oldest, last for the latest: not both")
+        wanted = slice(PAGE)
+        if limit is not None:
+            wanted = slice(_count("limit", limit))
+        elif last is not None:
+            wanted = slice(-_count("last", last), None)
         recent = self._node.recent()
         if after is not None:
             recent = recent[_place(recent, after) :]
-        if most is not None:
-            recent = recent[:most]
+        recent = recent[wanted]
         request.answer([{"id": d.id, "time": d.time, "hops": d.hops, "size": len(d.payload)} for d in recent])
 
     def _events(self, request: WebRequest) -> None:
@@ -212,13 +221,13 @@ def _seconds(name: str, text: str) -> float:
 
 
 def _count(name: str, text: str) -> int:
-    """How many, as a parameter of a request."""
+    """How many messages, as a parameter of a request."""
     try:
         count = readWhole(text)
     except ValueError:
-        count = -1
-    if count < 0:
-        raise HttpError(400, f"{name}: {text!r} is not a whole number from 0 on")
+        count = 0
+    if not 1 <= count <= PAGE:
+        raise HttpError(400, f"{name}: {text!r} is not a whole number from 1 to {PAGE}")
     return count
 
 

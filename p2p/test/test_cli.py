@@ -385,6 +385,13 @@ class FindTests(SynchronousTestCase):
         for text in ("", "nonsense", "tcp:", "tcp:x", "tcp:0", "unix:", "http://", "http://x:y", "https://x"):
             self.assertRaises(UsageError, findDaemon, None, ".", text, None)
 
+    def test_messagesAreReadPageByPage(self) -> None:
+        """Until there is none behind the last."""
+        pages = {"": "ab", "?after=b": "cd", "?after=d": "e", "?after=e": ""}
+        daemon = findDaemon(None, ".", "unix:/some/peer.sock", None)
+        self.patch(daemon, "get", lambda resource: [{"id": id} for id in pages[resource.removeprefix("/messages")]])
+        self.assertEqual("abcde", "".join(message["id"] for message in daemon.messages()))
+
     def test_aSocketWithoutListenerIsTold(self) -> None:
         """A killed daemon left it behind."""
         daemon = findDaemon(None, ".", "unix:/nowhere/peer.sock", None)

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.daemon import room, streams
-from p2p.daemon.http import BATCH_LINES, HttpService, NotLocal, Resources
+from p2p.daemon.http import BATCH_LINES, PAGE, HttpService, NotLocal, Resources
 from p2p.daemon.metrics import metricName
 from p2p.daemon.web import Access, Site
 from p2p.daemon.where import Where
@@ -285,11 +285,40 @@ class RecentTests(HttpCase):
         """The oldest of them, to read on after."""
         self.assertEqual(self.sizes(f"/messages?after={delivery(1).id}&limit=2"), [2, 3])
 
+    def test_orTheLatest(self) -> None:
+        """The oldest of them first, as ever; all, if there are not so many."""
+        self.assertEqual(self.sizes("/messages?last=2"), [4, 5])
+        self.assertEqual(self.sizes(f"/messages?after={delivery(2).id}&last=2"), [4, 5])
+        self.assertEqual(self.sizes(f"/messages?after={delivery(4).id}&last=2"), [5])
+        self.assertEqual(self.sizes("/messages?last=6"), [1, 2, 3, 4, 5])
+
+    def test_notBoth(self) -> None:
+        """The oldest of the latest, or the other way round?"""
+        self.assertEqual(self.request("GET", "/messages?limit=2&last=2").status, 400)
+
+    def test_oneAnswerHasOnePage(self) -> None:
+        """Whoever wants all of them reads on after the last, until there is none."""
+        self.node.seen = [delivery(n) for n in range(1, 2 * PAGE + 6)]
+        for query in ("", f"?limit={PAGE}"):
+            self.assertEqual(len(self.request("GET", f"/messages{query}").json), PAGE)
+        latest = self.request("GET", f"/messages?last={PAGE}").json
+        self.assertEqual((len(latest), latest[-1]["id"]), (PAGE, self.node.seen[-1].id))
+        read = page = self.request("GET", "/messages").json
+        while page:
+            page = self.request("GET", f"/messages?after={page[-1]['id']}").json
+            read = read + page
+        self.assertEqual([message["id"] for message in read], [message.id for message in self.node.seen])
+
     def test_whatIsNoIdOrNumberIsRefused(self) -> None:
-        """Not taken for the beginning."""
+        """Not taken for the beginning; nor are more than one answer has."""
         for wrong in ("x", "", *FANCY):
-            for query in (f"after={wrong}", f"after=00-1-{wrong}", f"limit={wrong}", "limit=-1"):
+            for query in (f"after={wrong}", f"after=00-1-{wrong}", f"limit={wrong}", f"last={wrong}"):
                 self.assertEqual(self.request("GET", f"/messages?{query}").status, 400, query)
+        for name in ("limit", "last"):
+            for wrong in ("0", "-1", f"{PAGE + 1}"):
+                answer = self.request("GET", f"/messages?{name}={wrong}")
+                self.assertEqual(answer.status, 400)
+                self.assertEqual(answer.json["error"], f"{name}: {wrong!r} is not a whole number from 1 to {PAGE}")
 
     def test_fiftyThousandAreCheap(self) -> None:
         """Whoever reads on does not make the daemon look at all of them."""
