@@ -43,6 +43,9 @@ BATCH_LIMIT = 8 * 2**20
 BATCH_LINES = 10_000
 """Lines in one batch at most: publishing holds the node up for tens of microseconds each."""
 
+ID_SIZE = 64
+"""Bytes that a message's id has in an answer at most."""
+
 SLICE = 2**18
 """
 Bytes of a batch that are published in one go.
@@ -166,6 +169,7 @@ class Resources:
         for number, payload in enumerate(payloads, 1):
             if len(payload) > largest:
                 raise HttpError(413, f"message {number}: {len(payload)} bytes, {largest} at most; none was published")
+        request.checkRoom(ID_SIZE * len(payloads))
         ids: list[str] = []
         try:
             for slice in _slices(payloads):

@@ -41,7 +41,11 @@ from p2p.daemon.room import Room
 from p2p.daemon.where import LOCAL_NAMES
 
 REQUEST_TIME = 60
-"""Seconds from the end of one request, or the connection's begin, until the next must have come whole."""
+"""
+Seconds from the end of one request, or the connection's begin, until the next must have come whole.
+
+By then the answer to the one before has been read, too, or the connection ends.
+"""
 
 LINGER = 3.0
 """Seconds for which a body is dropped after its request was refused."""
@@ -143,6 +147,10 @@ def _canonical(host: str) -> str:
     return hostName(f"[{host.partition('%')[0]}]" if ":" in host else host)
 
 
+def _json(value: object) -> bytes:
+    return msgspec.json.encode(value, enc_hook=str) + b"\n"
+
+
 class WebRequest(Request):
     """
     A request, refused or answered.
@@ -231,12 +239,28 @@ class WebRequest(Request):
         values = self.parameters(name)
         return values[-1] if values else None
 
+    def checkRoom(self, size: int) -> None:
+        """
+        Look whether an answer may have C{size} bytes.
+
+        @raise HttpError: not before others have read theirs.
+        """
+        if not self._site.answers.has(self.channel, size):
+            raise HttpError(503, "there is no room: others do not read their answers", {b"Retry-After": b"1"})
+
     def answer(self, value: object, status: int = 200) -> None:
-        """Answer with JSON."""
-        self.answerBytes(msgspec.json.encode(value, enc_hook=str) + b"\n", b"application/json", status)
+        """Answer with JSON; see L{answerBytes}."""
+        self.answerBytes(_json(value), b"application/json", status)
 
     def answerBytes(self, data: bytes, contentType: bytes, status: int = 200) -> None:
-        """Answer with C{data}."""
+        """
+        Answer with C{data}.
+
+        @raise HttpError: there is no room for it, and as nothing was done yet but to ask, it may be asked for again.
+            Whoever does something else looks for room before.
+        """
+        if self.method in (b"GET", b"HEAD"):
+            self.checkRoom(len(data))
         self._write(data, contentType, status)
         self.finish()
 
@@ -244,7 +268,8 @@ class WebRequest(Request):
         """Answer with an error."""
         for name, value in error.headers.items():
             self.setHeader(name, value)
-        self.answer({"error": str(error), **error.details}, error.status)
+        self._write(_json({"error": str(error), **error.details}), b"application/json", error.status)
+        self.finish()
 
     # Private.
 
@@ -255,6 +280,7 @@ class WebRequest(Request):
         self.setHeader(b"Cache-Control", b"no-store")
         self.setHeader(b"X-Content-Type-Options", b"nosniff")
         self.write(data)
+        self.channel.wrote(len(data))
 
     def _checkSize(self, size: int) -> None:
         if size > self._limit:
@@ -273,8 +299,7 @@ class WebRequest(Request):
         self._drop()
         for name, value in {**error.headers, b"Connection": b"close"}.items():
             self.setHeader(name, value)
-        body = msgspec.json.encode({"error": str(error), **error.details}) + b"\n"
-        self._write(body, b"application/json", error.status)
+        self._write(_json({"error": str(error), **error.details}), b"application/json", error.status)
         self.channel.goDeaf()
 
 
@@ -300,6 +325,7 @@ class WebChannel(HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Count it no more."""
+        self.site.answers.take(self, 0)
         for call in (self._lingering, self._next):
             if call is not None and call.active():
                 call.cancel()
@@ -333,15 +359,21 @@ class WebChannel(HTTPChannel):
 
         Whoever sends hundreds of requests at once would else have them all answered in one go, into memory.
         """
+        self.setTimeout(REQUEST_TIME)
         if not self.persistent:
             super().requestDone(request)
             return
         self._answered = request
-        self.setTimeout(REQUEST_TIME)
         self._goOn()
+
+    def wrote(self, size: int) -> None:
+        """So many bytes of an answer were written; they are kept if the connection is full with them."""
+        if self._waitingForTransport:
+            self.site.answers.take(self, size)
 
     def resumeProducing(self) -> None:
         """The client has read."""
+        self.site.answers.take(self, 0)
         super().resumeProducing()
         self._goOn()
 
@@ -383,6 +415,7 @@ class Site(Factory[WebChannel]):
     @param limit: says how many bytes a body may have, by method and path.
     @ivar channels: the connections there are.
     @ivar bodies: room for what comes with requests.
+    @ivar answers: room for what is not read yet.
     """
 
     noisy = False
@@ -400,6 +433,7 @@ class Site(Factory[WebChannel]):
         self.access = access
         self.channels: set[WebChannel] = set()
         self.bodies = Room()
+        self.answers = Room()
         self._closing = False
         self._emptied: list[Deferred[None]] = []
 

@@ -196,6 +196,10 @@ class WebTransport(StringTransport):
         if self.full and self.producer is not None:
             self.producer.pauseProducing()
 
+    def unregisterProducer(self) -> None:
+        """As a real one does, be there none."""
+        self.producer = None
+
     def abortConnection(self) -> None:
         """Note it."""
         self.aborted = True

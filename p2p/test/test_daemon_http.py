@@ -246,6 +246,19 @@ class BatchTests(HttpCase):
         self.assertEqual(answer.status, 503)
         self.assertEqual(answer.json["ids"], ["id-1", "id-2"])
 
+    def test_withoutRoomForTheAnswerNothingIsPublished(self) -> None:
+        """Others have not read what they asked for; what was published is told in any case."""
+        self.patch(room, "ROOM", 200)
+        self.patch(room, "SMALL", 0)
+        other = Caller(self.site)
+        other.transport.full = True
+        other.send(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = self.request("POST", "/messages/batch", b'"a"\n"b"')
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "1"))
+        self.assertEqual(self.node.published, [])
+        self.patch(self.site.answers, "taken", 300)
+        self.assertEqual(self.request("POST", "/messages", b"c").json, {"id": "id-1"})
+
     def test_aTextThatIsNoUnicodeIsRefused(self) -> None:
         """Half a surrogate pair is no character."""
         answer = self.request("POST", "/messages/batch", b'"\\ud800"')

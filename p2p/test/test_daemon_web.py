@@ -33,13 +33,13 @@ class SiteCase(SynchronousTestCase):
         return Site(self.clock, self.answer, lambda method, path: self.limit, access)
 
     def answer(self, request: WebRequest) -> None:
-        """Answer C{"yes"}."""
+        """Answer C{"yes"}, or 100 bytes."""
         if request.path == b"/fail":
             raise ZeroDivisionError("a fault")
         if request.path == b"/refuse":
             raise HttpError(409, "not so", {b"X-Why": b"because"}, {"more": 1})
         self.asked.append((request.method, request.path, request.body))
-        request.answer("yes")
+        request.answer("x" * 97 if request.path == b"/large" else "yes")
 
 
 class AnswerTests(SiteCase):
@@ -196,14 +196,58 @@ class SizeTests(SiteCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
-class RoomTests(SiteCase):
-    """How much all bodies together may take."""
+class RoomCase(SiteCase):
+    """A site that has room for three of the largest bodies, or answers."""
 
     def setUp(self) -> None:
-        """Room for three of the largest."""
+        """Make it so."""
         super().setUp()
         self.patch(room, "ROOM", 300)
         self.patch(room, "SMALL", 10)
+
+
+class UnreadTests(RoomCase):
+    """How much callers may leave unread."""
+
+    def ask(self, path: str = "/large", full: bool = True) -> Caller:
+        """A caller who has asked, and reads or does not."""
+        caller = Caller(self.site)
+        caller.transport.full = full
+        caller.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return caller
+
+    def test_inSumItHasABound(self) -> None:
+        """Whoever finds no room is told to come again; small answers always have it."""
+        callers = [self.ask() for _ in range(3)]
+        self.assertEqual(300, self.site.answers.taken)
+        answer = self.ask(full=False).take()
+        self.assertEqual((503, "1"), (answer.status, answer.headers["retry-after"]))
+        self.assertEqual(200, self.ask("/a").take().status)
+        self.assertEqual([200] * 3, [caller.take().status for caller in callers])
+
+    def test_whatWasReadLeavesRoom(self) -> None:
+        """So does who has gone; and who reads takes none."""
+        for _ in range(4):
+            self.assertEqual(200, self.ask(full=False).take().status)
+        first, second, _ = (self.ask() for _ in range(3))
+        first.read()
+        self.assertEqual(200, self.site.answers.taken)
+        second.hangUp()
+        self.assertEqual(100, self.site.answers.taken)
+
+    def test_whoNeverReadsIsCutOff(self) -> None:
+        """Also one that wanted the connection to end with the answer."""
+        for headers in (b"", b"Connection: close\r\n"):
+            caller = Caller(self.site)
+            caller.transport.full = True
+            caller.send(b"GET /large HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
+            self.clock.advance(web.REQUEST_TIME)
+            self.clock.advance(caller.channel.abortTimeout)
+            self.assertTrue(caller.transport.aborted)
+
+
+class BodyTests(RoomCase):
+    """How much all bodies together may take."""
 
     def begin(self, sent: int, size: int = 100) -> Caller:
         """A caller who has sent so much of a body."""
