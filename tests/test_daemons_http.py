@@ -58,10 +58,10 @@ class SocketTests(NetworkTestCase):
             caller.connect(os.path.relpath(os.path.join(self.directory, f"{peer.name}.sock")))
             caller.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
             until(lambda: b"200 OK" in caller.recv(4096, socket.MSG_PEEK), "the stream begins")
-            for _ in range(12):
+            for _ in range(40):
                 peer.publish(b"x" * 500_000)
             until(lambda: "did not read" in peer.log, "the client is cut off")
-        self.assertEqual(peer.get("/status")["counters"]["published"], 12)
+        self.assertEqual(peer.get("/status")["counters"]["published"], 40)
 
     def startLone(self) -> tuple[None, list[Daemon]]:
         """A peer whose seed does not run."""

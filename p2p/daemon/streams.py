@@ -1,14 +1,18 @@
 """
 Events as server-sent events, for many listeners, none of whom can hold the node up.
 
-An event is encoded once, whoever listens; what happens in one turn of the
-reactor is written at once.  For a client that does not read, what waits is
-bounded; then it is cut off.  A comment goes out now and then, so that both
-ends and whatever is between them see that the connection lives.
+An event is encoded once, whoever listens, and kept once for all who have not
+read it; what happens in one turn of the reactor is written at once, but no
+more than a client reads.  What waits for one that does not read is bounded;
+then it is cut off.  So all that listeners can take is L{MAX_WAITING}, which
+they share, and a few times L{PIECE} for each.  A comment goes out now and
+then, so that both ends and whatever is between them see that the connection
+lives.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -26,8 +30,11 @@ HEARTBEAT = 15.0
 MAX_STREAMS = 64
 """Listeners at a time."""
 
-MAX_WAITING = 2**20
-"""Bytes that may wait for a client that does not read."""
+MAX_WAITING = 16 * 2**20
+"""Bytes that may wait for a client that does not read: more than the largest batch, which happens in one turn."""
+
+PIECE = 2**17
+"""Bytes that are written in one go: Twisted sends so many at once, and says then whether the client is behind."""
 
 
 class TooManyStreams(Exception):
@@ -124,7 +131,7 @@ class Stream:
     def __init__(self, request: WebRequest, types: Collection[str]) -> None:
         self._request = request
         self.types = types
-        self._waiting: list[bytes] = []
+        self._waiting: deque[bytes | memoryview] = deque()
         self._size = 0
         self._paused = False
         self._ended = False
@@ -146,16 +153,31 @@ class Stream:
         self._size += len(text)
         if self._size > MAX_WAITING and self._paused:
             self._ended = True
-            self._waiting = []
+            self._waiting.clear()
             self._log.info("a client of /events was cut off: it did not read")
             self._request.unregisterProducer()
             self._request.channel.transport.abortConnection()
 
     def write(self) -> None:
-        """Write what waits, unless the client is behind."""
-        if self._waiting and not self._paused and not self._ended:
-            data, self._waiting, self._size = b"".join(self._waiting), [], 0
+        """Write what waits, until the client is behind."""
+        while self._waiting and not self._paused and not self._ended:
+            data = self._piece()
+            self._size -= len(data)
             self._request.write(data)
+
+    def _piece(self) -> bytes:
+        """Take the next of what waits: all, or L{PIECE} bytes."""
+        taken: list[bytes | memoryview] = []
+        room = PIECE
+        while self._waiting and room:
+            text = self._waiting.popleft()
+            if len(text) > room:
+                rest = memoryview(text)
+                text = rest[:room]
+                self._waiting.appendleft(rest[room:])
+            taken.append(text)
+            room -= len(text)
+        return b"".join(taken)
 
     def end(self) -> None:
         """No more events."""
@@ -178,4 +200,4 @@ class Stream:
     def stopProducing(self) -> None:
         """It is gone."""
         self._ended = True
-        self._waiting = []
+        self._waiting.clear()

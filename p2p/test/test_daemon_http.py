@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -468,6 +469,49 @@ class EventsTests(HttpCase):
         self.assertEqual(slow.transport.value(), b"")
         self.assertFalse(other.transport.aborted)
         self.assertEqual(heard, 2 * streams.MAX_WAITING // len(payload))
+
+    def test_noMoreIsWrittenThanIsRead(self) -> None:
+        """What happens at once may be much; it comes piece by piece, and whole."""
+        caller = self.listen()
+        caller.transport.full = True
+        payloads = ["x" * size for size in (10, 3 * streams.PIECE, 20, streams.PIECE // 2, 30)]
+        for payload in payloads:
+            self.node.events.emit("delivered", payload=payload)
+        self.clock.advance(0)
+        text = b""
+        for _ in range(3):
+            self.assertEqual(len(caller.transport.value()), streams.PIECE)
+            text += caller.transport.value()
+            caller.transport.clear()
+            caller.channel.resumeProducing()
+        caller.read()
+        text += caller.transport.value()
+        caller.transport.clear()
+        caller.transport.write(text)
+        self.assertEqual([event["payload"] for event in self.take(caller)], payloads)
+
+    def test_whatManyHaveNotReadIsKeptOnce(self) -> None:
+        """However many listen, and do not read."""
+        for _ in range(streams.MAX_STREAMS):
+            self.listen().transport.full = True
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for _ in range(10):
+            self.node.events.emit("delivered", payload="x" * 2**20)
+        self.clock.advance(0)
+        self.assertLess(tracemalloc.get_traced_memory()[0], 11 * 2**20 + streams.MAX_STREAMS * 2 * streams.PIECE)
+
+    def test_whoReadsAllInTheEndIsNotCutOff(self) -> None:
+        """However much it is, though the client is always a little behind."""
+        caller = self.listen()
+        caller.transport.full = True
+        self.node.events.emit("delivered", payload="x" * 5 * streams.PIECE)
+        for _ in range(2 * streams.MAX_WAITING // streams.PIECE):
+            self.node.events.emit("delivered", payload="x" * (streams.PIECE - 200))
+            self.clock.advance(0)
+            caller.transport.clear()
+            caller.channel.resumeProducing()
+        self.assertFalse(caller.transport.aborted)
 
     def test_aClientThatWasBehindGetsWhatItMissed(self) -> None:
         """As long as that is within the bound."""
