@@ -69,6 +69,79 @@ class SocketTests(NetworkTestCase):
         return None, [self.start("peer", freePort(), "--gossip-count", "0").ready()]
 
 
+class MemoryTests(NetworkTestCase):
+    """What callers can make a daemon keep for them."""
+
+    BOUND = 100
+    """MiB that it may grow by; each of these would have taken more."""
+
+    def setUp(self) -> None:
+        """A peer, and how large it is."""
+        super().setUp()
+        self.configure(freePort())
+        self.peer = self.start("peer", freePort(), "--gossip-count", "0").ready()
+        self.before = self.largest()
+
+    def largest(self) -> float:
+        """The most memory that the daemon had so far, in MiB."""
+        status = Path(f"/proc/{self.peer.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    def grown(self) -> float:
+        """By how much, in MiB; it answers still."""
+        self.assertEqual(self.peer.get("/status")["role"], "peer")
+        return self.largest() - self.before
+
+    def caller(self, request: str) -> socket.socket:
+        """A connection with a request on it."""
+        caller = socket.socket(socket.AF_UNIX)
+        self.addCleanup(caller.close)
+        caller.settimeout(10)
+        caller.connect(os.path.relpath(os.path.join(self.directory, f"{self.peer.name}.sock")))
+        caller.sendall(f"{request} HTTP/1.1\r\nHost: x\r\n".encode())
+        return caller
+
+    def listener(self) -> socket.socket:
+        """One that is sent events from now on, and does not read."""
+        caller = self.caller("GET /events")
+        caller.sendall(b"\r\n")
+        until(lambda: b"200 OK" in caller.recv(4096, socket.MSG_PEEK), "the stream begins")
+        return caller
+
+    def test_bodiesThatDoNotEnd(self) -> None:
+        """Some wait for their end; the others are refused, and small ones get in."""
+        size = 8 * 2**20
+        callers = [self.caller("POST /messages/batch") for _ in range(20)]
+        for caller in callers:
+            with contextlib.suppress(OSError):
+                caller.sendall(f"Content-Length: {size}\r\n\r\n".encode() + b"x" * (size - 1))
+        self.assertTrue(self.peer.publish(b"small"))
+        waiting, refused = callers[:4], callers[4:]
+        self.assertEqual([b"HTTP/1.1 503"] * 16, [caller.recv(12) for caller in refused])
+        for caller in waiting:
+            caller.setblocking(False)
+            self.assertRaises(BlockingIOError, caller.recv, 12)
+        self.assertLess(self.grown(), self.BOUND)
+
+    def test_eventsThatNobodyReads(self) -> None:
+        """However many listen."""
+        for _ in range(60):
+            self.listener()
+        batch = b"\n".join([b'"' + b"x" * 800_000 + b'"'] * 9)
+        self.assertEqual(self.peer.request("POST", "/messages/batch", batch)[0], 201)
+        self.assertLess(self.grown(), self.BOUND)
+
+    def test_whoSendsOnWithoutReading(self) -> None:
+        """It is not taken."""
+        caller = self.listener()
+        self.peer.publish(b"x" * 900_000)
+        caller.settimeout(1)
+        with self.assertRaises(TimeoutError):
+            for _ in range(3 * self.BOUND):
+                caller.sendall(b"x" * 2**20)
+        self.assertLess(self.grown(), self.BOUND)
+
+
 class TcpTests(NetworkTestCase):
     """Over TCP."""
 
