@@ -14,14 +14,17 @@ What is refused is refused as early as it can be told.  If a body is then still
 on its way, it is read and dropped for a moment, for the answer would be lost
 if the connection were simply closed.
 
-A body is kept in memory, and no longer than it takes to handle it: a request
-that waits for neighbours has none any more.
+However many ask, one request is handled in each turn of the reactor, so that
+the node goes on in between, and what is kept for all of them has bounds (see
+L{p2p.daemon.room}).  A body is in memory, and no longer than it takes to
+handle it: a request that waits for neighbours has none any more.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from ipaddress import ip_address
@@ -203,7 +206,20 @@ class WebRequest(Request):
             super().requestReceived(command, path, version)
 
     def process(self) -> None:
-        """Answer."""
+        """Answer, when it is its turn."""
+        self._site.inTurn(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The caller is gone."""
+        self._drop()
+        super().connectionLost(reason)
+
+    # What the site calls.
+
+    def handle(self) -> None:
+        """Answer now."""
+        if self._disconnected:
+            return
         try:
             self._site.access.check(self)
             self._site.answer(self)
@@ -217,11 +233,6 @@ class WebRequest(Request):
                 self.loseConnection()
         finally:
             self._drop()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The caller is gone."""
-        self._drop()
-        super().connectionLost(reason)
 
     # What answers use.
 
@@ -434,6 +445,8 @@ class Site(Factory[WebChannel]):
         self.channels: set[WebChannel] = set()
         self.bodies = Room()
         self.answers = Room()
+        self._turn: IDelayedCall | None = None
+        self._queue: deque[WebRequest] = deque()
         self._closing = False
         self._emptied: list[Deferred[None]] = []
 
@@ -446,6 +459,22 @@ class Site(Factory[WebChannel]):
         channel.site = self
         channel.timeOut = REQUEST_TIME
         return channel
+
+    def inTurn(self, request: WebRequest) -> None:
+        """
+        Have a request handled, one in each turn of the reactor.
+
+        If all that came at once were handled at once, the node would be silent for seconds, and taken for dead.
+        """
+        self._queue.append(request)
+        if self._turn is None:
+            self._handleNext()
+
+    def _handleNext(self) -> None:
+        self._turn = None
+        if self._queue:
+            self._turn = self.reactor.callLater(0, self._handleNext)
+            self._queue.popleft().handle()
 
     def log(self, request: WebRequest) -> None:
         """What Twisted calls for each request answered; nobody reads a list of them."""

@@ -85,6 +85,30 @@ class AnswerTests(SiteCase):
         self.clock.pump([0] * 5)
         self.assertEqual(1, len(self.asked))
 
+    def test_alsoOfManyCallers(self) -> None:
+        """In the order they came, the node having its turn in between; who has gone by then is passed over."""
+        happened: list[bytes] = []
+
+        def answer(request: WebRequest) -> None:
+            happened.append(request.path)
+            request.answer("yes")
+
+        def turn() -> None:
+            happened.append(b"node")
+            if len(happened) < 6:
+                self.clock.callLater(0, turn)
+
+        self.site.answer = answer
+        self.clock.callLater(0, turn)
+        callers = [Caller(self.site) for _ in range(4)]
+        for number, caller in enumerate(callers):
+            caller.channel.dataReceived(b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx" % number)
+        self.assertEqual([b"/0"], happened)
+        callers.pop(1).hangUp()
+        self.clock.advance(0)
+        self.assertEqual([b"/0", b"node", b"node", b"/2", b"node", b"/3", b"node"], happened)
+        self.assertEqual([200] * 3, [caller.take().status for caller in callers])
+
     def test_whoDoesNotReadIsNotAnswered(self) -> None:
         """While the connection is full, nothing more is put into it; in the end it is cut off."""
         caller = Caller(self.site)
