@@ -118,7 +118,7 @@ def compare(graph: str, found: dict[str, Any], every: float) -> list[dict[str, A
 
 
 def measure(
-    peers: int, links: int, messages: int, every: float, size: int, idle: float, known: int = 256, seed: int = 1,
+    peers: int, links: int, messages: int, every: float, size: int, idle: float, known: int = 64, seed: int = 1,
     graph: str | None = None,
 ) -> dict[str, Any]:
     """
@@ -202,7 +202,7 @@ def measure(
 @click.option("--every", default=0.02, show_default=True, help="Virtual seconds between two messages.")
 @click.option("--size", default=64, type=click.IntRange(0), show_default=True, help="Bytes of a payload.")
 @click.option("--idle", default=0.0, show_default=True, help="Then run so many virtual seconds without messages.")
-@click.option("--known", default=256, show_default=True, help="Addresses that each peer remembers (maxKnown).")
+@click.option("--known", default=64, show_default=True, help="Addresses that each peer remembers (maxKnown).")
 @click.option("--repeat", default=1, type=click.IntRange(1), show_default=True, help="Repetitions.")
 @click.option("--compare", "against", type=click.Choice(["simpy"]), help="Model each flood in that, too, and compare.")
 @click.option("--json", "asJson", is_flag=True, help="Print one JSON object instead of a table.")
