@@ -22,7 +22,7 @@ from p2p.peer.strategies import strategy
 from p2p.settings import PeerSettings, SeedSettings, SettingError
 from p2p.simulation import incidents, latency
 from p2p.simulation.expect import Check, Expect
-from p2p.simulation.incidents import Incident, Part, Pause, ScenarioError, Seconds
+from p2p.simulation.incidents import Incident, Part, Pause, ScenarioError, Seconds, Who
 from p2p.simulation.lines import keyLines, lineOf, pathText
 from p2p.simulation.swarm import MAX_PEERS, MAX_SEEDS
 
@@ -302,6 +302,8 @@ def _checkEvents(scenario: Scenario) -> None:
         if event.at + event.incident.lasting() > duration and not hasattr(event.incident, "for_"):
             end = event.at + event.incident.lasting()
             raise _Problem((*path, verb), f"goes on until {end:g}, and the end is at {duration:g}")
+        if isinstance(event.incident, Who) and (event.incident.count or 0) > known["peer"]:
+            raise _Problem((*path, verb, "count"), f"there will never be more than {known['peer']} peers")
         for name in event.incident.names():
             kind, _, which = name.partition("-")
             if int(which) >= known[kind]:

@@ -165,7 +165,9 @@ class SchemaTests(SynchronousTestCase):
         self.refused(event('publish = { from = "peter" }'), 3, "not the name of a peer")
         self.refused(event('crash = { peers = ["peer-06"] }'), 3, "not the name of a peer")
         self.refused(event('partition = { groups = [["peer-1"], ["peer-9"]] }'), 3, "there is no peer-9")
+        self.refused(event("crash = { count = 7 }"), 3, "events[0].crash.count", "never be more than 6 peers")
         scenario(event("join = { count = 2 }") + event('crash = { peers = ["peer-7"] }', at=9.0))
+        scenario(event("join = { count = 2 }") + event("pause = { count = 8, for = 1.0 }", at=9.0))
 
     def test_oneVerbAndOneWho(self) -> None:
         """An event does one thing, to those who are named in one way."""
