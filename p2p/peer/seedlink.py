@@ -72,6 +72,8 @@ class SeedLink:
         self._dialling: Deferred[Link] | None = None
         self._timer: IDelayedCall | None = None
         self._failures = 0
+        # Why the seed ended the last connection before it registered this peer, as far as the log knows.
+        self._refused = ""
         self._fresh = True
         self._unanswered = False
         # Registers that the seed has not answered, for it answers nothing else.
@@ -130,6 +132,13 @@ class SeedLink:
                     "lost seed {seed}: {why}",
                     seed=str(self.address), why=link.why, reason=link.reason, detail=link.detail,
                 )  # fmt: skip
+            elif self._peer.running and link.reason != self._refused:
+                # Once: it is tried again and again.
+                self._refused = link.reason
+                self._log.warn(
+                    "seed {seed} does not register this peer: {why}; trying on",
+                    seed=str(self.address), why=link.why, reason=link.reason, detail=link.detail,
+                )  # fmt: skip
             self.connected = False
             self._fresh = True
             self._setTimer(None)
@@ -184,6 +193,7 @@ class SeedLink:
             # Not at the first answer: a seed that answers once and breaks off is not dialled ever again at once.
             self._failures = 0
         first, self.connected = not self.connected, True
+        self._refused = ""
         if first:
             self._log.info(
                 "registered with seed {seed}, {total} active", seed=str(self.address), total=message.total

@@ -149,6 +149,37 @@ class SeedLinkTests(SynchronousTestCase):
         self.assertIn("turns this peer away", said[0])
         self.assertIn("network", said[0])
 
+    def test_whoIsNotRegisteredIsToldWhy(self) -> None:
+        """The log says once what the seed says each time, and anew when it is another thing, or was over meanwhile."""
+        answers: list[Any] = [
+            *[[Close(reasons.RATE, "for now", [])]] * 3,
+            [Close(reasons.FULL, "", [])],
+            [Registered(10.0, 5, []), Close(reasons.LEAVING, "", [])],
+            *[[Close(reasons.FULL, "", [])]] * 20,
+        ]
+
+        def refuse(script: Script, message: Any) -> None:
+            if isinstance(message, Register):
+                script.send(*answers.pop(0))
+
+        impostor(self.network, SEED, refuse)
+        with capturedLogs() as logs:
+            peer = self.peer()
+            self.network.run(40)
+            self.successResultOf(peer.stopService())
+        said = [str(formatEvent(entry)) for entry in logs if "seed {seed}" in (entry["log_format"] or "")]
+        self.assertEqual(
+            said,
+            [
+                "seed 10.0.0.1:5000 does not register this peer: rate: for now; trying on",
+                "seed 10.0.0.1:5000 does not register this peer: full; trying on",
+                "registered with seed 10.0.0.1:5000, 5 active",
+                "lost seed 10.0.0.1:5000: leaving",
+                "seed 10.0.0.1:5000 does not register this peer: full; trying on",
+            ],
+        )
+        self.assertLess(len(answers), 20)
+
     def test_aSeedThatAcceptsAndSaysNothingIsGivenUp(self) -> None:
         """Whether it does not say Welcome, or does not answer the first Register, or a later one."""
         for stage in ("welcome", "first", "later"):
@@ -331,15 +362,18 @@ class SeedLinkTests(SynchronousTestCase):
             self.assertEqual(self.network.host("10.1.0.1").timers, [], state)
 
     def test_aDialThatStoppingEndsIsNoSeedThatDoesNotAnswer(self) -> None:
-        """The log does not say so, and the next life begins without a pause."""
-        self.play(welcome=False)
-        peer = self.peer()
-        with capturedLogs() as logs:
-            stopped = peer.stopService()
-            self.network.run(3.0)
-            self.successResultOf(stopped)
-        self.assertEqual([entry["log_format"] for entry in logs if "does not answer" in entry["log_format"]], [])
-        self.assertEqual(peer._seeds[0]._failures, 0)
+        """The log does not say so, nor that it does not register the peer; the next life begins without a pause."""
+        for welcome in (False, True):
+            self.setUp()
+            self.answering = False
+            self.play(welcome)
+            peer = self.peer()
+            with capturedLogs() as logs:
+                stopped = peer.stopService()
+                self.network.run(3.0)
+                self.successResultOf(stopped)
+            self.assertEqual([entry["log_format"] for entry in logs if "seed {seed}" in entry["log_format"]], [])
+            self.assertEqual(peer._seeds[0]._failures, 0)
 
     def test_reportsGoToEverySeedThatAnswers(self) -> None:
         """And the caller is told whether this one does."""
