@@ -60,7 +60,7 @@ def shrink(
     try:
         import tomli_w
     except ImportError:
-        raise click.ClickException("shrink needs tomli-w: pip install 'p2p[simulation]'") from None
+        raise click.ClickException("shrink needs tomli-w: pip install '.[simulation]'") from None
     try:
         read = readScenario(scenario)
         points = grid(settings)

@@ -83,7 +83,7 @@ def render(
         "expectations": _expectations(table, results),
         "errors": _errors(results["errors"]),
         "plots": "".join(f"<figure>{element}</figure>" for element in drawn.values())
-        or "<p class=\"note\">There are none; they need matplotlib: pip install 'p2p[simulation]'</p>",
+        or "<p class=\"note\">There are none; they need matplotlib: pip install '.[simulation]'</p>",
         "scenario": escape(scenario.strip()),
         "omitted": "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in story.omitted),
         # No text in it may end the script element.

@@ -290,7 +290,7 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError:
-            raise ScenarioError("--dask needs Dask, which is not installed: pip install 'p2p[cluster]'") from None
+            raise ScenarioError("--dask needs Dask, which is not installed: pip install '.[cluster]'") from None
         try:
             self._client = Client(address, timeout=patience, set_as_default=False)
             self.hands: int = sum(self._client.nthreads().values())
