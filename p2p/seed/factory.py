@@ -397,7 +397,7 @@ class SeedFactory(LinkFactory):
             if self.reports.closed(reporter, wrong, self.seconds()):
                 self.counters["reportersMuted"] += 1
                 self._log.warn(
-                    "{reporter} was wrong {count} times: not listened to for {seconds} s",
+                    "{reporter} was wrong {count} times: not listened to for {seconds:g} s",
                     reporter=reporter.hex(), count=self.settings.falseReports, seconds=self.settings.muteTime,
                 )  # fmt: skip
 

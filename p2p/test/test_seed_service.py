@@ -430,9 +430,14 @@ class CheckTests(SeedTestCase):
         liar = self.register(contact(1))
         self.register(contact(2))
         self.network.run(5)
-        for _ in range(3):
-            self.report(liar, contact(2))
-            self.network.run(1)
+        with capturedLogs() as logs:
+            for _ in range(3):
+                self.report(liar, contact(2))
+                self.network.run(1)
+        self.assertEqual(
+            [str(formatEvent(entry)) for entry in logs if "not listened to" in (entry["log_format"] or "")],
+            [f"{contact(1).id.hex()} was wrong 3 times: not listened to for 300 s"],
+        )
         self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 1)
         before = self.dials(contact(2))
         self.report(liar, contact(2))
