@@ -406,7 +406,7 @@ class PeerService(NodeService):
                 "neighbours": len(self._neighbours),
                 "outgoing": sum(link.outgoing for link in neighbours),
                 "seeds": sum(seed.connected for seed in self._seeds),
-                "known": len(self.overlay.known(self.settings.maxKnown)),
+                "known": self._knownOthers(),
                 "backlog": sum(link.backlog for link in neighbours),
             },
         )
@@ -436,7 +436,7 @@ class PeerService(NodeService):
                 }
                 for link in self._neighbours.values()
             ],
-            "known": len(self.overlay.known(self.settings.maxKnown)),
+            "known": self._knownOthers(),
         }
 
     # What strategies ask for: their outlets.
@@ -807,6 +807,10 @@ class PeerService(NodeService):
                 self._log.warn("{link} reads too slowly: cut off with {bytes} unsent", link=link, bytes=link.backlog)
                 link.abort(reasons.SLOW, f"publishing waited for it, {link.backlog} bytes unread")
         self.detector.tick(now)
+
+    def _knownOthers(self) -> int:
+        """How many it could name to others, besides its neighbours."""
+        return len(self.overlay.known(self.settings.maxKnown, self._neighbours))
 
     def _holdsUp(self, link: PeerProtocol) -> bool:
         """Nothing is published until that neighbour has read."""

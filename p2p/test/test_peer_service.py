@@ -216,6 +216,18 @@ class JoiningTests(PeerTestCase):
             self.assertEqual(peer.status()["gauges"]["neighbours"], len(told))
         self.assertEqual(set(self.reach(peers)), set(peers))
 
+    def test_itTellsHowManyOthersItKnows(self) -> None:
+        """Its neighbours are not among them: p2p peers calls them others."""
+        for overlay in ("random", "hyparview"):
+            self.setUp()
+            self.network.seed()
+            peers = [self.network.peer(number, overlay=overlay) for number in range(1, 3)]
+            self.network.run(10)
+            for peer in peers:
+                told = peer.peers()
+                self.assertEqual((len(told["neighbours"]), told["known"]), (1, 0), overlay)
+                self.assertEqual(peer.status()["gauges"]["known"], 0, overlay)
+
     def reach(self, peers: list[PeerService]) -> list[PeerService]:
         """Whom the first can reach over links."""
         byId = {peer.identity[:8]: peer for peer in peers}
