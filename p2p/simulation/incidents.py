@@ -440,7 +440,8 @@ class SetClock(Who, frozen=True, kw_only=True):
         chosen = self.among(swarm, swarm.running())
         for node in chosen:
             swarm.network.faults.setClock(node.host, offset=self.offset, drift=self.drift)
-        swarm.watcher.happened("clock", {"nodes": [node.name for node in chosen]})
+        wrong = {"nodes": [node.name for node in chosen], "offset": self.offset, "drift": self.drift}
+        _lasting(swarm, "clock", None, wrong)
 
 
 class Lie(Who, frozen=True, kw_only=True):
@@ -474,7 +475,7 @@ class Lie(Who, frozen=True, kw_only=True):
 
         for liar in liars:
             liar.lies = True
-        _lasting(swarm, "liar", self.for_, {"nodes": [liar.name for liar in liars]})
+        _lasting(swarm, "liar", self.for_, {"nodes": [liar.name for liar in liars], "every": self.every})
         lie()
 
 

@@ -516,6 +516,28 @@ class ResultsTests(SynchronousTestCase):
         self.assertEqual(byType["healed"][0]["time"], 19.0)
         self.assertEqual(len(byType["joined"]), 17)
 
+    def test_aFaultIsToldWithAllThatItWasGiven(self) -> None:
+        """And for how long it lasts, or that it lasts to the end."""
+        faults: dict[str, tuple[str, dict[str, Any]]] = {
+            "clock": ("offset = 2.0", {"offset": 2.0, "drift": None, "for": None}),
+            "liar": ("every = 0.5, for = 3.0", {"every": 0.5, "for": 3.0}),
+            "loss": ("rate = 0.1", {"rate": 0.1, "for": None}),
+            "slow": ("factor = 2.0, for = 3.0", {"factor": 2.0, "for": 3.0}),
+            "throttle": ("bandwidth = 1e5, for = 3.0", {"bandwidth": 1e5, "for": 3.0}),
+            "pause": ("for = 0.5", {"for": 0.5}),
+        }
+        file = io.BytesIO()
+        journal = Journal(file)
+        run("".join(
+            event(f'{verb} = {{ peers = ["peer-1"], {given} }}', at=5.0) for verb, (given, _) in faults.items()
+        ), journal=journal).go()
+        journal.flush()
+        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        told = {line["what"]: line for line in lines if line["type"] == "fault"}
+        for verb, (_, given) in faults.items():
+            wanted = {"time": 5.0, "type": "fault", "what": verb, "nodes": ["peer-1"], **given}
+            self.assertEqual(told[verb], wanted)
+
     def test_progress(self) -> None:
         """Whoever watches is told how far it is, to the end."""
         told: list[float] = []
