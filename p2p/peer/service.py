@@ -127,6 +127,10 @@ class PeerFactory(LinkFactory):
 
     settings: PeerSettings
     linkType = PeerProtocol
+    counted = (
+        *LinkFactory.counted, "deaths", "delivered", "lost", "neighboursDown", "neighboursUp", "probes", "published",
+        "refutations", "slowReaders", "slowRefused",
+    )  # fmt: skip
     peer: PeerService
 
     def introduced(self, link: Link, hello: Hello, now: float) -> None:

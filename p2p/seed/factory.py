@@ -77,6 +77,10 @@ class SeedFactory(LinkFactory):
     _log = Logger()
     settings: SeedSettings
     linkType = SeedProtocol
+    counted = (
+        *LinkFactory.counted, "checks", "checksDropped", "registrations", "registrationsRefused", "removals",
+        "reportersMuted", "reports", "reportsIgnored", "unreachable",
+    )  # fmt: skip
 
     def __init__(
         self,

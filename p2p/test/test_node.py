@@ -4,12 +4,15 @@ Tests for L{p2p.node}: what is the same for a seed and a peer.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import fail
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+import p2p
 from p2p.node import NodeService
 from p2p.test.fakes import FakePeerStore, FakeSeedStore, Network
 
@@ -42,6 +45,20 @@ class NodeTests(SynchronousTestCase):
             node.startService()
             self.assertEqual(node.factory.identity[:8], factory.identity[:8])
             self.assertGreater(node.factory.identity, factory.identity)
+
+    def test_eachCounterIsThereFromTheStart(self) -> None:
+        """At 0, so that what watches one need not wait until it counts for the first time."""
+        names: set[str] = set()
+        for node in self.nodes:
+            node.startService()
+            counters = node.status()["counters"]  # type: ignore[attr-defined]
+            self.assertEqual({name for name, value in counters.items() if value}, set())
+            names |= counters.keys()
+        top = Path(p2p.__file__).parent
+        texts = [path.read_text(encoding="utf-8") for path in top.rglob("*.py") if "test" not in path.parts]
+        counted = {name for text in texts for name in re.findall(r'counters"?\]?\["(\w+)"\]', text)}
+        self.assertGreater(len(counted), 20)
+        self.assertEqual(names, counted)
 
     def stopped(self, node: NodeService) -> Any:
         """Stop it; what fires then."""

@@ -87,6 +87,7 @@ class LinkFactory(Factory[Link]):
 
     @ivar identity: the node's 16 bytes; changes when its incarnation grows.
     @ivar turn: what is being handled now; see L{Turn}.
+    @cvar counted: the names in C{counters}; docs/operations.md tells what each is.
     @ivar counters: what happened how often since the start, by name.
     @ivar backlog: bytes that wait on all links together, because others do not read.
     @ivar maxBacklog: how many they may be.
@@ -97,6 +98,7 @@ class LinkFactory(Factory[Link]):
     _log = Logger()
     noisy = False
     linkType: type[Link] = Link
+    counted: tuple[str, ...] = ("connections", "misbehaved", "saveErrors", "turnedAway")
     strategies = ""
 
     def __init__(
@@ -115,7 +117,7 @@ class LinkFactory(Factory[Link]):
         self.advertise = advertise
         self.listening: IListeningPort | None = None
         self.turn = Turn(reactor.seconds)
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter(dict.fromkeys(self.counted, 0))
         self.accepting = True
         self.backlog = 0
         self.maxBacklog = MAX_BACKLOGS * settings.maxBacklog
