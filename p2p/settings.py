@@ -178,7 +178,8 @@ class PeerSettings(LinkSettings):
         10_000, "recent messages kept for neighbours that missed them", "messages", 0, 10**7
     )
     historyBytes: int = setting(
-        4 * 2**20, "payload bytes kept for neighbours that missed them", "bytes", 0, 2**31
+        4 * 2**20, "payload bytes kept for neighbours that missed them; of maxBacklog never more than half is taken",
+        "bytes", 0, 2**31,
     )
     historyTime: float = setting(
         300.0, "how long a message is kept for neighbours that missed it", "seconds", 0, 86400
