@@ -104,7 +104,7 @@ class ExampleTests(SynchronousTestCase):
             f"to {catalogue.MAX_HOPS}, payload",
             f"at most {catalogue.MAX_HELD} `held`",
             f"at most {2 * catalogue.MAX_GAPS} `number`",
-            f"hops `number` to {catalogue.MAX_WALK}",
+            f"hops `number` of at most {catalogue.MAX_WALK}",
             f"at most {catalogue.MAX_SIGHTINGS} `sighting`",
         ):
             self.assertTrue(figure in DOCUMENT, figure)
