@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import fail
 from twisted.logger import capturedLogs, formatEvent
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import p2p
 from p2p.node import NodeService
@@ -59,6 +59,20 @@ class NodeTests(SynchronousTestCase):
         counted = {name for text in texts for name in re.findall(r'counters"?\]?\["(\w+)"\]', text)}
         self.assertGreater(len(counted), 20)
         self.assertEqual(names, counted)
+
+    def test_eachCounterAndGaugeIsTold(self) -> None:
+        """In docs/operations.md; and nothing is told under their heading that there is not."""
+        document = Path(p2p.__file__).parent.parent / "docs" / "operations.md"
+        if not document.exists():
+            raise SkipTest("the package is installed, without its documentation")
+        names: set[str] = set()
+        for node in self.nodes:
+            node.startService()
+            status = node.status()  # type: ignore[attr-defined]
+            names |= {*status["counters"], *status["gauges"]}
+        section = document.read_text(encoding="utf-8").partition("### Counters and gauges\n")[2].partition("\n###")[0]
+        rows = [row for row in section.splitlines() if row.startswith("| `")]
+        self.assertEqual({name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}, names)
 
     def stopped(self, node: NodeService) -> Any:
         """Stop it; what fires then."""
