@@ -282,6 +282,8 @@ class Connection:
             self.peer.unread = 0
             self._epoch = self._arrival
             self._room = self.reactor.network.chunk
+            # What the stream sent stands behind the last event of before it: nothing may be added to that any more.
+            self._wroteAt = -1.0
 
     # Reading.
 

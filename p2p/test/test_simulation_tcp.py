@@ -26,6 +26,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from p2p.simulation.clock import COARSE, FINE
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.reactor import SimulatedReactor
@@ -708,8 +709,11 @@ class WritingTests(TCPTestCase):
                 else:
                     self.step(index + 1)
 
-        client = Writing(network)
-        here.connectTCP("10.0.0.2", 80, Calling(network, client), timeout=None)
+        class Persistent(Calling):
+            def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+                connector.connect()
+
+        here.connectTCP("10.0.0.2", 80, Persistent(network, Writing(network)), timeout=None)
         for when, fault in faults:
             verbs: dict[str, Any] = {
                 "cut": lambda: network.faults.partition("10.0.0.1", "10.0.0.2", duration=1.7),
@@ -720,10 +724,122 @@ class WritingTests(TCPTestCase):
             }
             network.callAt(when, verbs[fault])
         network.run(LONG_ENOUGH)
-        if client.made is not None:
-            self.assertEqual(answering.made[0].data, bytes(written))
-            self.assertEqual(answering.made[0].lost[1], error.ConnectionDone)
-            self.assertEqual((list(here.host.ends), list(there.host.ends)), ([], []))
+        self.assertEqual(answering.made[0].data, bytes(written))
+        self.assertEqual(answering.made[0].lost[1], error.ConnectionDone)
+        self.assertEqual((list(here.host.ends), list(there.host.ends)), ([], []))
+
+    def test_nothingOvertakesWhatWasWrittenWhileTheReaderRested(self) -> None:
+        """
+        Also if the reader stopped, and went on, in the instant of all the writes, on a connection that is quick.
+        """
+        for address in ("127.0.0.1", "10.0.0.2"):
+            answering = Answering(self.network)
+            reader = self.here if address == "127.0.0.1" else self.there
+            reader.listenTCP(80, answering)
+            client = Recorder(self.network)
+            self.here.connectTCP(address, 80, Calling(self.network, client))
+            self.network.run(self.network.now + 1)
+            (server,) = answering.made
+            assert client.transport is not None
+            client.transport.write(b"one")
+            server.transport.pauseProducing()
+            client.transport.write(b"two")
+            server.transport.resumeProducing()
+            self.here.callLater(0, client.transport.write, b"three")
+            self.network.run(self.network.now + 1)
+            self.assertEqual(server.data, b"onetwothree")
+
+    @example(
+        seed=0,
+        fuzz=False,
+        latency=0.002,
+        local=True,
+        bursts=[(0.0, [("write", 0), ("rest", 1), ("write", 0), ("read", 1)]), (0.0, [("write", 0)])],
+    )
+    @settings(max_examples=100, deadline=None)
+    @given(
+        seed=st.integers(0, 1000),
+        fuzz=st.booleans(),
+        latency=st.sampled_from([0.01, 0.002]),
+        local=st.booleans(),
+        bursts=st.lists(
+            st.tuples(
+                st.sampled_from([0.0, 0.001, 0.01]),
+                st.lists(
+                    st.tuples(
+                        st.sampled_from(
+                            ["write", "write", "write", "flood", "rest", "read", "throttle", "heal", "stop", "go"]
+                        ),
+                        st.integers(0, 1),
+                    ),
+                    min_size=1,
+                    max_size=12,
+                ),
+            ),
+            min_size=1,
+            max_size=6,
+        ),
+    )
+    def test_burstsArriveInOrderHoweverTimeIsCut(
+        self, seed: int, fuzz: bool, latency: float, local: bool, bursts: list[tuple[float, list[tuple[str, int]]]]
+    ) -> None:
+        """
+        Whatever both ends do at one instant or at several: write, rest and go on, while links narrow and a process
+        stops. Each gets exactly what the other wrote, and the width of the wheel's slots changes nothing.
+        """
+        digests = set()
+        for slotsPerSecond in (FINE, COARSE):
+            network = SimulatedNetwork(seed, constant(latency), fuzz=fuzz, slotsPerSecond=slotsPerSecond)
+            answering = Answering(network)
+            network.host("10.0.0.2").listenTCP(80, answering)
+            client = Recorder(network)
+            network.host("10.0.0.2" if local else "10.0.0.1").connectTCP("10.0.0.2", 80, Calling(network, client))
+            network.run(1)
+            ends: tuple[Any, Any] = (client, answering.made[0])
+            written = (bytearray(), bytearray())
+            throttles: list[Any] = []
+
+            def burst(
+                index: int,
+                network: SimulatedNetwork = network,
+                ends: tuple[Any, Any] = ends,
+                written: tuple[bytearray, bytearray] = written,
+                throttles: list[Any] = throttles,
+            ) -> None:
+                for verb, side in bursts[index][1]:
+                    transport = ends[side].transport
+                    if verb in ("write", "flood"):
+                        data = b"%06d," % len(written[side]) * (1 if verb == "write" else 3000)
+                        written[side].extend(data)
+                        transport.write(data)
+                    elif verb == "rest":
+                        transport.pauseProducing()
+                    elif verb == "read":
+                        transport.resumeProducing()
+                    elif verb == "throttle":
+                        throttles.append(network.faults.throttle(1e5))
+                    elif verb == "heal" and throttles:
+                        throttles.pop().heal()
+                    elif verb == "stop":
+                        network.faults.pause("10.0.0.2")
+                    elif verb == "go":
+                        network.faults.resume("10.0.0.2")
+                if index + 1 < len(bursts):
+                    network.callLater(bursts[index + 1][0], burst, index + 1)
+
+            network.callLater(bursts[0][0], burst, 0)
+            network.run(2)
+            while throttles:
+                throttles.pop().heal()
+            network.faults.resume("10.0.0.2")
+            network.run(3)
+            for end in ends:
+                end.transport.resumeProducing()
+            network.run(60)
+            self.assertEqual(ends[1].data, bytes(written[0]))
+            self.assertEqual(ends[0].data, bytes(written[1]))
+            digests.add(network.digest())
+        self.assertEqual(len(digests), 1)
 
 
 @implementer(IPushProducer)
