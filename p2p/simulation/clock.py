@@ -129,13 +129,7 @@ class Clock:
 
         @return: Whether it was done.
         """
-        bucket = self.buckets.get(int(when * self.slotsPerSecond))
-        if bucket is not None:
-            index = bisect_left(bucket, number, key=_numberOf)
-        else:
-            # Its slot is under way, and sorted; nothing that has happened is at or after this moment with this number.
-            bucket = self._due
-            index = bisect_left(bucket, (when, number), len(bucket) - self._left.__length_hint__())  # type: ignore[attr-defined]
+        bucket, index = self._find(when, number)
         if index == len(bucket):
             return False
         found, itsNumber, target, data = bucket[index]
@@ -143,6 +137,33 @@ class Clock:
             return False
         bucket[index] = (found, number, target, data + more)
         return True
+
+    def withdraw(self, when: float, number: int) -> bool:
+        """
+        Take back an event that is still waiting.
+
+        @param when: When it is due.
+        @param number: Its number.
+
+        @return: Whether it was waiting.
+        """
+        bucket, index = self._find(when, number)
+        if index == len(bucket) or bucket[index][1] != number:
+            return False
+        del bucket[index]
+        return True
+
+    def _find(self, when: float, number: int) -> tuple[list[Event], int]:
+        """
+        Where an event is, if it is waiting: a list, and the index in it.
+        """
+        bucket = self.buckets.get(int(when * self.slotsPerSecond))
+        if bucket is not None:
+            return bucket, bisect_left(bucket, number, key=_numberOf)
+        # Its slot is under way, and sorted; nothing that has happened is at or after this moment with this number.
+        bucket = self._due
+        done = len(bucket) - self._left.__length_hint__()  # type: ignore[attr-defined]
+        return bucket, bisect_left(bucket, (when, number), done)
 
     def run(self, until: float) -> None:
         """

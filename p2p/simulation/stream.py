@@ -225,10 +225,9 @@ class Stream:
         when = end.arrivalAfter(when)
         if callable(segment):
             clock.at(when, segment)
-        elif end.ciphered:
-            clock.at(when, self, Ciphertext(segment))
         else:
-            clock.at(when, self, segment)
+            clock.at(when, self, Ciphertext(segment) if end.ciphered else segment)
+            end.noteSent(when, clock.number, len(segment))
 
     # Arriving there.
 

@@ -98,6 +98,8 @@ class Connection:
     _noDelay = False
     _keepAlive = False
     _aborting = False
+    _turn = -1.0
+    _sent: list[tuple[float, int, int]]
 
     peer: Connection
     reader: Any
@@ -150,9 +152,11 @@ class Connection:
             return
         clock = self._clock
         now = clock.now
-        if now == self._wroteAt and clock.amend(self._arrival, self._number, data, FUSED_SIZE):
-            self._room = room
-            return
+        if now == self._wroteAt:
+            if clock.amend(self._arrival, self._number, data, FUSED_SIZE):
+                self._room = room
+                return
+            self.noteSent(self._arrival, self._number, 0)
         self._room = room
         self._wroteAt = now
         when = now + self._draw()
@@ -209,8 +213,41 @@ class Connection:
         if self._room >= 0 and self._epoch > self._clock.now:
             underWay += network.chunk
         self._room = -1
+        if self._wroteAt == self._clock.now:
+            # What the stream sends stands behind this: nothing may be added to it any more.
+            self.noteSent(self._arrival, self._number, 0)
+            self._wroteAt = -1.0
         self.stream = stream = Stream(self, underWay)
         return stream
+
+    def noteSent(self, when: float, number: int, size: int) -> None:
+        """
+        Note a segment of this turn to which nothing is added any more.
+
+        @param when: When it arrives.
+        @param number: The number of that event.
+        @param size: How many bytes the stream's books have for it.
+        """
+        now = self._clock.now
+        if self._turn != now:
+            self._turn = now
+            self._sent = []
+        self._sent.append((when, number, size))
+
+    def _takeBack(self) -> None:
+        """
+        Forget what was written in this turn: a reactor hands it to the kernel in the next, which this end will not see.
+        What was written at one instant counts as written in one turn.
+        """
+        clock, now = self._clock, self._clock.now
+        if self._wroteAt == now:
+            self._wroteAt = -1.0
+            clock.withdraw(self._arrival, self._number)
+        if self._turn == now:
+            self._turn = -1.0
+            for when, number, size in self._sent:
+                if clock.withdraw(when, number) and self.stream is not None:
+                    self.stream.inFlight -= size
 
     def arrivalAfter(self, when: float) -> float:
         """
@@ -282,8 +319,6 @@ class Connection:
             self.peer.unread = 0
             self._epoch = self._arrival
             self._room = self.reactor.network.chunk
-            # What the stream sent stands behind the last event of before it: nothing may be added to that any more.
-            self._wroteAt = -1.0
 
     # Reading.
 
@@ -498,7 +533,7 @@ class Connection:
 
     def abortConnection(self) -> None:
         """
-        Close at once, forget what was not sent, and let the other end see a reset.
+        Close at once, forget what the kernel has not sent, nor been given yet, and let the other end see a reset.
         """
         if not self.connected or self._aborting:
             return
@@ -522,6 +557,7 @@ class Connection:
         """
         if not self.connected or self._aborting or (self.stream is not None and self.stream.size):
             return
+        self._wroteAt = self._turn = -1.0
         if self.producer is not None and (not self.streamingProducer or self.producerPaused):
             self.producerPaused = False
             try:
@@ -545,6 +581,7 @@ class Connection:
         """
         if self.disconnected:
             return
+        self._takeBack()
         self._close()
         if reset:
             self.sendReset()
@@ -570,6 +607,7 @@ class Connection:
         @param silently: Whether the machine is gone too, so that nothing is sent either.
         """
         if not self.disconnected:
+            self._takeBack()
             self._close()
             if self.stream is not None:
                 self.stream.forget()

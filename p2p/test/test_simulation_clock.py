@@ -183,6 +183,23 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual(amended, [False, True])
         self.assertFalse(clock.amend(0.5, 2, b"!", 100))
 
+    def test_withdraw(self) -> None:
+        """
+        An event can be taken back until it happens, also in the slot under way; all others happen.
+        """
+        clock = Clock(lambda events: None)
+        happened: list[int] = []
+        taken: list[bool] = []
+        for number in range(1, 7):
+            clock.at(0.5, lambda number=number: happened.append(number))
+        self.assertTrue(clock.withdraw(0.5, 2))
+        self.assertFalse(clock.withdraw(0.5, 2))
+        self.assertFalse(clock.withdraw(0.6, 3))
+        clock.at(0.4999, lambda: taken.extend(clock.withdraw(0.5, number) for number in (4, 9)))
+        clock.at(0.5, lambda: taken.extend(clock.withdraw(0.5, number) for number in (6, 8)))
+        clock.run(1)
+        self.assertEqual((happened, taken), ([1, 3, 5, 6], [True, False, False, False]))
+
 
 class TimerTests(SynchronousTestCase):
     """

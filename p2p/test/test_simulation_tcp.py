@@ -422,15 +422,90 @@ class ClosingTests(TCPTestCase):
         self.assertEqual(client.lost, (started, error.ConnectionAborted))
         self.assertEqual(server.lost, (started + LATENCY, error.ConnectionLost))
 
+    def writeInOneTurn(self, transport: Any) -> None:
+        """
+        Write a little, more than travels in one segment, more than a window, and while somebody rests between.
+        """
+        transport.write(b"first")
+        for _ in range(3):
+            transport.write(b"x" * 5000)
+        transport.peer.pauseProducing()
+        transport.write(b"second")
+        transport.peer.resumeProducing()
+        transport.write(b"x" * 1000000)
+
     def test_abortDropsWhatWasNotSent(self) -> None:
         """
-        Only what the kernel had taken arrives.
+        What the kernel was given in an earlier turn of the reactor arrives, and nothing that was written in the turn of
+        the abort, before or after it.
+        """
+        client, server = self.join()
+        client.transport.write(b"earlier")
+        self.network.run(self.network.now + LATENCY / 2)
+        self.writeInOneTurn(client.transport)
+        client.transport.abortConnection()
+        client.transport.write(b"after")
+        self.network.run(self.network.now)
+        client.transport.write(b"much later")
+        self.network.run(self.network.now + 10)
+        self.assertEqual(server.data, b"earlier")
+        self.assertEqual(server.lost[1], error.ConnectionLost)
+
+    def test_abortDropsWhatWaitsForTheWindow(self) -> None:
+        """
+        Of what was written in an earlier turn, what the kernel had sent arrives.
         """
         client, server = self.join()
         client.transport.write(b"x" * 1000000)
+        self.network.run(self.network.now + LATENCY / 2)
         client.transport.abortConnection()
         self.network.run(self.network.now + 10)
         self.assertEqual(len(server.data), self.network.window)
+
+    def test_whatWasWrittenInTheTurnThatEndsBadlyIsNotSent(self) -> None:
+        """
+        A process that writes and then raises an exception, crashes or is told to stop ends its connections before the
+        kernel is given what it wrote.
+        """
+
+        class Ending(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                case.writeInOneTurn(self.transport)
+                if data == b"crash":
+                    case.there.crash()
+                elif data == b"stop":
+                    case.there.stop()
+                elif data == b"raise":
+                    raise ZeroDivisionError
+
+        case = self
+        for verb in (b"raise", b"stop", b"crash"):
+            self.build()
+            client, server = self.join(Recorder, Ending)
+            server.transport.write(b"earlier")
+            self.network.run(self.network.now + 1)
+            client.transport.write(verb)
+            self.network.run(self.network.now + 10)
+            self.assertEqual(client.data, b"earlier")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_answerInTheTurnInWhichTheStreamEndsIsNotSent(self) -> None:
+        """
+        A protocol that is not half-closeable loses its connection before the kernel is given its answer, if the end of
+        the stream comes together with the question.
+        """
+
+        class AnsweringAtOnce(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                assert self.transport is not None
+                self.transport.write(b"answer")
+
+        client, _ = self.join(HalfCloseable, AnsweringAtOnce)
+        client.transport.write(b"question")
+        client.transport.loseWriteConnection()
+        self.network.run(self.network.now + 1)
+        self.assertEqual(client.data, b"")
+        self.assertIsNotNone(client.readLost)
 
     def test_halfClose(self) -> None:
         """
