@@ -98,6 +98,7 @@ class Connection:
     _noDelay = False
     _keepAlive = False
     _aborting = False
+    _broken: Failure | None = None
     _turn = -1.0
     _sent: list[tuple[float, int, int]]
 
@@ -185,6 +186,9 @@ class Connection:
         Write bytes that are to go onto the wire as they are, below TLS if there is any.
         """
         if not self.connected or self._writeClosed or not data:
+            return
+        if self._broken is not None:
+            self.soon()
             return
         if self.stream is None:
             chunk = self.reactor.network.chunk
@@ -291,6 +295,7 @@ class Connection:
         network, peer = self.reactor.network, self.peer
         return (
             bool(self.connected)
+            and self._broken is None
             and not (self.disconnecting or self._writeClosing or self.TLS or network.fuzz)
             and (self.producer is None or self.streamingProducer)
             and (peer.reading or bool(peer.disconnected))
@@ -557,6 +562,9 @@ class Connection:
         """
         if not self.connected or self._aborting or (self.stream is not None and self.stream.size):
             return
+        if self._broken is not None:
+            self._lostSilently(self._broken)
+            return
         self._wroteAt = self._turn = -1.0
         if self.producer is not None and (not self.streamingProducer or self.producerPaused):
             self.producerPaused = False
@@ -656,19 +664,32 @@ class Connection:
         """
         The other end is gone: forget everything and tell the protocol.
         """
-        if self.stream is not None:
-            self.stream.forget()
-        if not self.disconnected and self.reactor.host.up:
-            lost = Failure(error.ConnectionLost("Connection lost"))
-            self.reactor.host.tell(lambda: self._lostSilently(lost))
+        self._cutOff("Connection lost")
 
     def timedOut(self) -> None:
         """
         The kernel has given up on data that nobody acknowledges.
         """
-        if not self.disconnected:
-            lost = Failure(error.ConnectionLost("Connection timed out"))
-            self.reactor.host.tell(lambda: self._lostSilently(lost))
+        self._cutOff("Connection timed out")
+
+    def _cutOff(self, reason: str) -> None:
+        """
+        Nothing can be sent any more. A protocol that reads, or has something to write, hears so at once.
+        """
+        writing = self.disconnecting or (self.stream is not None and self.stream.size > 0)
+        if self.stream is not None:
+            self.stream.forget()
+        if self.disconnected or not self.reactor.host.up:
+            return
+        self._broken = lost = Failure(error.ConnectionLost(reason))
+        self._room = -1
+        self.reactor.host.tell(lambda: self._hearOfLoss(lost, writing))
+
+    def _hearOfLoss(self, lost: Failure, writing: object) -> None:
+        if self.inbox is None or self._protocol is None or writing:
+            self._lostSilently(lost)
+        else:
+            self.inbox.append(lambda: self._lostSilently(lost))
 
     def _lostSilently(self, reason: Failure) -> None:
         self._writeClosed = True

@@ -507,6 +507,55 @@ class ClosingTests(TCPTestCase):
         self.assertEqual(client.data, b"")
         self.assertIsNotNone(client.readLost)
 
+    def test_readerThatRestsReadsAllBeforeItHearsOfAReset(self) -> None:
+        """
+        It hears nothing while it rests, and then of what came before the reset first; also if the process was stopped.
+        """
+        client, server = self.join()
+        server.transport.pauseProducing()
+        client.transport.write(b"hello")
+        self.network.run(self.network.now + 1)
+        client.transport.abortConnection()
+        self.network.run(self.network.now + 1)
+        self.assertEqual((server.data, server.lost), (b"", None))
+        self.network.faults.pause(self.there)
+        server.transport.resumeProducing()
+        self.network.run(self.network.now + 1)
+        self.assertEqual((server.data, server.lost), (b"", None))
+        self.network.faults.resume(self.there)
+        self.network.run(self.network.now)
+        self.assertEqual((server.data, server.lost), (b"hello", (self.network.now, error.ConnectionLost)))
+
+    def test_readerThatRestsHearsOfAResetWhenItWrites(self) -> None:
+        """
+        It cannot, and neither can it close the connection in good order; what it had not read is lost.
+        """
+        for verb in ("write", "loseConnection", "loseWriteConnection"):
+            client, server = self.join()
+            server.transport.pauseProducing()
+            client.transport.write(b"hello")
+            self.network.run(self.network.now + 1)
+            client.transport.abortConnection()
+            self.network.run(self.network.now + 1)
+            self.assertIsNone(server.lost)
+            getattr(server.transport, verb)(*([b"x"] if verb == "write" else []))
+            self.network.run(self.network.now)
+            self.assertEqual((server.data, server.lost), (b"", (self.network.now, error.ConnectionLost)))
+
+    def test_readerThatRestsHearsOfAResetWhileItWrites(self) -> None:
+        """
+        At once, if not all that it wrote has been taken by the kernel.
+        """
+        client, server = self.join()
+        server.transport.pauseProducing()
+        server.transport.write(b"x" * 1000000)
+        client.transport.pauseProducing()
+        self.network.run(self.network.now + 1)
+        started = self.network.now
+        client.transport.abortConnection()
+        self.network.run(started + 1)
+        self.assertEqual(server.lost, (started + LATENCY, error.ConnectionLost))
+
     def test_halfClose(self) -> None:
         """
         Each direction ends by itself: data goes on the other way until that ends, too.
