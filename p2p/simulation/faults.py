@@ -196,7 +196,7 @@ class Faults:
 
     def crash(self, host: str | SimulatedReactor) -> None:
         """
-        Kill the process: its kernel resets its connections, so the others notice. The machine stays up.
+        Kill the process: its kernel ends its connections, so the others notice. The machine stays up.
         """
         self._network.machine(host).reactor.die()
 

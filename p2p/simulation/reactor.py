@@ -167,7 +167,7 @@ class SimulatedReactor:
 
     def crash(self) -> None:
         """
-        End this process at once, without a shutdown event; the kernel resets its connections.
+        End this process at once, without a shutdown event; the kernel ends its connections.
         """
         self.die()
 

@@ -99,6 +99,7 @@ class Connection:
     _keepAlive = False
     _aborting = False
     _broken: Failure | None = None
+    _late = 0
     _turn = -1.0
     _sent: list[tuple[float, int, int]]
 
@@ -393,6 +394,7 @@ class Connection:
         if self.keeps and self.peer.stream is not None and isinstance(data, bytes):
             self.unread += len(data)
         if host.held is not None:
+            self._late += isinstance(data, bytes)
             host.held.append(lambda: self._receiveLate(data))
         elif self.inbox is not None:
             self.inbox.append(data)
@@ -405,6 +407,7 @@ class Connection:
         """
         Take what the kernel has kept while the process was stopped.
         """
+        self._late -= isinstance(data, bytes)
         if self.disconnected:
             return
         if self.inbox is not None:
@@ -593,8 +596,8 @@ class Connection:
         self._close()
         if reset:
             self.sendReset()
-        elif not self._writeClosed and not self.peer.disconnected:
-            self.sendControl(self.peer.endOfStream)
+        else:
+            self._sendEnd()
         log = self.reactor.log
         producer, self.producer = self.producer, None
         if producer is not None:
@@ -610,19 +613,32 @@ class Connection:
 
     def vanish(self, silently: bool) -> None:
         """
-        Close this end because its process is gone: nobody is left to be told.
+        Close this end because its process is gone: nobody is left to be told. The kernel ends the stream, or resets a
+        connection of which something was not read, or which the process had not even taken.
 
         @param silently: Whether the machine is gone too, so that nothing is sent either.
         """
         if not self.disconnected:
+            unread = self._late or any(isinstance(data, bytes) for data in self.inbox or ())
+            reset = unread or (self._protocol is None and self.connector is None)
             self._takeBack()
             self._close()
-            if self.stream is not None:
-                self.stream.forget()
-            if not silently:
-                self.sendReset()
+            if silently or reset:
+                if self.stream is not None:
+                    self.stream.forget()
+                if not silently:
+                    self.sendReset()
+            else:
+                self._sendEnd()
         if silently and self.stream is not None:
             self.stream.forget()
+
+    def _sendEnd(self) -> None:
+        """
+        Let the other end know that nothing more will come, unless it does already.
+        """
+        if not self._writeClosed and not self.peer.disconnected:
+            self.sendControl(self.peer.endOfStream)
 
     def _close(self) -> None:
         self.connected = 0

@@ -438,7 +438,7 @@ class OnHostsTests(TCPTestCase):
         self.network.faults.pause(self.there)
         client.transport.write(b"last words")
         self.network.run(self.network.now + 1)
-        self.network.faults.crash(self.here)
+        client.transport.abortConnection()
         self.network.run(self.network.now + 10)
         self.assertEqual((server.pieces, server.lost), ([], None))
         self.network.faults.resume(self.there)

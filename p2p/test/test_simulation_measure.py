@@ -254,7 +254,7 @@ class DeathTests(SynchronousTestCase):
     """Deaths are found out in time, and the living are not called dead without excuse."""
 
     def test_killedProcesses(self) -> None:
-        """Their connections are reset: neighbours and seed know within a few round trips."""
+        """Their connections end: neighbours and seed know within a few round trips."""
         results = run(event("crash = { count = 5 }")).go()
         self.assertEqual(len(results["deaths"]), 5)
         for death in results["deaths"]:

@@ -456,7 +456,7 @@ class ReactorTests(TCPTestCase):
         self.there.crash()
         self.network.run(self.network.now + 5)
         self.assertEqual(happened, [])
-        self.assertEqual(client.lost[1], error.ConnectionLost)
+        self.assertEqual(client.lost[1], error.ConnectionDone)
 
     def test_nameResolverCanBeReplaced(self) -> None:
         """

@@ -606,19 +606,72 @@ class ClosingTests(TCPTestCase):
 
     def test_processCrashIsSeen(self) -> None:
         """
-        The others see a reset; the crashed process sees nothing.
+        The others see the end of the stream, after what was sent before; the crashed process sees nothing.
         """
         client, server = self.join()
+        server.transport.write(b"x" * 100000)
+        self.network.run(self.network.now + LATENCY / 2)
         started = self.network.now
         self.network.faults.crash("10.0.0.2")
         self.network.run(started + 1)
-        self.assertEqual(client.lost, (started + LATENCY, error.ConnectionLost))
+        self.assertEqual(client.lost, (started + LATENCY, error.ConnectionDone))
+        self.assertEqual(len(client.data), 100000)
         self.assertIsNone(server.lost)
         calling = Calling(self.network, Recorder(self.network))
         self.here.connectTCP("10.0.0.2", 80, calling)
         self.network.run(started + 2)
         assert calling.failed is not None
         self.assertEqual(calling.failed[1], error.ConnectionRefusedError)
+
+    def test_processCrashWithUnreadDataIsAReset(self) -> None:
+        """
+        If the process was stopped, or its protocol rested, or it had not taken the connection: as from any kernel.
+        """
+
+        def rest(server: Any) -> None:
+            server.transport.pauseProducing()
+
+        def stop(server: Any) -> None:
+            self.network.faults.pause(self.there)
+
+        for hinder in (rest, stop):
+            self.build()
+            client, server = self.join()
+            hinder(server)
+            client.transport.write(b"hello")
+            self.network.run(self.network.now + 1)
+            started = self.network.now
+            self.network.faults.crash(self.there)
+            self.network.run(started + 1)
+            self.assertEqual(client.lost, (started + LATENCY, error.ConnectionLost))
+        self.build()
+        self.there.listenTCP(80, Answering(self.network))
+        self.network.faults.pause(self.there)
+        waiting = Recorder(self.network)
+        self.here.connectTCP("10.0.0.2", 80, Calling(self.network, waiting))
+        self.network.run(1)
+        self.assertIsNotNone(waiting.made)
+        self.network.faults.crash(self.there)
+        self.network.run(2)
+        self.assertEqual(waiting.lost, (1 + LATENCY, error.ConnectionLost))
+
+    def test_processCrashAfterAllWasReadIsTheEndOfTheStream(self) -> None:
+        """
+        Also of a process that was stopped and had gone on; what is sent to it later is answered with a reset.
+        """
+        client, server = self.join(HalfCloseable)
+        self.network.faults.pause(self.there)
+        client.transport.write(b"hello")
+        self.network.run(self.network.now + 1)
+        self.network.faults.resume(self.there)
+        self.network.run(self.network.now + 1)
+        started = self.network.now
+        self.network.faults.crash(self.there)
+        self.network.run(started + 1)
+        self.assertEqual((server.data, client.readLost, client.lost), (b"hello", started + LATENCY, None))
+        client.transport.write(b"still there?")
+        self.network.run(started + 2)
+        self.assertEqual(client.lost[1], error.ConnectionLost)
 
     def test_hostCrashIsNotSeen(self) -> None:
         """
