@@ -123,6 +123,7 @@ class SimulatedNetwork:
         self.faults = Faults(self, loss, bandwidth)
         self.guard = Guard(self, tuple(allowed))
         self._guarded = guard
+        self._running = False
         self._checks = Checks(self)
         self._serial = 0
         self._director: SimulatedReactor | None = None
@@ -206,11 +207,14 @@ class SimulatedNetwork:
         @param until: When to return, in virtual seconds since the network began. Everything due at that moment happens.
 
         @raise ValueError: if that is in the past.
+        @raise RuntimeError: if it is running already: called by what happens in it.
         @raise Violation: if something does not hold that must.
         @raise RealityError: if simulated code reaches past the simulation.
         """
+        self._mustNotRun()
         if until < self.clock.now:
             raise ValueError(f"cannot run until {until}, it is {self.clock.now} already")
+        self._running = True
         thresholds = gc.get_threshold()
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
         try:
@@ -222,8 +226,13 @@ class SimulatedNetwork:
         except _Stopped:
             pass
         finally:
+            self._running = False
             gc.set_threshold(*thresholds)
         self._checks.look()
+
+    def _mustNotRun(self) -> None:
+        if self._running:
+            raise RuntimeError("this network is running already, and what happens in it cannot wait for it")
 
     def stop(self) -> None:
         """
@@ -242,19 +251,23 @@ class SimulatedNetwork:
         @param within: Virtual seconds to wait for it.
 
         @raise TimeoutError: if there is none by then.
+        @raise RuntimeError: if the network is running already.
         @raise Exception: what the Deferred failed with.
         """
+        self._mustNotRun()
         results: list[Any] = []
+        waiting = True
 
         def fired(result: Any) -> None:
             results.append(result)
-            self.stop()
+            if waiting:
+                self.stop()
 
         deferred.addBoth(fired)
-        if not results:
-            self.run(self.clock.now + within)
-        else:
-            self.run(self.clock.now)
+        try:
+            self.run(self.clock.now if results else self.clock.now + within)
+        finally:
+            waiting = False
         if not results:
             raise TimeoutError(f"seed {self.seed}: no result within {within} virtual seconds")
         if isinstance(results[0], Failure):

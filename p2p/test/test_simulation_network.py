@@ -505,6 +505,35 @@ class ReactorTests(TCPTestCase):
         self.assertRaises(TimeoutError, self.network.result, Deferred(), 1.5)
         self.assertEqual(self.network.now, 4.0)
 
+    def test_resultThatComesTooLateEndsNoOtherRun(self) -> None:
+        """
+        Nobody waits for it any more.
+        """
+        late: Deferred[None] = Deferred()
+        self.here.callLater(50.0, late.callback, None)
+        self.assertRaises(TimeoutError, self.network.result, late, 1.0)
+        self.network.run(100.0)
+        self.assertEqual(self.network.now, 100.0)
+
+    def test_whatHappensInARunCannotRun(self) -> None:
+        """
+        Time would go back for what waits outside: who tries is told so, and the run goes on.
+        """
+        told: list[float] = []
+
+        def nest() -> None:
+            self.assertRaises(RuntimeError, self.network.run, 3.0)
+            waiting: Deferred[None] = Deferred()
+            self.assertRaises(RuntimeError, self.network.result, waiting)
+            self.assertEqual(waiting.callbacks, [])
+            told.append(self.network.now)
+
+        self.network.callAt(1.0, nest)
+        self.network.run(2.0)
+        self.assertEqual((told, self.network.now), ([1.0], 2.0))
+        self.network.run(4.0)
+        self.assertEqual(self.network.now, 4.0)
+
     def test_networkCallsWhateverBecomesOfHosts(self) -> None:
         """
         What directs a run is no part of it.
