@@ -1,9 +1,9 @@
 """
 What happened, as one number or as a list.
 
-The digest is made of every segment and datagram that arrived anywhere: when, at which end, and which bytes. It is
-hashed in blocks as the wheel turns. Everything else that happens shows in these sooner or later. Ciphers are left out,
-because TLS makes them anew in each run.
+The digest is made of every segment and datagram that arrived anywhere: when, at which end, how many bytes, and which.
+It is hashed in blocks as the wheel turns. Everything else that happens shows in these sooner or later. Of ciphers it
+has only when and where they arrived, because TLS makes them anew in each run.
 """
 
 from __future__ import annotations
@@ -67,8 +67,9 @@ class Trace:
         """
         # What brings no data has None there, which is passed over; and nothing is empty.
         arrived: Iterable[bytes] = filter(None, map(_dataOf, events))
-        # When and where in one number: a product changes if either does, or if two of them change places.
-        places = array("d", [when * target.serial for when, _, target, data in events if data is not None])
+        # When, where and how much in one number: it changes if one of these does, or if two of them change places.
+        size = _sizeButOfCiphers if Ciphertext.made else len
+        places = array("d", [when * target.serial + size(data) for when, _, target, data in events if data is not None])
         if sys.byteorder == "big":
             places.byteswap()
         self.events += len(events)
@@ -88,6 +89,10 @@ class Trace:
         The digest of all that has happened, in hexadecimal.
         """
         return hashlib.sha256(self._places.digest() + self._bytes.digest()).hexdigest()
+
+
+def _sizeButOfCiphers(data: bytes) -> int:
+    return 0 if data.__class__ is Ciphertext else len(data)
 
 
 def _happening(event: Event) -> Happening:

@@ -28,6 +28,9 @@ MAXIMUM_SIZE = 65507
 MAXIMUM_HELD = 1000
 """How many datagrams the kernel keeps for all of a stopped process; the rest is lost."""
 
+_MANY_PORTS = 1 << 20
+"""More than most networks have, and so few that a product of two serials is a whole number for a float."""
+
 
 @implementer(IListeningPort, IUDPTransport)
 class DatagramPort:
@@ -35,6 +38,7 @@ class DatagramPort:
     A UDP port, as C{listenUDP} returns it and a C{DatagramProtocol} has it for its transport.
 
     @ivar interface: The address it is bound to.
+    @ivar serial: A number that tells this port from all others of the network.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class DatagramPort:
             raise error.InvalidAddressError(interface, "not an IPv4 or IPv6 address.")
         self.reactor = reactor
         self.port = port
+        self.serial = reactor.network.nextSerial()
         self.protocol = protocol
         self.interface = interface or reactor.host.anyAddress()
         self.maxPacketSize = maxPacketSize
@@ -189,7 +194,6 @@ class _Datagram:
         self._to = destination
         self._data = data
         self._port: DatagramPort | None = None
-        self.serial = source[1] * 65536 + destination[1]
 
     def arrive(self) -> None:
         """
@@ -203,10 +207,10 @@ class _Datagram:
         if self._port is None:
             here = self._from.reactor.host
             network.faults.send(self._to[0], self._source[0], 0, lambda: here.tell(self._from.refused))
-        elif host.held is None:
+        else:
+            # Which two ports, in one number.
+            self.serial = self._from.serial * _MANY_PORTS + self._port.serial
             network.clock.at(network.clock.now, self, self._data)
-        elif len(host.held) < MAXIMUM_HELD:
-            host.held.append(lambda: self.dataReceived(self._data))
 
     @property
     def reader(self) -> _Datagram:
@@ -217,10 +221,16 @@ class _Datagram:
 
     def dataReceived(self, data: bytes) -> None:
         """
-        Hand the datagram to the port it was for.
+        Hand the datagram to the port it was for, or keep it for a process that is stopped.
         """
-        if self._port is not None:
-            self._port.received(data, self._source)
+        port = self._port
+        if port is None:
+            return
+        held = port.reactor.host.held
+        if held is None:
+            port.received(data, self._source)
+        elif len(held) < MAXIMUM_HELD:
+            held.append(lambda: port.received(data, self._source))
 
     def failed(self, failure: Failure) -> None:
         """

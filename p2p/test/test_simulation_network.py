@@ -161,6 +161,46 @@ class DeterminismTests(SynchronousTestCase):
             digests.add(network.digest())
         self.assertEqual(len(digests), 4)
 
+    def test_digestSeesWhereOnePieceEnds(self) -> None:
+        """
+        The same bytes at the same times, cut elsewhere, give another digest.
+        """
+        digests = set()
+        for pieces in ((b"ab", b"c"), (b"a", b"bc")):
+            network = SimulatedNetwork(latency=constant(LATENCY))
+            network.host("10.0.0.1").listenTCP(80, Answering(network))
+            client = Recorder(network)
+            network.host("10.0.0.2").connectTCP("10.0.0.1", 80, Calling(network, client))
+            for second, piece in enumerate(pieces, 1):
+                network.run(second)
+                client.transport.write(piece)  # type: ignore[union-attr]
+            network.run(3)
+            digests.add(network.digest())
+        self.assertEqual(len(digests), 2)
+
+    def test_digestSeesWhereDatagramsGoAndComeFrom(self) -> None:
+        """
+        Whoever gets it and whoever sends it, though all use the same port number; also one that is stopped.
+        """
+        digests = set()
+        for stopped in (False, True):
+            for source, destination in ((1, 2), (1, 3), (2, 3), (3, 1)):
+                network = SimulatedNetwork(latency=constant(LATENCY))
+                datagrams = [Datagrams(network) for _ in range(3)]
+                for number, each in enumerate(datagrams, 1):
+                    network.host(f"10.0.0.{number}").listenUDP(53, each)
+                if stopped:
+                    network.faults.pause(f"10.0.0.{destination}")
+                datagrams[source - 1].transport.write(b"hi", (f"10.0.0.{destination}", 53))  # type: ignore[union-attr]
+                network.run(1)
+                self.assertEqual(network.deliveries, 1)
+                self.assertEqual(datagrams[destination - 1].times, [] if stopped else [LATENCY])
+                network.faults.resume(f"10.0.0.{destination}")
+                network.run(2)
+                self.assertEqual(datagrams[destination - 1].times, [1.0 if stopped else LATENCY])
+                digests.add(network.digest())
+        self.assertEqual(len(digests), 4)
+
     def test_streamsOfRandomnessDependOnTheirNamesOnly(self) -> None:
         """
         Who draws from one does not disturb another.
