@@ -91,16 +91,20 @@ class Port:
             return succeed(None)
         if self._stopped is None:
             self._stopped = Deferred()
-            self.reactor.callLater(0, self._stop)
+            self.reactor.callLater(0, self.stop)
         return self._stopped
 
     loseConnection = stopListening
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """
+        Give the address back, and tell the factory.
+        """
+        listening, stopped, self._stopped = self.listening, self._stopped, None
         self.close()
-        stopped, self._stopped = self._stopped, None
         try:
-            self.factory.doStop()
+            if listening:
+                self.factory.doStop()
         finally:
             if stopped is not None:
                 stopped.callback(None)

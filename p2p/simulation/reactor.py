@@ -164,6 +164,14 @@ class SimulatedReactor:
         self.running = False
         for end in list(self.host.ends):
             end.lose(Failure(error.ConnectionLost("Connection lost")))
+        for port in self._listening():
+            with self.log.failuresHandled("while whoever listens at {port} was told that it has stopped", port=port):
+                port.stop()
+
+    def _listening(self) -> list[Port | DatagramPort]:
+        listening: list[Port | DatagramPort] = [port for ports in self.host.ports.values() for port in ports]
+        listening += [port for ports in self.host.datagramPorts.values() for port in ports]
+        return listening
 
     def crash(self) -> None:
         """
@@ -182,12 +190,8 @@ class SimulatedReactor:
         host.held = None
         for end in list(host.ends):
             end.vanish(silently)
-        for ports in list(host.ports.values()):
-            for port in list(ports):
-                port.close()
-        for datagramPorts in list(host.datagramPorts.values()):
-            for datagramPort in list(datagramPorts):
-                datagramPort.close()
+        for port in self._listening():
+            port.close()
 
     def run(self) -> NoReturn:
         """

@@ -55,6 +55,7 @@ class DatagramPort:
         self.listening = False
         self._remote: Where | None = None
         self._broadcast = False
+        self._stopped: Deferred[None] | None = None
 
     def startListening(self) -> None:
         """
@@ -80,16 +81,23 @@ class DatagramPort:
         """
         if not self.listening:
             return succeed(None)
-        stopped: Deferred[None] = Deferred()
+        if self._stopped is None:
+            self._stopped = Deferred()
+            self.reactor.callLater(0, self.stop)
+        return self._stopped
 
-        def stop() -> None:
-            if self.listening:
-                self.close()
+    def stop(self) -> None:
+        """
+        Give the address back, and tell the protocol.
+        """
+        listening, stopped, self._stopped = self.listening, self._stopped, None
+        self.close()
+        try:
+            if listening:
                 self.protocol.doStop()
-            stopped.callback(None)
-
-        self.reactor.callLater(0, stop)
-        return stopped
+        finally:
+            if stopped is not None:
+                stopped.callback(None)
 
     loseConnection = stopListening
 

@@ -486,6 +486,33 @@ class ReactorTests(TCPTestCase):
         self.assertEqual(client.lost[1], error.ConnectionDone)
         self.assertEqual((fired, self.there.host.ports), ([], {}))
 
+    def test_stopTellsAllThatListens(self) -> None:
+        """
+        Factories and datagram protocols, each once, also if one raises an exception; whoever waits for a port to be
+        free hears that it is.
+        """
+        happened: list[str] = []
+
+        class Stopping(Answering):
+            def stopFactory(self) -> None:
+                happened.append("factory")
+                raise ZeroDivisionError
+
+        class StoppingDatagrams(DatagramProtocol):
+            def stopProtocol(self) -> None:
+                happened.append("protocol")
+
+        ports: list[Any] = [self.here.listenTCP(80 + n, Stopping(self.network)) for n in range(2)]
+        ports += [self.here.listenUDP(53 + n, StoppingDatagrams()) for n in range(2)]
+        self.network.run(1)
+        self.here.stop()
+        waiting = [ports[0].stopListening(), ports[2].stopListening()]
+        self.network.run(2)
+        self.assertEqual(happened, ["factory", "factory", "protocol", "protocol"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        for each in waiting:
+            self.successResultOf(each)
+
     def test_crashSkipsTheShutdown(self) -> None:
         """
         C{reactor.crash} ends the process as it is.
