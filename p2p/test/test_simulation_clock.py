@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from p2p.simulation import clock as clockModule
 from p2p.simulation.clock import Clock, Event, SimulationError
 from p2p.simulation.latency import Latency, constant, normal, uniform
 from p2p.simulation.network import SimulatedNetwork
@@ -182,6 +183,34 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual(received, [b"a", b"beta", b"c", b"d", b"f!"])
         self.assertEqual(amended, [False, True])
         self.assertFalse(clock.amend(0.5, 2, b"!", 100))
+
+    def test_timeThatStandsStillEndsTheRun(self) -> None:
+        """
+        Who waits for a later time by C{callLater(0)} is named; how many do something at one moment does not matter.
+        """
+        self.patch(clockModule, "ROUNDS", 1000)
+        network = SimulatedNetwork()
+        reactor = network.host("10.0.0.1")
+        happened: list[int] = []
+
+        def waitForTheEndOfTime() -> None:
+            if network.now < until:
+                reactor.callLater(0, waitForTheEndOfTime)
+
+        def many() -> None:
+            for number in range(5000):
+                reactor.callLater(0, happened.append, number)
+
+        until = 0.0
+        reactor.callLater(0.5, many)
+        network.run(1)
+        self.assertEqual(len(happened), 5000)
+        until = 2.0
+        for again in range(2):
+            reactor.callLater(0, waitForTheEndOfTime)
+            problem = self.assertRaises(SimulationError, network.run, 1 + again)
+            self.assertIn("waitForTheEndOfTime", str(problem))
+            self.assertEqual(network.now, 1.0)
 
     def test_withdraw(self) -> None:
         """
