@@ -18,6 +18,9 @@ Some of Twisted may do it:
 C{datetime.now()} and its like are methods of classes that nobody can change: the names of these classes stand for ones
 that cannot tell the time meanwhile, and whose instances are those of the real ones.
 
+It stands there while a network runs, and while a host is booted with the function it was given. What is done with a
+reactor before the run, or between two, is free: it may be a test, which builds its network out of the real world.
+
 What cannot be seen: a default argument that was bound before (C{def f(clock=time.monotonic)}), and what C code does by
 itself, such as the randomness of OpenSSL.
 """
@@ -50,7 +53,14 @@ if TYPE_CHECKING:
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _SITE_PACKAGES = (sysconfig.get_path("purelib") + os.sep, sysconfig.get_path("platlib") + os.sep)
 
-_TIME = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
+_TIME = (
+    *("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep"),
+    *("process_time", "process_time_ns", "thread_time", "thread_time_ns", "clock_gettime", "clock_gettime_ns"),
+)
+
+_MOMENTS = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}
+"""What tells the real time if it is not given any, with the place of that argument."""
+
 _RANDOM = [
     name
     for name in random.__all__
@@ -58,7 +68,7 @@ _RANDOM = [
 ]
 
 _FORBIDDEN: list[tuple[ModuleType, str]] = [
-    *((time, name) for name in _TIME),
+    *((time, name) for name in (*_TIME, *_MOMENTS)),
     *((random, name) for name in _RANDOM),
     (os, "urandom"),
     (random, "_urandom"),
@@ -264,9 +274,12 @@ class Guard:
 
     def _instead(self, module: ModuleType, name: str, original: Any) -> Any:
         what = f"{module.__name__}.{name}()"
-        isTime, isRandom = module is time, module is random
+        isTime, isRandom = module is time and name in _TIME, module is random
+        moment = _MOMENTS.get(name, sys.maxsize)
 
         def told(*args: Any, **kwargs: Any) -> Any:
+            if len(args) > moment and args[moment] is not None:
+                return original(*args, **kwargs)
             caller = culprit(2).f_globals.get("__name__", "")
             if caller.startswith(self._allowed):
                 virtual = isTime and name != "sleep" and not caller.startswith(_TOOLS)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import Any, TypeVar
 
@@ -166,8 +167,12 @@ class SimulatedNetwork:
         machine.reactor = reactor = SimulatedReactor(self, machine, machine.boots)
         self.clock.at(self.clock.now, lambda: machine.tell(reactor.start))
         if machine.boot is not None:
-            machine.boot(reactor)
+            with self._guarding():
+                machine.boot(reactor)
         return reactor
+
+    def _guarding(self) -> AbstractContextManager[object]:
+        return self.guard if self._guarded and not self.guard.active else nullcontext()
 
     def machine(self, host: str | SimulatedReactor) -> Host:
         """
@@ -218,10 +223,7 @@ class SimulatedNetwork:
         thresholds = gc.get_threshold()
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
         try:
-            if self._guarded and not self.guard.active:
-                with self.guard:
-                    self.clock.run(until)
-            else:
+            with self._guarding():
                 self.clock.run(until)
         except _Stopped:
             pass

@@ -55,6 +55,14 @@ class GuardTests(SynchronousTestCase):
             "time.monotonic()": lambda: time.monotonic(),
             "time.perf_counter()": lambda: time.perf_counter(),
             "time.sleep()": lambda: time.sleep(0),
+            "time.process_time()": lambda: time.process_time(),
+            "time.thread_time_ns()": lambda: time.thread_time_ns(),
+            "time.clock_gettime()": lambda: time.clock_gettime(time.CLOCK_REALTIME),
+            "time.localtime()": lambda: time.localtime(),
+            "time.gmtime()": lambda: time.gmtime(None),
+            "time.ctime()": lambda: time.ctime(),
+            "time.asctime()": lambda: time.asctime(),
+            "time.strftime()": lambda: time.strftime("%Y"),
             "datetime.datetime.now()": lambda: datetime.datetime.now(datetime.UTC),
             "datetime.datetime.utcnow()": lambda: datetime.datetime.utcnow(),
             "datetime.datetime.today()": lambda: datetime.datetime.today(),
@@ -107,6 +115,32 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual([type(each) for each in made], [datetime.datetime, date, datetime.datetime, datetime.datetime])
         self.assertEqual(made[3], datetime.datetime(1999, 1, 2))
         self.assertEqual(self.caught(lambda: date.today()).what, "datetime.date.today()")
+
+    def test_momentsThatAreGivenMayBeWritten(self) -> None:
+        """
+        To put a time into words is not to ask for it.
+        """
+        written: list[str] = []
+
+        def program() -> None:
+            moment = time.gmtime(0.0)
+            written.extend((time.strftime("%Y", moment), time.asctime(moment), time.ctime(time.mktime(moment))))
+            written.append(time.strftime("%Y", time.localtime(1e9)))
+
+        network = SimulatedNetwork()
+        network.host("10.0.0.1").callLater(1.0, program)
+        network.run(2.0)
+        self.assertEqual(written, ["1970", *["Thu Jan  1 00:00:00 1970"] * 2, "2001"])
+
+    def test_bootIsSeen(self) -> None:
+        """
+        A host is booted under guard, whether the network runs or not.
+        """
+        network = SimulatedNetwork()
+        problem = self.assertRaises(RealityError, network.host, "10.0.0.1", boot=lambda reactor: time.time())
+        self.assertEqual(problem.what, "time.time()")
+        self.assertGreater(time.time(), 1e9)
+        SimulatedNetwork(guard=False).host("10.0.0.1", boot=lambda reactor: time.time())
 
     def test_theStandardLibraryIsNoExcuse(self) -> None:
         """
