@@ -2,6 +2,9 @@
 TLS on a simulated connection. Twisted's TLS runs over any transport, so there is little to do: to put it on top of a
 connection that exists, and to give it the clock of its host.
 
+The randomness of OpenSSL is out of reach: no seed determines its bytes, nor quite how many they are. So a run with TLS
+is determined by its seed only where no time depends on the size of a segment.
+
 It needs pyOpenSSL, which not every installation has: it is loaded by whoever uses it, not by the simulation.
 """
 
