@@ -13,6 +13,7 @@ object, and take the short way through L{p2p.simulation.tcp}.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import define
@@ -228,26 +229,33 @@ class Faults:
     def pause(self, host: str | SimulatedReactor, *, duration: float | None = None) -> None:
         """
         Stop the process, as SIGSTOP does: it fires no timer and reads nothing, while its kernel goes on acknowledging
-        what arrives and accepting connections, as far as its buffers and the backlog reach.
+        what arrives and accepting connections, as far as its buffers and the backlog reach. Of pauses that overlap, the
+        one that ends last counts.
         """
         machine = self._network.machine(host)
         machine.goingOn = False
-        if machine.reactor.alive:
+        reactor = machine.reactor
+        if reactor.alive:
+            until = inf if duration is None else self._network.clock.now + duration
             if machine.held is None:
                 machine.held = []
+                machine.heldUntil = until
                 self._reconsider((machine,))
+            machine.heldUntil = max(machine.heldUntil, until)
             if duration is not None:
-                reactor = machine.reactor
-                self._network.callAt(
-                    self._network.clock.now + duration,
-                    lambda: self.resume(reactor) if machine.reactor is reactor else None,
-                )
+
+                def end() -> None:
+                    if machine.reactor is reactor and machine.heldUntil == until:
+                        self.resume(reactor)
+
+                self._network.callAt(until, end)
 
     def resume(self, host: str | SimulatedReactor) -> None:
         """
-        Let a stopped process go on: it finds all that has happened meanwhile, in order.
+        Let a stopped process go on, whatever pauses it is in: it finds all that has happened meanwhile, in order.
         """
         machine = self._network.machine(host)
+        machine.heldUntil = 0.0
         if machine.held is not None:
             machine.goingOn = True
             self._network.clock.at(self._network.clock.now, lambda: self._goOn(machine))
@@ -391,8 +399,10 @@ class Faults:
         path.draw = self._drawing(latency(source, destination) if callable(latency) else latency, factor)
         if path.waiting and not path.held:
             waiting, path.waiting = path.waiting, []
+            when = self._network.clock.now
             for happens in waiting if path.passing else ():
-                self._network.clock.at(self._network.clock.now + path.draw(), happens)
+                when = max(when, self._network.clock.now + path.draw())
+                self._network.clock.at(when, happens)
 
     def _drawing(self, latency: Latency, factor: float) -> Callable[[], float]:
         draw = self._draws.get((latency, factor))

@@ -16,13 +16,14 @@ from twisted.internet.abstract import isIPv6Address
 
 if TYPE_CHECKING:
     from p2p.simulation.clock import Clock
-    from p2p.simulation.listening import Port
+    from p2p.simulation.listening import Attempt, Port
     from p2p.simulation.network import SimulatedNetwork
     from p2p.simulation.reactor import SimulatedReactor
-    from p2p.simulation.tcp import Connection
+    from p2p.simulation.tcp import Connection, Where
     from p2p.simulation.udp import DatagramPort
 
 FIRST_EPHEMERAL = 49152
+_EPHEMERAL = 65536 - FIRST_EPHEMERAL
 LOOPBACK = ("127.0.0.1", "::1")
 ANY = ("", "0.0.0.0", "::")
 
@@ -81,21 +82,26 @@ class Host:
     @ivar up: Whether the machine has power.
     @ivar held: L{None} while the process runs. While it is stopped: what waits to be told to it, in order.
     @ivar goingOn: Whether a stopped process is about to go on.
+    @ivar heldUntil: When the last of the pauses ends that a stopped process is in, in virtual seconds, or infinity.
     @ivar wall: Its own clock.
     @ivar ends: Its ends of connections, as an ordered set.
+    @ivar calling: Who calls, or has called, from an address and port of his choice.
     @ivar ports: Its listening TCP ports by port number, and C{datagramPorts} those of UDP.
     """
 
     __slots__ = (
         "_ephemeral",
+        "_givenOut",
         "address",
         "boot",
         "boots",
+        "calling",
         "datagramPorts",
         "disk",
         "ends",
         "goingOn",
         "held",
+        "heldUntil",
         "network",
         "ports",
         "reactor",
@@ -115,12 +121,15 @@ class Host:
         self.up = True
         self.held: list[Callable[[], object]] | None = None
         self.goingOn = False
+        self.heldUntil = 0.0
         self.ends: dict[Connection, None] = {}
+        self.calling: dict[Where, Attempt] = {}
         self.ports: dict[int, list[Port]] = {}
         self.datagramPorts: dict[int, list[DatagramPort]] = {}
         self.wall = WallClock(network.clock)
         self.tick = 0.0
         self._ephemeral = FIRST_EPHEMERAL
+        self._givenOut = 0
 
     def setClock(self, offset: float | None = None, drift: float | None = None) -> None:
         """
@@ -162,20 +171,38 @@ class Host:
 
     def ephemeralPort(self) -> int:
         """
-        A port that nobody listens on, for an outgoing connection or for whoever binds port 0.
+        A port that nobody listens on, for an outgoing connection or for whoever binds port 0; and if there are any, one
+        that no connection has.
         """
+        # The first time round none has been given out before.
+        used = {end.local[1] for end in self.ends} if self._givenOut >= _EPHEMERAL else ()
+        tried = 0
         while True:
             port = self._ephemeral
             self._ephemeral = port + 1 if port < 65535 else FIRST_EPHEMERAL
-            if port not in self.ports and port not in self.datagramPorts:
-                return port
+            self._givenOut += 1
+            tried += 1
+            if port in self.ports or port in self.datagramPorts or (port in used and tried <= _EPHEMERAL):
+                continue
+            return port
+
+    def hasBound(self, address: str, number: int) -> bool:
+        """
+        Whether somebody listens on, calls from, or is connected at an address and TCP port number of this host.
+        """
+        calling = self.calling.get((address, number))
+        return (
+            (calling is not None and not calling.over)
+            or any(collides(address, port.interface) for port in self.ports.get(number, ()))
+            or any(end.local == (address, number) for end in self.ends)
+        )
 
     def listener(self, address: str, number: int) -> Port | None:
         """
         The TCP port that takes connections to an address and port number.
         """
         for port in self.ports.get(number, ()):
-            if port.interface == address or port.interface in ANY:
+            if _includes(port.interface, address):
                 return port
         return None
 
@@ -184,7 +211,7 @@ class Host:
         The UDP port that takes datagrams for an address and port number.
         """
         for port in self.datagramPorts.get(number, ()):
-            if port.interface == address or port.interface in ANY:
+            if _includes(port.interface, address):
                 return port
         return None
 
@@ -194,3 +221,10 @@ def collides(one: str, other: str) -> bool:
     Whether two interfaces cannot both be bound on one port number.
     """
     return one == other or one in ANY or other in ANY
+
+
+def _includes(interface: str, address: str) -> bool:
+    """
+    Whether who is bound to an interface gets what is sent to an address: C{"::"} stands for both families.
+    """
+    return interface == address or interface == "::" or (interface in ANY and not isIPv6Address(address))

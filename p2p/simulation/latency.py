@@ -60,13 +60,6 @@ class Latency:
 
         return chain.from_iterable(blocks()).__next__
 
-    @property
-    def typical(self) -> float:
-        """
-        The mean, in seconds.
-        """
-        return self.low + self.span / 2
-
 
 def constant(seconds: float) -> Latency:
     """

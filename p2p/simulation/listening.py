@@ -21,7 +21,7 @@ from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.simulation.host import collides
+from p2p.simulation.host import ANY, collides
 from p2p.simulation.tcp import Connection, Where, addressOf
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Port:
         self.reactor = reactor
         self.factory = factory
         self.backlog = backlog
-        self.interface = interface or "0.0.0.0"
+        self.interface = interface or reactor.host.anyAddress()
         self.port = port
         self.listening = False
         self._waiting = 0
@@ -251,11 +251,19 @@ class Attempt:
         source, port = host.sourceFor(address), 0
         if connector.bindAddress is not None:
             source, port = connector.bindAddress
-            source = source or host.sourceFor(address)
+            if source in ANY:
+                source = host.sourceFor(address)
+            refusal = None
             if not host.owns(source):
+                refusal = error.ConnectBindError(99, "Cannot assign requested address")
+            elif port and host.hasBound(source, port):
+                refusal = error.ConnectBindError(98, "Address already in use")
+            if refusal is not None:
                 with reactor.log.failuresHandled("while a factory was told that it is not connected"):
-                    self.failIfNotConnected(error.ConnectBindError(99, "Cannot assign requested address"))
+                    self.failIfNotConnected(refusal)
                 return
+            if port:
+                host.calling[source, port] = self
         self._local = (source, port or host.ephemeralPort())
         self._remote = (address, connector.port)
         self._call()

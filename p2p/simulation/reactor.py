@@ -73,7 +73,7 @@ class SimulatedReactor:
         self.running = False
         self._random: Random | None = None
         self._events: dict[str, _ThreePhaseEvent] = {}
-        self._stopping = False
+        self._started = self._stopping = False
         self._resolver: IHostnameResolver | None = None
 
     @property
@@ -133,11 +133,12 @@ class SimulatedReactor:
         """
         Fire the start-up event: the process begins.
         """
-        if self.alive and not self._stopping:
-            self.addSystemEventTrigger("during", "startup", self._started)
+        if self.alive:
+            self._started = True
+            self.addSystemEventTrigger("during", "startup", self._run)
             self.fireSystemEvent("startup")
 
-    def _started(self) -> None:
+    def _run(self) -> None:
         self.running = True
 
     def stop(self) -> None:
@@ -146,7 +147,7 @@ class SimulatedReactor:
 
         @raise error.ReactorNotRunning: if it is not running.
         """
-        if self._stopping or not self.alive:
+        if self._stopping or not self.alive or not self._started:
             raise error.ReactorNotRunning("Can't stop reactor that isn't running.")
         self._stopping = True
         self.clock.at(self.clock.now, lambda: self.host.tell(self._stop))
@@ -188,6 +189,7 @@ class SimulatedReactor:
         self.alive = self.running = False
         host = self.host
         host.held = None
+        host.calling.clear()
         for end in list(host.ends):
             end.vanish(silently)
         for port in self._listening():

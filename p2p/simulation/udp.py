@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.simulation.host import ANY, collides
+from p2p.simulation.listening import bindError
 from p2p.simulation.tcp import Where, addressOf
 
 if TYPE_CHECKING:
@@ -65,12 +66,14 @@ class DatagramPort:
         """
         host = self.reactor.host
         if not host.owns(self.interface):
-            raise error.CannotListenError(self.interface, self.port, OSError("Cannot assign requested address"))
+            raise bindError(self.interface, self.port, "Cannot assign requested address")
+        if not 0 <= self.port <= 65535:
+            raise bindError(self.interface, self.port, "port must be 0-65535")
         if self.port == 0:
             self.port = host.ephemeralPort()
         others = host.datagramPorts.setdefault(self.port, [])
         if any(collides(self.interface, other.interface) for other in others):
-            raise error.CannotListenError(self.interface, self.port, OSError("Address already in use"))
+            raise bindError(self.interface, self.port, "Address already in use")
         others.append(self)
         self.listening = True
         self.protocol.makeConnection(self)

@@ -4,11 +4,13 @@ Tests for what goes wrong on a simulated network, on purpose.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from twisted.internet import error
+from twisted.internet.protocol import DatagramProtocol
 
-from p2p.simulation.latency import constant
+from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.reactor import SimulatedReactor
 from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, Recorder, TCPTestCase
@@ -180,6 +182,26 @@ class BetweenHostsTests(TCPTestCase):
         self.assertEqual(server.data, b"0123456789")
         self.assertEqual({when for when, _ in server.pieces}, {started + LATENCY})
         self.assertApproximates(second.made, started + 2 * LATENCY, 1e-6)
+
+    def test_heldDatagramsAreReleasedInOrder(self) -> None:
+        """
+        However different the latencies are that they take then.
+        """
+        self.build(latency=uniform(0.01, 0.1))
+        arrived: list[bytes] = []
+
+        class Noting(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: object) -> None:
+                arrived.append(datagram)
+
+        self.there.listenUDP(53, Noting())
+        sender = DatagramProtocol()
+        self.here.listenUDP(0, sender)
+        self.network.faults.hold("10.0.0.1", "10.0.0.2", duration=1.0)
+        for number in range(20):
+            sender.transport.write(b"%d" % number, ("10.0.0.2", 53))  # type: ignore[union-attr]
+        self.network.run(2)
+        self.assertEqual(arrived, [b"%d" % number for number in range(20)])
 
     def test_lossDelaysAndNeverCorrupts(self) -> None:
         """
@@ -429,6 +451,26 @@ class OnHostsTests(TCPTestCase):
         self.network.faults.resume(self.there)
         self.network.run(self.network.now + 30)
         self.assertEqual(len(answering.made), 5)
+
+    def test_ofOverlappingPausesTheLastCounts(self) -> None:
+        """
+        The process goes on when all have ended, or at once when it is told to.
+        """
+        happened: list[float] = []
+
+        def tick() -> None:
+            happened.append(self.network.now)
+            self.here.callLater(1.0, tick)
+
+        self.here.callLater(0.5, tick)
+        for when in (30.0, 44.0, 52.0):
+            self.network.callAt(when, lambda: self.network.faults.resume(self.here))
+        pauses = ((1.0, 3.0), (2.0, 5.0), (3.0, 1.0), (20.0, None), (21.0, 1.0), (40.0, 9.0), (45.0, 1.5))
+        for when, duration in (*pauses, (50.0, 9.0), (52.0, 1.0)):
+            self.network.callAt(when, lambda d=duration: self.network.faults.pause(self.here, duration=d))  # type: ignore[misc]
+        self.network.run(70)
+        gaps = [(one, next) for one, next in pairwise(happened) if next - one > 1.0]
+        self.assertEqual(gaps, [(0.5, 7.0), (19.0, 30.0), (39.0, 44.0), (44.0, 46.5), (49.5, 53.0)])
 
     def test_pausedProcessLearnsOfAResetWhenItGoesOn(self) -> None:
         """

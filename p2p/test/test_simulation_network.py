@@ -473,6 +473,24 @@ class ReactorTests(TCPTestCase):
         self.assertEqual(happened, ["before shutdown", "during shutdown", "after shutdown"])
         self.assertEqual((reactor.running, reactor.alive), (False, False))
 
+    def test_onlyWhatRunsCanBeStopped(self) -> None:
+        """
+        Not a process that has not begun.
+        """
+        self.assertRaises(error.ReactorNotRunning, self.here.stop)
+        self.network.run(1)
+        self.here.stop()
+        self.network.run(2)
+        self.assertFalse(self.here.alive)
+
+    def test_portsHaveSixteenBits(self) -> None:
+        """
+        Of either kind.
+        """
+        for number in (-1, 65536):
+            self.assertRaises(error.CannotListenError, self.here.listenTCP, number, Answering(self.network))
+            self.assertRaises(error.CannotListenError, self.here.listenUDP, number, DatagramProtocol())
+
     def test_stopClosesEverything(self) -> None:
         """
         Its protocols lose their connections, the others see a clean end, its ports are free and its timers dead.

@@ -344,6 +344,63 @@ class ConnectingTests(TCPTestCase):
         self.network.run(1)
         self.assertEqual(answering.made[0].transport.getPeer(), IPv4Address("TCP", "10.0.0.1", 4000))
 
+    def test_takenBindAddressIsRefused(self) -> None:
+        """
+        Whether somebody calls from it, is connected at it or listens there; and it is free afterwards.
+        """
+        self.there.listenTCP(80, Answering(self.network))
+        self.here.listenTCP(5000, Answering(self.network))
+
+        def call(port: int, address: str = "") -> Calling:
+            calling = Calling(self.network, Recorder(self.network))
+            self.here.connectTCP("10.0.0.2", 80, calling, bindAddress=(address, port))
+            return calling
+
+        first, second = call(4000), call(4000, "10.0.0.1")
+        self.network.run(1)
+        third, fourth = call(4000, "0.0.0.0"), call(5000)
+        self.network.run(2)
+        self.assertIsNone(first.failed)
+        for calling in (second, third, fourth):
+            assert calling.failed is not None
+            self.assertEqual(calling.failed[1], error.ConnectBindError)
+        first.made.transport.loseConnection()
+        self.network.run(3)
+        again = call(4000)
+        self.network.run(4)
+        self.assertIsNone(again.failed)
+        self.assertEqual(again.made.transport.getHost(), IPv4Address("TCP", "10.0.0.1", 4000))
+
+    def test_portOfAConnectionIsNotGivenOutAgain(self) -> None:
+        """
+        Not while it lasts, however many others are made and closed meanwhile.
+        """
+        client, _ = self.join()
+        kept = client.transport.getHost().port
+        host = self.here.host
+        ports = [host.ephemeralPort() for _ in range(40000)]
+        self.assertNotIn(kept, ports)
+        self.assertEqual(len(set(ports)), 16383)
+        client.transport.loseConnection()
+        self.network.run(self.network.now + 1)
+        self.assertIn(kept, [host.ephemeralPort() for _ in range(16384)])
+
+    def test_whoListensOnAllAddressesOfAFamilyGetsNoOther(self) -> None:
+        """
+        Who does not say which gets those of the host's family, over TCP as over UDP.
+        """
+        there = self.network.host("fd00::2")
+        port: Any = there.listenTCP(80, Answering(self.network))
+        self.assertEqual(port.getHost(), IPv6Address("TCP", "::", 80))
+        there.listenTCP(81, Answering(self.network), interface="0.0.0.0")
+        made = []
+        for number in (80, 81):
+            client = Recorder(self.network)
+            self.network.host("fd00::1").connectTCP("fd00::2", number, Calling(self.network, client))
+            self.network.run(self.network.now + 1)
+            made.append(client.made is not None)
+        self.assertEqual(made, [True, False])
+
     def test_loopbackStaysOnTheHost(self) -> None:
         """
         127.0.0.1 is the host itself, and hardly takes time.
