@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from twisted.python.failure import Failure
@@ -152,6 +153,12 @@ class Stream:
         self._since = None
         self.size = self._offset = 0
 
+    def takeBack(self, stalled: int) -> None:
+        """
+        Forget the last so many segments that are stalled: the kernel was never given them.
+        """
+        del self._stalled[max(0, len(self._stalled) - stalled) :]
+
     def close(self) -> None:
         """
         The program has let go of the connection; what the kernel has taken is sent all the same.
@@ -199,12 +206,17 @@ class Stream:
         if not callable(segment):
             self.inFlight += len(segment)
         if self._stalled or not self._there.passing:
-            self._stalled.append(segment)
-            self._waitForPath()
+            self._stall(segment)
         else:
             self._transmit(segment)
             if not self._back.passing:
                 self._waitForPath()
+
+    def _stall(self, segment: Arrival) -> None:
+        self._stalled.append(segment)
+        if not callable(segment):
+            self.connection.noteSent(inf, 0, len(segment))
+        self._waitForPath()
 
     def _transmit(self, segment: Arrival) -> None:
         end = self.connection
@@ -219,8 +231,7 @@ class Stream:
                 when += timeout
                 timeout = min(2 * timeout, LONGEST_TIMEOUT)
                 if when > clock.now + network.giveUp:
-                    self._stalled.append(segment)
-                    self._waitForPath()
+                    self._stall(segment)
                     return
         when = end.arrivalAfter(when)
         if callable(segment):

@@ -19,6 +19,7 @@ the kernel: the event that waits already is changed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import endpoints, error
@@ -186,7 +187,7 @@ class Connection:
         """
         Write bytes that are to go onto the wire as they are, below TLS if there is any.
         """
-        if not self.connected or self._writeClosed or not data:
+        if not self.connected or self._writeClosed or self._aborting or not data:
             return
         if self._broken is not None:
             self.soon()
@@ -229,7 +230,7 @@ class Connection:
         """
         Note a segment of this turn to which nothing is added any more.
 
-        @param when: When it arrives.
+        @param when: When it arrives; infinity if it is stalled.
         @param number: The number of that event.
         @param size: How many bytes the stream's books have for it.
         """
@@ -251,8 +252,10 @@ class Connection:
         if self._turn == now:
             self._turn = -1.0
             for when, number, size in self._sent:
-                if clock.withdraw(when, number) and self.stream is not None:
+                if when < inf and clock.withdraw(when, number) and self.stream is not None:
                     self.stream.inFlight -= size
+            if self.stream is not None:
+                self.stream.takeBack(sum(when == inf for when, _, _ in self._sent))
 
     def arrivalAfter(self, when: float) -> float:
         """
@@ -297,6 +300,7 @@ class Connection:
         return (
             bool(self.connected)
             and self._broken is None
+            and not self._aborting
             and not (self.disconnecting or self._writeClosing or self.TLS or network.fuzz)
             and (self.producer is None or self.streamingProducer)
             and (peer.reading or bool(peer.disconnected))
@@ -546,7 +550,9 @@ class Connection:
         if not self.connected or self._aborting:
             return
         self._aborting = True
+        self._room = -1
         self._stopReading()
+        self._takeBack()
         if self.stream is not None:
             self.stream.forget()
         aborted = Failure(error.ConnectionAborted())
@@ -588,16 +594,18 @@ class Connection:
 
     def lose(self, reason: Failure, *, reset: bool = False) -> None:
         """
-        Close this end and tell its protocol. The other end sees the end of the stream, or a reset.
+        Close this end and tell its protocol. The other end sees the end of the stream, or a reset; or one after the
+        other if something was not read here, for a kernel resets that, and whoever still writes has to know.
         """
         if self.disconnected:
             return
         self._takeBack()
+        unread = self._hasUnread()
         self._close()
-        if reset:
-            self.sendReset()
-        else:
+        if not reset:
             self._sendEnd()
+        if reset or unread:
+            self.sendReset()
         log = self.reactor.log
         producer, self.producer = self.producer, None
         if producer is not None:
@@ -619,8 +627,7 @@ class Connection:
         @param silently: Whether the machine is gone too, so that nothing is sent either.
         """
         if not self.disconnected:
-            unread = self._late or any(isinstance(data, bytes) for data in self.inbox or ())
-            reset = unread or (self._protocol is None and self.connector is None)
+            reset = self._hasUnread() or (self._protocol is None and self.connector is None)
             self._takeBack()
             self._close()
             if silently or reset:
@@ -632,6 +639,12 @@ class Connection:
                 self._sendEnd()
         if silently and self.stream is not None:
             self.stream.forget()
+
+    def _hasUnread(self) -> bool:
+        """
+        Whether the kernel keeps something that the process has not read.
+        """
+        return self._late > 0 or any(isinstance(data, bytes) for data in self.inbox or ())
 
     def _sendEnd(self) -> None:
         """
@@ -673,7 +686,9 @@ class Connection:
         Let the other end know that there is nothing here any more.
         """
         path = self.reactor.network.faults.path(self.local[0], self.peer.local[0])
-        if path.passing and not self.peer.disconnected:
+        if path.held:
+            path.waiting.append(self.peer.resetReceived)
+        elif path.passing and not self.peer.disconnected:
             self._clock.at(self.arrivalAfter(self._clock.now + path.draw()), self.peer.resetReceived)
 
     def resetReceived(self) -> None:

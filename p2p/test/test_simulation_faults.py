@@ -183,6 +183,17 @@ class BetweenHostsTests(TCPTestCase):
         self.assertEqual({when for when, _ in server.pieces}, {started + LATENCY})
         self.assertApproximates(second.made, started + 2 * LATENCY, 1e-6)
 
+    def test_heldResetArrivesLater(self) -> None:
+        """
+        It is a packet as any other.
+        """
+        client, server = self.join()
+        started = self.network.now
+        self.network.faults.hold("10.0.0.1", "10.0.0.2", duration=1.0)
+        client.transport.abortConnection()
+        self.network.run(started + 10)
+        self.assertEqual(server.lost, (started + 1.0 + LATENCY, error.ConnectionLost))
+
     def test_heldDatagramsAreReleasedInOrder(self) -> None:
         """
         However different the latencies are that they take then.

@@ -502,6 +502,7 @@ class ClosingTests(TCPTestCase):
         self.writeInOneTurn(client.transport)
         client.transport.abortConnection()
         client.transport.write(b"after")
+        self.network.faults.pause(self.here, duration=1.0)
         self.network.run(self.network.now)
         client.transport.write(b"much later")
         self.network.run(self.network.now + 10)
@@ -527,6 +528,11 @@ class ClosingTests(TCPTestCase):
 
         class Ending(Recorder):
             def dataReceived(self, data: bytes) -> None:
+                assert self.transport is not None
+                if data.startswith(b"hold"):
+                    self.transport.write(b"before it")
+                    case.network.faults.hold(case.there, case.here, duration=1.0)
+                    data = data.removeprefix(b"hold, ")
                 case.writeInOneTurn(self.transport)
                 if data == b"crash":
                     case.there.crash()
@@ -536,7 +542,7 @@ class ClosingTests(TCPTestCase):
                     raise ZeroDivisionError
 
         case = self
-        for verb in (b"raise", b"stop", b"crash"):
+        for verb in (b"raise", b"stop", b"crash", b"hold, raise", b"hold, stop", b"hold, crash"):
             self.build()
             client, server = self.join(Recorder, Ending)
             server.transport.write(b"earlier")
@@ -544,7 +550,8 @@ class ClosingTests(TCPTestCase):
             client.transport.write(verb)
             self.network.run(self.network.now + 10)
             self.assertEqual(client.data, b"earlier")
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.assertIsNotNone(client.lost)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
     def test_answerInTheTurnInWhichTheStreamEndsIsNotSent(self) -> None:
         """
@@ -598,6 +605,29 @@ class ClosingTests(TCPTestCase):
             getattr(server.transport, verb)(*([b"x"] if verb == "write" else []))
             self.network.run(self.network.now)
             self.assertEqual((server.data, server.lost), (b"", (self.network.now, error.ConnectionLost)))
+
+    def test_whoClosesWithoutReadingResetsWhoWrites(self) -> None:
+        """
+        Two that close while one has not read and the other not written everything are both rid of the connection; who
+        only reads sees a clean end.
+        """
+        client, server = self.join()
+        server.transport.pauseProducing()
+        client.transport.write(b"x" * 1000000)
+        client.transport.loseConnection()
+        self.network.run(self.network.now + 1)
+        started = self.network.now
+        server.transport.loseConnection()
+        self.network.run(started + 1)
+        self.assertEqual(server.lost, (started, error.ConnectionDone))
+        self.assertEqual(client.lost, (started + LATENCY, error.ConnectionLost))
+        client, server = self.join()
+        server.transport.pauseProducing()
+        client.transport.write(b"hello")
+        self.network.run(self.network.now + 1)
+        server.transport.loseConnection()
+        self.network.run(self.network.now + 1)
+        self.assertEqual(client.lost[1], error.ConnectionDone)
 
     def test_readerThatRestsHearsOfAResetWhileItWrites(self) -> None:
         """
