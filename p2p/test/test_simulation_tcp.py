@@ -45,6 +45,11 @@ them 240,000 s.
 """
 
 
+BREAKING = ("throttle", "hold", "stop")
+ENDING = ("lose", "abort", "crash")
+"""Of what happens in L{WritingTests.test_burstsArriveInOrderHoweverTimeIsCut}: what hinders, and what ends."""
+
+
 class Recorder(Protocol):
     """
     Notes what happens to it, with the time.
@@ -1013,6 +1018,21 @@ class WritingTests(TCPTestCase):
             self.network.run(self.network.now + 1)
             self.assertEqual(server.data, b"onetwothree")
 
+    # A killed process has written into a path that holds a part of it; two close, and one of them has not read.
+    @example(
+        seed=0,
+        fuzz=False,
+        latency=0.01,
+        local=False,
+        bursts=[(0.0, [("write", 1), ("hold", 0), ("flood", 1), ("crash", 0)])],
+    )
+    @example(
+        seed=0,
+        fuzz=False,
+        latency=0.01,
+        local=False,
+        bursts=[(0.0, [("rest", 1), *(("flood", 0),) * 20, ("lose", 0)]), (0.01, [("lose", 1)])],
+    )
     @example(
         seed=0,
         fuzz=False,
@@ -1031,9 +1051,7 @@ class WritingTests(TCPTestCase):
                 st.sampled_from([0.0, 0.001, 0.01]),
                 st.lists(
                     st.tuples(
-                        st.sampled_from(
-                            ["write", "write", "write", "flood", "rest", "read", "throttle", "heal", "stop", "go"]
-                        ),
+                        st.sampled_from([*("write",) * 4, "flood", "rest", "read", *BREAKING, "heal", "go", *ENDING]),
                         st.integers(0, 1),
                     ),
                     min_size=1,
@@ -1049,9 +1067,11 @@ class WritingTests(TCPTestCase):
     ) -> None:
         """
         Whatever both ends do at one instant or at several: write, rest and go on, while links narrow and a process
-        stops. Each gets exactly what the other wrote, and the width of the wheel's slots changes nothing.
+        stops. Each gets exactly what the other wrote, and the width of the wheel's slots changes nothing. If either
+        ends the connection in whatever way, then each gets the beginning of it, and nothing is left of the connection.
         """
         digests = set()
+        ending = any(verb in ENDING for _, steps in bursts for verb, _ in steps)
         for slotsPerSecond in (FINE, COARSE):
             network = SimulatedNetwork(seed, constant(latency), fuzz=fuzz, slotsPerSecond=slotsPerSecond)
             answering = Answering(network)
@@ -1061,14 +1081,14 @@ class WritingTests(TCPTestCase):
             network.run(1)
             ends: tuple[Any, Any] = (client, answering.made[0])
             written = (bytearray(), bytearray())
-            throttles: list[Any] = []
+            faults: list[Any] = []
 
             def burst(
                 index: int,
                 network: SimulatedNetwork = network,
                 ends: tuple[Any, Any] = ends,
                 written: tuple[bytearray, bytearray] = written,
-                throttles: list[Any] = throttles,
+                faults: list[Any] = faults,
             ) -> None:
                 for verb, side in bursts[index][1]:
                     transport = ends[side].transport
@@ -1081,27 +1101,37 @@ class WritingTests(TCPTestCase):
                     elif verb == "read":
                         transport.resumeProducing()
                     elif verb == "throttle":
-                        throttles.append(network.faults.throttle(1e5))
-                    elif verb == "heal" and throttles:
-                        throttles.pop().heal()
+                        faults.append(network.faults.throttle(1e5))
+                    elif verb == "hold":
+                        faults.append(network.faults.hold("10.0.0.1", "10.0.0.2"))
+                    elif verb == "heal" and faults:
+                        faults.pop().heal()
                     elif verb == "stop":
                         network.faults.pause("10.0.0.2")
                     elif verb == "go":
                         network.faults.resume("10.0.0.2")
+                    elif verb == "lose":
+                        transport.loseConnection()
+                    elif verb == "abort":
+                        transport.abortConnection()
+                    elif verb == "crash":
+                        network.faults.crash("10.0.0.2")
                 if index + 1 < len(bursts):
                     network.callLater(bursts[index + 1][0], burst, index + 1)
 
             network.callLater(bursts[0][0], burst, 0)
             network.run(2)
-            while throttles:
-                throttles.pop().heal()
+            while faults:
+                faults.pop().heal()
             network.faults.resume("10.0.0.2")
             network.run(3)
             for end in ends:
                 end.transport.resumeProducing()
             network.run(60)
-            self.assertEqual(ends[1].data, bytes(written[0]))
-            self.assertEqual(ends[0].data, bytes(written[1]))
+            for end, other in (ends, ends[::-1]):
+                arrived, sent = other.data, bytes(written[ends.index(end)])
+                self.assertEqual(arrived, sent[: len(arrived)] if ending else sent)
+                self.assertEqual(bool(end.transport.disconnected), ending)
             digests.add(network.digest())
         self.assertEqual(len(digests), 1)
 
