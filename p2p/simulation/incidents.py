@@ -162,7 +162,7 @@ class Crash(Who, frozen=True, kw_only=True):
     """
     Processes are killed.
 
-    @ivar host: whole machines are: no connection sees a reset, only silence.
+    @ivar host: whole machines are: the others see no connection end, but silence.
     """
 
     host: bool = False
