@@ -9,6 +9,7 @@ the peers do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -290,9 +291,11 @@ class Partition(Incident, frozen=True, kw_only=True):
     """
     The network falls into groups that do not hear each other.
 
-    The running peers are dealt at random, the seeds in turn: C{seed-0} to the first group, and so on.
+    The running peers are dealt at random, and so are those that are down, who may come back; the seeds in turn:
+    C{seed-0} to the first group, and so on. Whoever joins while it lasts is put into a group, too.
 
-    @ivar groups: the share of each, together 1; or the peers of each, by name, the rest being with the first.
+    @ivar groups: the share of each, together 1, at which newcomers are drawn; or the nodes of each, by name, the rest
+        and all newcomers being with the first.
     @ivar oneWay: only what the first group sends to the others is lost.
     @ivar for_: after how long it heals; never, if not given.
     """
@@ -320,30 +323,51 @@ class Partition(Incident, frozen=True, kw_only=True):
         """See L{Incident}."""
         groups = self._dealt(swarm)
         faults = swarm.network.faults
-        for place, group in enumerate(groups):
-            for other in groups[place + 1 :]:
-                if place == 0 or not self.oneWay:
-                    faults.partition(hosts(group), hosts(other), oneWay=self.oneWay, duration=self.for_)
+        cuts = {
+            (one, other): faults.partition(
+                hosts(groups[one]), hosts(groups[other]), oneWay=self.oneWay, duration=self.for_
+            )
+            for one, other in combinations(range(len(groups)), 2)
+            if one == 0 or not self.oneWay
+        }
+        number, swarm.partitions = swarm.partitions, swarm.partitions + 1
         names = [[node.name for node in group] for group in groups]
+
+        def deal(newcomer: Node) -> None:
+            place = self._drawn(swarm)
+            names[place].append(newcomer.name)
+            for (one, other), cut in cuts.items():
+                if place in (one, other):
+                    cut.widen(*([newcomer.host] if place == side else [] for side in (one, other)))
+            swarm.watcher.happened("dealt", {"node": newcomer.name, "partition": number, "group": place})
+
         _lasting(swarm, "partition", self.for_, {"groups": names, "oneWay": self.oneWay})
+        swarm.newcomers.append(deal)
+        if self.for_ is not None:
+            swarm.network.callAt(swarm.network.now + self.for_, lambda: swarm.newcomers.remove(deal))
+
+    def _drawn(self, swarm: Swarm) -> int:
+        """The group of a newcomer."""
+        shares = [share for share in self.groups if not isinstance(share, list)]
+        return swarm.random.choices(range(len(shares)), shares)[0] if shares else 0
 
     def _dealt(self, swarm: Swarm) -> list[list[Node]]:
-        running = swarm.running()
-        groups: list[list[Node]] = []
         if isinstance(self.groups[0], list):
             groups = [[_named(swarm, name) for name in group] for group in self.groups if isinstance(group, list)]
             placed = {node.name for group in groups for node in group}
             rest = [*swarm.seeds.values(), *swarm.peers.values()]
             groups[0] += [node for node in rest if node.name not in placed]
             return groups
-        swarm.random.shuffle(running)
-        start, total = 0, 0.0
-        for share in self.groups:
-            assert not isinstance(share, list)
-            total += share
-            end = round(total * len(running))
-            groups.append(running[start:end])
-            start = end
+        groups = [[] for _ in self.groups]
+        for peers in (swarm.running(), [peer for peer in swarm.peers.values() if not peer.up]):
+            swarm.random.shuffle(peers)
+            start, total = 0, 0.0
+            for share, group in zip(self.groups, groups, strict=True):
+                assert not isinstance(share, list)
+                total += share
+                end = round(total * len(peers))
+                group += peers[start:end]
+                start = end
         for number, seed in enumerate(swarm.seeds.values()):
             groups[number % len(groups)].append(seed)
         return groups

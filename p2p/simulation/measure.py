@@ -130,7 +130,8 @@ class Measure:
         # Identities whose process is gone: whose, and since when.
         self._gone: dict[bytes, tuple[Node, float]] = {}
         # Faults that may make the living seem dead: what, whom (None for all), since, until.
-        self._faults: list[tuple[str, list[frozenset[str]] | None, float, float]] = []
+        self._faults: list[tuple[str, list[set[str]] | None, float, float]] = []
+        self._partitions: list[list[set[str]]] = []
         self._overlays: list[dict[str, Any]] = []
         self._control: tuple[type, ...] = ()
         if self.traffic is not None:
@@ -184,12 +185,18 @@ class Measure:
         if what == "healed":
             self._note("healed", **fields)
             return
+        if what == "dealt":
+            self._partitions[fields["partition"]][fields["group"]].add(fields["node"])
+            self._note("dealt", **fields)
+            return
         if what in _UNFAIR:
             named = fields.get("groups") or ([fields["nodes"]] if fields["nodes"] is not None else None)
             now = self._clock.now
             until = now + fields["for"] if fields["for"] is not None else float("inf")
-            whom = None if named is None else [frozenset(group) for group in named]
+            whom = None if named is None else [set(group) for group in named]
             self._faults.append((what, whom, now, until))
+            if what == "partition" and whom is not None:
+                self._partitions.append(whom)
         self._note("fault", what=what, **fields)
 
     def look(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from p2p.simulation.scenario import parseScenario
 from p2p.simulation.swarm import Swarm
 from p2p.simulation.traffic import Traffic, broadcastKey
 from p2p.wire.codec import encode
-from p2p.wire.messages import Batch, Message, Ping, Pong
+from p2p.wire.messages import Batch, Contact, Message, Ping, Pong
 
 STABLE = """
 name = "stable"
@@ -288,6 +288,20 @@ class DeathTests(SynchronousTestCase):
         self.assertEqual({(death["peer"], death["excuse"]) for death in paused}, {("peer-3", "pause")})
         split = run(event("partition = { groups = [0.5, 0.5], for = 9.0 }")).go()["falseDeaths"]
         self.assertEqual({death["excuse"] for death in split}, {"partition"})
+
+    def test_newcomersToAPartitionAreOnOneOfItsSides(self) -> None:
+        """A verdict on a newcomer is excused by the partition if the judge was on another side, and not else."""
+        going = run(event('partition = { groups = [["peer-3"], ["peer-2"]] }') + event("join = {}", at=11.0))
+
+        def slander() -> None:
+            newcomer = going.swarm.peers["peer-16"]
+            contact = Contact(newcomer.service.identity, str(newcomer.address))
+            for judge in ("peer-2", "peer-3"):
+                going.swarm.peers[judge].service.dead(contact, "silent")
+
+        going.network.callAt(14.0, slander)
+        false = {death["by"]: death["excuse"] for death in going.go()["falseDeaths"] if death["peer"] == "peer-16"}
+        self.assertEqual(false, {"peer-2": "partition", "peer-3": None})
 
     def test_aShortFaultExcusesNothing(self) -> None:
         """Nobody may take a silence for death that is shorter than livenessMisses intervals."""

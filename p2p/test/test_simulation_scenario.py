@@ -319,6 +319,53 @@ class IncidentTests(SynchronousTestCase):
         swarm.network.run(until=20.0)
         self.assertEqual(len([peer for peer in swarm.running() if peer.service.recent()]), 6)
 
+    def sides(self, swarm: Swarm, one: set[str], other: set[str]) -> set[tuple[bool, bool]]:
+        """Whether anything gets through between each of some nodes and each of others, there and back."""
+        path, nodes = swarm.network.faults.path, {**swarm.seeds, **swarm.peers}
+        pairs = [(nodes[name].host, nodes[another].host) for name in one for another in other]
+        return {(path(here, there).passing, path(there, here).passing) for here, there in pairs}
+
+    def test_partitionPartsWhoJoinsWhileItLasts(self) -> None:
+        """A newcomer is in one of its groups, drawn by their shares, and hears nothing of the other, until it heals."""
+        rest = '[seeds]\ncount = 2\n' + event("partition = { groups = [0.25, 0.75], for = 10.0 }")
+        swarm = self.run_(rest + event("join = { count = 40, over = 5.0 }", at=6.0), until=14.9)
+        path, seeds = swarm.network.faults.path, swarm.seeds.values()
+        heard = {
+            name: tuple(path(peer.host, seed.host).passing for seed in seeds) for name, peer in swarm.peers.items()
+        }
+        self.assertEqual(set(heard.values()), {(True, False), (False, True)})
+        newcomers = [heard[f"peer-{number}"] for number in range(6, 46)]
+        self.assertLess(20, newcomers.count((False, True)))
+        self.assertLess(newcomers.count((False, True)), 40)
+        groups = [{name for name, first in heard.items() if first == (side, not side)} for side in (True, False)]
+        self.assertEqual(self.sides(swarm, *groups), {(False, False)})
+        for group in groups:
+            self.assertEqual(self.sides(swarm, group, group), {(True, True)})
+        swarm.network.run(until=15.5)
+        self.assertEqual(self.sides(swarm, *groups), {(True, True)})
+        self.assertEqual(swarm.newcomers, [])
+        swarm.join()
+        self.assertEqual(self.sides(swarm, {"peer-46"}, set(heard)), {(True, True)})
+
+    def test_partitionByNameHasNewcomersWithTheFirst(self) -> None:
+        """As it has all others that are not named; one way only, if it is so."""
+        rest = event('partition = { groups = [["peer-0"], ["peer-1"], ["peer-2"]] }') + event("join = {}", at=6.0)
+        swarm = self.run_(rest, until=9.0)
+        self.assertEqual(self.sides(swarm, {"peer-6"}, {"peer-0", "peer-3", "seed-0"}), {(True, True)})
+        self.assertEqual(self.sides(swarm, {"peer-6"}, {"peer-1", "peer-2"}), {(False, False)})
+        swarm = self.run_(rest.replace("]] }", "]], oneWay = true }"), until=9.0)
+        self.assertEqual(self.sides(swarm, {"peer-6"}, {"peer-1", "peer-2"}), {(False, True)})
+
+    def test_partitionPartsWhoIsDown(self) -> None:
+        """Who is started again while it lasts is in one of its groups."""
+        rest = '[seeds]\ncount = 2\n' + event('crash = { peers = ["peer-0", "peer-1", "peer-2"] }', at=4.0)
+        rest += event('leave = { peers = ["peer-3"] }', at=4.0) + event("partition = { groups = [0.5, 0.5] }")
+        swarm = self.run_(rest + event('restart = { peers = ["peer-0", "peer-1", "peer-2", "peer-3"] }', at=8.0))
+        for name in swarm.peers:
+            self.assertEqual(len(self.sides(swarm, {name}, {"seed-0", "seed-1"})), 2, name)
+        sides = [self.sides(swarm, {"seed-0"}, {f"peer-{number}"}) for number in range(4)]
+        self.assertEqual(sides.count({(True, True)}), 2)
+
     def test_oneWay(self) -> None:
         """What the first group sends is lost, what it is sent arrives."""
         groups = '[["peer-0"], ["peer-1", "peer-2", "peer-3", "peer-4", "peer-5"]]'
