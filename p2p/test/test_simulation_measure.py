@@ -4,12 +4,14 @@ What is measured: graphs against another library, broadcasts against closed form
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from random import Random
 from typing import Any
 
 import networkx
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -474,6 +476,25 @@ class ExpectTests(SynchronousTestCase):
         self.assertIn("out of order", results["errors"][0]["text"])
         self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
 
+    def test_errorsThatAreNoticedLateAreThoseOfTheirOwnRun(self) -> None:
+        """A Deferred whose failure nobody handles is logged when it is collected, which is before the run is over."""
+        found = []
+        for guilty in (False, True, False):
+            going = run()
+            if guilty:
+                going.network.callAt(5.0, _failUnnoticed)
+            found.append([broken["expectation"] for broken in going.go()["broken"]])
+        self.assertEqual(found, [[], ["errors"], []])
+        self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
+
+    def test_errorsOfWhatWasBeforeAreNobodys(self) -> None:
+        """What a run still held at its end fails unnoticed later, and not amid the next one."""
+        gc.disable()
+        self.addCleanup(gc.enable)
+        _failUnnoticed()
+        self.assertEqual(run().go()["broken"], [])
+        self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
+
 
 class ResultsTests(SynchronousTestCase):
     """The results have the fields that others are written against, and are JSON."""
@@ -572,6 +593,12 @@ def fails(swarm: Swarm) -> None:
 def fewerThanTwelve(swarm: Swarm) -> bool:
     """A statement that holds until twelve nodes run, of 17 that start within a second."""
     return len(swarm.running()) < 12
+
+
+def _failUnnoticed() -> None:
+    deferred: Any = Deferred()
+    deferred.cycle = deferred
+    deferred.errback(ArithmeticError("out of order"))
 
 
 def _fail(swarm: Swarm) -> None:
