@@ -165,6 +165,13 @@ class SimulateTests(NetworkTestCase):
         run = self.simulate(self.scenario(SMALL.replace("count = 2", "count = 2.5")))
         self.assertEqual((run.returncode, run.stdout), (2, ""))
         self.assertEqual(run.stderr, "p2p: small.toml, line 12: events[1].crash.count: is not a whole number\n")
+        for settings, problem in (
+            (["peers.count=4", "peers.count=5"], "peers.count is set twice"),
+            (["peers.count=4,5"], "--set peers.count: takes one value here"),
+        ):
+            run = self.simulate(self.scenario(), *(word for setting in settings for word in ("--set", setting)))
+            self.assertEqual((run.returncode, run.stdout), (2, ""))
+            self.assertRegex(run.stderr, rf"\Ap2p: {problem}[^\n]*\n\Z")
         run = self.simulate(self.scenario(), "--out", "small.toml")
         self.assertEqual(run.returncode, 2)
         self.assertEqual(run.stderr.count("\n"), 1)

@@ -51,7 +51,7 @@ def shrink(
     Leaves out events, peers, time and settings as long as the same expectation does not hold, and writes what is left
     as a scenario. Ctrl-C ends it early, with what was reached. The exit status is 1 if the scenario does not fail.
     """
-    from p2p.simulation.grid import grid, replaced
+    from p2p.simulation.grid import point, replaced
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.job import Job, run
     from p2p.simulation.scenario import readScenario, readTable, scenarioOf
@@ -63,11 +63,10 @@ def shrink(
         raise click.ClickException("shrink needs tomli-w: pip install '.[simulation]'") from None
     try:
         read = readScenario(scenario)
-        points = grid(settings)
-        if len(points) > 1:
-            raise _Wrong("--set takes one value here; p2p sweep takes several")
-        table = replaced(readTable(scenario), points[0])
-        scenarioOf(table, scenario)
+        table = readTable(scenario)
+        if settings:
+            table = replaced(table, point(settings))
+            read = scenarioOf(table, scenario)
     except ScenarioError as error:
         raise _Wrong(str(error)) from None
     seed = read.seed if seed is None else seed

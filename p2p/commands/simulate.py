@@ -43,7 +43,7 @@ def simulate(
     everything that the scenario expects holds, else 1.
     """
     # Twisted and all of the network are not needed to print --help.
-    from p2p.simulation.grid import readSettings, replaced
+    from p2p.simulation.grid import point, replaced
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.journal import Journal
     from p2p.simulation.report import writeReport
@@ -54,8 +54,7 @@ def simulate(
         read = readScenario(scenario)
         table = readTable(scenario)
         if settings:
-            given = [readSettings(setting) for setting in settings]
-            table = replaced(table, {key: _only(key, values) for key, values in given})
+            table = replaced(table, point(settings))
             read = scenarioOf(table, scenario)
     except ScenarioError as error:
         raise _Unreadable(str(error)) from None
@@ -118,13 +117,6 @@ def simulate(
             err=True,
         )
     return 0 if results["held"] else 1
-
-
-def _only(key: str, values: list[Any]) -> Any:
-    """The value of a setting."""
-    if len(values) != 1:
-        raise _Unreadable(f"--set {key}: takes one value here, not {len(values)}; p2p sweep takes several")
-    return values[0]
 
 
 def summaryRows(results: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ Making failing scenarios small: against runs whose failures are known, and once 
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from typing import Any
@@ -177,6 +178,13 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("lastDelivery", result.output)
         again = CliRunner().invoke(shrink, [out, "--out", self.mktemp(), "--json"], standalone_mode=False)
         self.assertIn('"steps": []', again.output)
+
+    def test_seedThatIsSetIsTaken(self) -> None:
+        """As C{p2p simulate} takes it; one on the command line comes first."""
+        for given, seed in (([], 0), (["--set", "seed=7"], 7), (["--set", "seed=7", "--seed", "8"], 8)):
+            arguments = [self.path, "--runs", "1", "--json", *given, "--out", self.mktemp()]
+            result = CliRunner().invoke(shrink, arguments, standalone_mode=False)
+            self.assertEqual(json.loads(result.output)["seed"], seed)
 
     def test_scenarioThatHoldsIsRefused(self) -> None:
         """There is nothing to look for."""
