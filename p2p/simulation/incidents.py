@@ -17,10 +17,19 @@ from msgspec import Meta, Struct
 from p2p.peer.errors import Busy
 from p2p.simulation.swarm import Node, Swarm, hosts
 
-Seconds = Annotated[float, Meta(ge=0)]
-Pause = Annotated[float, Meta(gt=0)]
+LONGEST = 10 * 86400.0
+"""Virtual seconds that anything may last."""
+
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
+Pause = Annotated[float, Meta(gt=0, le=LONGEST)]
+Interval = Annotated[float, Meta(ge=0.001, le=LONGEST)]
+"""Seconds between two of many; with next to none time would stand still."""
+Bandwidth = Annotated[float, Meta(ge=1, le=1e15)]
+"""Bytes per second."""
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
+PeerName = Annotated[str, Meta(pattern=r"^peer-(0|[1-9]\d{0,7})$")]
+SeedName = Annotated[str, Meta(pattern=r"^seed-(0|[1-9]\d{0,7})$")]
 Name = Annotated[str, Meta(pattern=r"^(peer|seed)-(0|[1-9]\d{0,7})$")]
 
 
@@ -72,8 +81,8 @@ class Who(Incident, frozen=True, kw_only=True):
 
     fraction: Share | None = None
     count: Count | None = None
-    peers: list[Name] | None = None
-    seeds: list[Name] | Literal["all"] | None = None
+    peers: Annotated[list[PeerName], Meta(min_length=1)] | None = None
+    seeds: Annotated[list[SeedName], Meta(min_length=1)] | Literal["all"] | None = None
 
     def given(self) -> int:
         """How many ways of saying who were used."""
@@ -85,7 +94,9 @@ class Who(Incident, frozen=True, kw_only=True):
 
     def problem(self) -> str | None:
         """Who must be said in one way."""
-        return None if self.given() == 1 else "say who with one of fraction, count, peers, seeds"
+        if self.given() != 1:
+            return "say who with one of fraction, count, peers, seeds"
+        return _twice(self.names())
 
     def among(self, swarm: Swarm, pool: list[Node]) -> list[Node]:
         """
@@ -106,7 +117,9 @@ class Anyone(Who, frozen=True, kw_only=True):
 
     def problem(self) -> str | None:
         """Who may be said in one way."""
-        return None if self.given() <= 1 else "say who with at most one of fraction, count, peers, seeds"
+        if self.given() > 1:
+            return "say who with at most one of fraction, count, peers, seeds"
+        return _twice(self.names())
 
     def hosts(self, swarm: Swarm) -> list[str] | None:
         """The hosts that are meant; C{None} for all."""
@@ -241,10 +254,17 @@ class Join(Incident, frozen=True, kw_only=True):
         """See L{Incident}."""
         return "say either over or every" if self.over is not None and self.every is not None else None
 
+    def moments(self, at: float) -> list[float]:
+        """When each joins, if that begins at some moment."""
+        return [at + number * self._every for number in range(self.count)]
+
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
-        every = self.over / self.count if self.over is not None else self.every or 0.0
-        _spread(swarm, self.count, every, lambda number: swarm.join())
+        _spread(swarm, self.count, self._every, lambda number: swarm.join())
+
+    @property
+    def _every(self) -> float:
+        return self.over / self.count if self.over is not None else self.every or 0.0
 
 
 class Churn(Incident, frozen=True, kw_only=True):
@@ -317,7 +337,10 @@ class Partition(Incident, frozen=True, kw_only=True):
         shares = [share for share in self.groups if not isinstance(share, list)]
         if 0 < len(shares) < len(self.groups):
             return "say each group by its share, or each by its peers"
-        return "the shares of the groups must add up to 1" if shares and abs(sum(shares) - 1) > 1e-6 else None
+        if shares and abs(sum(shares) - 1) > 1e-6:
+            return "the shares of the groups must add up to 1"
+        # The first may be just the rest.
+        return "a group but the first needs a name" if [] in self.groups[1:] else _twice(self.names())
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
@@ -418,7 +441,7 @@ class Slow(Anyone, frozen=True, kw_only=True):
     @ivar factor: what latencies are multiplied with.
     """
 
-    factor: Annotated[float, Meta(gt=0)]
+    factor: Annotated[float, Meta(gt=0, le=1e6)]
     for_: Pause | None = None
 
     def happen(self, swarm: Swarm) -> None:
@@ -435,7 +458,7 @@ class Throttle(Anyone, frozen=True, kw_only=True):
     @ivar bandwidth: bytes per second between two hosts and direction.
     """
 
-    bandwidth: Pause
+    bandwidth: Bandwidth
     for_: Pause | None = None
 
     def happen(self, swarm: Swarm) -> None:
@@ -453,8 +476,12 @@ class SetClock(Who, frozen=True, kw_only=True):
     @ivar drift: how much too fast: 0.001 gains a millisecond a second.
     """
 
-    offset: float | None = None
-    drift: Annotated[float, Meta(gt=-1)] | None = None
+    offset: Annotated[float, Meta(ge=-1e9, le=1e9)] | None = None
+    drift: Annotated[float, Meta(ge=-0.99, le=100)] | None = None
+
+    def problem(self) -> str | None:
+        """See L{Incident}."""
+        return "say offset, drift, or both" if self.offset is None and self.drift is None else super().problem()
 
     def upsetting(self) -> None:
         """See L{Incident}."""
@@ -476,8 +503,12 @@ class Lie(Who, frozen=True, kw_only=True):
     @ivar for_: for how long; to the end, if not given.
     """
 
-    every: Pause = 1.0
+    every: Interval = 1.0
     for_: Pause | None = None
+
+    def problem(self) -> str | None:
+        """See L{Incident}."""
+        return "seeds do not lie: say which peers" if self.seeds is not None else super().problem()
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
@@ -501,6 +532,14 @@ class Lie(Who, frozen=True, kw_only=True):
             liar.lies = True
         _lasting(swarm, "liar", self.for_, {"nodes": [liar.name for liar in liars], "every": self.every})
         lie()
+
+
+def _twice(names: list[str]) -> str | None:
+    """What is wrong with naming them, if some are named twice."""
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            return f"{name} is named twice"
+    return None
 
 
 def _named(swarm: Swarm, name: str) -> Node:
