@@ -140,6 +140,19 @@ class SimulateTests(NetworkTestCase):
         lines = trace.read_text().splitlines()
         self.assertEqual([json.loads(line)["type"] for line in lines].count("joined"), 13)
 
+    def test_crashedItLeavesItsTrace(self) -> None:
+        """With what happened until then, and without the results of the run that was there before."""
+        out = Path(self.directory, "out")
+        self.results(self.scenario(), "--out", "out")
+        Path(self.directory, "raising.py").write_text("def check(swarm):\n    return 1 / (swarm.network.now < 9)\n")
+        check = '[[checks]]\nfunction = "raising:check"\nalways = true\n'
+        run = self.simulate(self.scenario(SMALL + check), "--out", "out")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("ZeroDivisionError", run.stderr)
+        types = [json.loads(line)["type"] for line in (out / "trace.jsonl").read_text().splitlines()]
+        self.assertEqual((types.count("joined"), types.count("published"), types.count("crashed")), (13, 3, 0))
+        self.assertEqual({path.name for path in out.iterdir()} - {"plots"}, {"trace.jsonl"})
+
     def test_whatDoesNotHold(self) -> None:
         """Exit status 1, and a line that names scenario, seed and time."""
         run = self.simulate(self.scenario(SMALL.replace("components = 1", "components = 0")), "--seed", "6")

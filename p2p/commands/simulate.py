@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from statistics import median
 from typing import Any
 
@@ -68,15 +68,22 @@ def simulate(
                 os.makedirs(out, exist_ok=True)
                 journal = Journal(closing.enter_context(open(os.path.join(out, "trace.jsonl"), "wb")))
                 written.append("trace.jsonl")
-            run = Run.of(read, seed, fuzz=fuzz, journal=journal)
-            bar = closing.enter_context(
-                click.progressbar(
-                    length=1000, label=read.name, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=False
+                # What tells of another run, should this one not come to its end.
+                for name in ("results.json", "report.html"):
+                    with suppress(FileNotFoundError):
+                        os.remove(os.path.join(out, name))
+            try:
+                run = Run.of(read, seed, fuzz=fuzz, journal=journal)
+                bar = closing.enter_context(
+                    click.progressbar(
+                        length=1000, label=read.name, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=False
+                    )
                 )
-            )
-            results = run.go(lambda share: bar.update(round(share * 1000) - bar.pos))
-            if journal is not None and out is not None:
-                journal.flush()
+                results = run.go(lambda share: bar.update(round(share * 1000) - bar.pos))
+            finally:
+                if journal is not None:
+                    journal.flush()
+            if out is not None:
                 with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as file:
                     json.dump(results, file, indent=1)
                     file.write("\n")
@@ -88,7 +95,6 @@ def simulate(
                     click.echo(f"p2p: no plots: {problem}", err=True)
         except KeyboardInterrupt:
             if journal is not None and run is not None:
-                journal.flush()
                 # Past the bar, if there is one.
                 newline = "\n" if sys.stderr.isatty() else ""
                 click.echo(
