@@ -60,6 +60,10 @@ class Incident(Part, frozen=True, kw_only=True):
         lasting: float | None = getattr(self, "for_", self.lasting())
         return float("inf") if lasting is None else lasting
 
+    def kills(self) -> bool:
+        """Whether it kills peers, and leaves them dead."""
+        return False
+
     def names(self) -> list[str]:
         """The nodes it names."""
         return []
@@ -128,7 +132,7 @@ class Anyone(Who, frozen=True, kw_only=True):
 
 class Publish(Incident, frozen=True, kw_only=True):
     """
-    Peers send messages to the whole network.
+    Peers send messages to the whole network; one whose sender is down is not sent, and that is told.
 
     @ivar every: seconds between two.
     @ivar size: bytes of payload.
@@ -157,17 +161,17 @@ class Publish(Incident, frozen=True, kw_only=True):
         def publish(number: int) -> None:
             if self.from_ == "random":
                 running = swarm.running()
-                if not running:
-                    return
-                sender = swarm.random.choice(running)
+                sender = swarm.random.choice(running) if running else None
             else:
                 sender = _named(swarm, self.from_)
+            if sender is None or not sender.up:
+                swarm.watcher.happened("unsent", {"peer": sender.name if sender is not None else None})
+                return
             payload = b"%d from %s " % (number, sender.name.encode())
-            if sender.up:
-                try:
-                    sender.service.publish(payload.ljust(self.size, b".")[: self.size])
-                except Busy:
-                    swarm.watcher.happened("refused", {"peer": sender.name})
+            try:
+                sender.service.publish(payload.ljust(self.size, b".")[: self.size])
+            except Busy:
+                swarm.watcher.happened("refused", {"peer": sender.name})
 
         _spread(swarm, self.count, self.every, publish)
 
@@ -180,6 +184,10 @@ class Crash(Who, frozen=True, kw_only=True):
     """
 
     host: bool = False
+
+    def kills(self) -> bool:
+        """See L{Incident}."""
+        return self.seeds is None
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
@@ -282,6 +290,10 @@ class Churn(Incident, frozen=True, kw_only=True):
     def lasting(self) -> float:
         """See L{Incident}."""
         return self.for_
+
+    def kills(self) -> bool:
+        """See L{Incident}."""
+        return self.polite < 1
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""

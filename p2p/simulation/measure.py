@@ -97,6 +97,7 @@ class Measure:
     @ivar swarm: what it watches; to be set at once.
     @ivar traffic: counts frames, if that is wanted.
     @ivar refused: messages that peers were too busy to send.
+    @ivar unsent: messages whose sender was down.
     """
 
     swarm: Swarm
@@ -115,7 +116,7 @@ class Measure:
             no verdict.
         """
         self.traffic = Traffic() if traffic else None
-        self.refused = 0
+        self.refused = self.unsent = 0
         self._network = network
         self._clock = network.clock
         self._journal = journal
@@ -181,6 +182,10 @@ class Measure:
         if what == "refused":
             self.refused += 1
             self._note("refused", **fields)
+            return
+        if what == "unsent":
+            self.unsent += 1
+            self._note("unsent", **fields)
             return
         if what == "healed":
             self._note("healed", **fields)
@@ -259,6 +264,7 @@ class Measure:
             "overlays": self._overlays,
             "broadcasts": self._broadcastResults(window),
             "refused": self.refused,
+            "unsent": self.unsent,
             "deaths": [self._deathResult(death) for death in self._deaths],
             "falseDeaths": self._falseDeaths,
             "ghosts": self._ghosts(),

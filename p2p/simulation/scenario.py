@@ -21,7 +21,7 @@ from msgspec import Meta
 from p2p.peer.strategies import strategy
 from p2p.settings import PeerSettings, SeedSettings, SettingError
 from p2p.simulation import incidents, latency
-from p2p.simulation.expect import Check, Expect
+from p2p.simulation.expect import Check, Expect, calms
 from p2p.simulation.incidents import (
     LONGEST,
     Bandwidth,
@@ -281,6 +281,7 @@ def checked(table: dict[str, Any]) -> Scenario:
     if problem is not None:
         raise _Problem(("network", "latency"), problem)
     _checkEvents(scenario)
+    _checkExpectations(scenario)
     for number, check in enumerate(scenario.checks):
         problem = check.problem(scenario.duration)
         if problem is not None:
@@ -336,6 +337,29 @@ def _checkEvents(scenario: Scenario) -> None:
             if kind == "peer" and joined[int(which)] > (event.at, number):
                 when = joined[int(which)][0]
                 raise _Problem((*path, verb), f"{name} has not joined yet: it does so at {when:g} s")
+
+
+def _checkExpectations(scenario: Scenario) -> None:
+    """Refuse what would hold whatever happens, as nothing is there to look at."""
+    expect, duration, peers = scenario.expect, scenario.duration, scenario.peerSettings
+    given = {name for name in Expect.__struct_fields__ if getattr(expect, name) is not None}
+    for name in sorted(given & {"connectedWithin", "listedWithin"}):
+        within = getattr(expect, name)
+        if all(due > duration for _, due in calms(scenario.upsets, within)):
+            raise _Problem(("expect", name), f"never is the network left alone for {within:g} s")
+    for name in sorted(given & {"detectedWithin", "deadRemovedWithin"}):
+        within = getattr(expect, name)
+        if not any(event.incident.kills() and event.at + within <= duration for event in scenario.events):
+            raise _Problem(("expect", name), f"no peer is killed {within:g} s before the end")
+    if expect.islandsWithin is not None and scenario.upsets[0][1] + expect.islandsWithin >= duration:
+        raise _Problem(("expect", "islandsWithin"), f"it takes that long to the end, {duration:g}")
+    publishes = any(event.publish is not None for event in scenario.events)
+    gossips = peers.gossipCount > 0 and peers.gossipInterval <= duration
+    for name in sorted(given & {"reach", "meanReach", "lastDelivery", "redundancy", "caughtUpWithin"}):
+        if not (publishes or gossips):
+            raise _Problem(("expect", name), "nobody publishes anything")
+    if expect.redundancy is not None and not scenario.measure.traffic:
+        raise _Problem(("expect", "redundancy"), "is not known without measure.traffic")
 
 
 def _checkOptions(options: dict[str, Any], settings: type[attrs.AttrsInstance], path: tuple[str, ...]) -> None:

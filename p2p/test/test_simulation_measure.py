@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.commands.simulate import summaryRows
 from p2p.simulation import graph
 from p2p.simulation.checks import Violation
 from p2p.simulation.expect import Expect, calms
@@ -572,6 +573,21 @@ class ResultsTests(SynchronousTestCase):
         for verb, (_, given) in faults.items():
             wanted = {"time": 5.0, "type": "fault", "what": verb, "nodes": ["peer-1"], **given}
             self.assertEqual(told[verb], wanted)
+
+    def test_messagesWhoseSenderIsDownAreTold(self) -> None:
+        """That a named one is, or all of them: such a message is not sent."""
+        file = io.BytesIO()
+        journal = Journal(file)
+        rest = event('publish = { count = 3, every = 1.0, from = "peer-1" }', at=8.5)
+        rest += event('crash = { peers = ["peer-1"] }', at=9.0) + event("crash = { fraction = 1.0 }", at=12.0)
+        results = run(rest + event("publish = {}", at=13.0), journal=journal).go()
+        journal.flush()
+        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        unsent = [(line["time"], line["peer"]) for line in lines if line["type"] == "unsent"]
+        self.assertEqual(unsent, [(9.5, "peer-1"), (10.5, "peer-1"), (13.0, None)])
+        self.assertEqual((results["unsent"], len(results["broadcasts"])), (3, 1))
+        self.assertIn(("not sent", "3 messages, whose sender was down"), summaryRows(results))
+        self.assertNotIn("not sent", dict(summaryRows({**results, "unsent": 0})))
 
     def test_progress(self) -> None:
         """Whoever watches is told how far it is, to the end."""

@@ -289,6 +289,38 @@ class SchemaTests(SynchronousTestCase):
         beginning = 'description = """\n[[events]]\nat = 3\n"""' + BEGINNING
         self.refused(event("crash = 3"), 3, "events[0].crash", beginning=beginning)
 
+    def test_whatCannotButHold(self) -> None:
+        """An expectation for which there is nothing to look at is refused, and one more thing makes it a scenario."""
+        leave, publish = event("leave = { count = 1 }"), event("publish = {}")
+        gossip = BEGINNING.replace("gossipCount = 0", "gossipInterval = 20.0")
+        never, alone = "no peer is killed", "never is the network left alone"
+        for expect, problem, rest, more in (
+            ("connectedWithin = 19.5", alone, "", "connectedWithin = 18.9"),
+            ("listedWithin = 15.5", alone, leave, "listedWithin = 15.0"),
+            ("detectedWithin = 1.0", never, leave, event("crash = { count = 1 }", at=19.0)),
+            ("detectedWithin = 1.0", never, event("crash = { count = 1 }", at=19.1), event("crash = { count = 1 }")),
+            ("deadRemovedWithin = 1.0", never, event('crash = { seeds = "all" }'), event("crash = { count = 1 }")),
+            (
+                "deadRemovedWithin = 1.0", never, event("churn = { rate = 1.0, for = 5.0, polite = 1.0 }"),
+                event("churn = { rate = 1.0, for = 5.0, polite = 0.9 }"),
+            ),
+            ("islandsWithin = 19.0", "to the end, 20", "", "islandsWithin = 18.9"),
+            ("redundancy = 1.0", "not known", "[measure]\ntraffic = false\n" + publish, publish),
+            *((f"{name} = 1.0", "nobody publishes", leave, publish) for name in (
+                "reach", "meanReach", "lastDelivery", "redundancy", "caughtUpWithin",
+            )),
+        ):  # fmt: skip
+            name = expect.split()[0]
+            expect = f"[expect]\n{expect}\n"
+            self.refused(expect + rest, 2, f"expect.{name}", problem)
+            if more.startswith(name):
+                scenario(f"[expect]\n{more}\n{rest}")
+            else:
+                scenario(expect + rest.replace("[measure]\ntraffic = false\n", "").replace(more, "") + more)
+            if problem == "nobody publishes":
+                scenario(expect, gossip)
+                self.refused(expect, 2, problem, beginning=gossip.replace("= 20.0 }", "= 20.1 }"))
+
     def test_theDocumentedExampleIsTaken(self) -> None:
         """The first scenario in docs/simulation.md is one."""
         with open(os.path.join(TOP, "docs", "simulation.md"), encoding="utf-8") as file:
@@ -537,7 +569,7 @@ class DeterminismTests(SynchronousTestCase):
     def test_measuringChangesNothing(self) -> None:
         """With or without traffic, overlays and trace the digest is the same."""
         without = scenario(self.REST + "[measure]\ntraffic = false\n")
-        with_ = scenario(self.REST + "[measure]\noverlay = 0.7\n[expect]\ndialled = 4\nconnectedWithin = 10.0\n")
+        with_ = scenario(self.REST + "[measure]\noverlay = 0.7\n[expect]\ndialled = 4\nconnectedWithin = 4.0\n")
         digests = {str(Run.of(read, 3).go()["digest"]) for read in (without, with_)}
         self.assertEqual(digests, {self.digest(3)})
 
