@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import click
 
@@ -71,42 +73,37 @@ def shrink(
         raise _Wrong(str(error)) from None
     seed = read.seed if seed is None else seed
     out = out or f"{os.path.splitext(os.path.basename(scenario))[0]}-seed{seed}.toml"
-    if os.path.exists(out):
-        raise _Wrong(f"{out} exists: name another file with --out")
-    found = failures(run(Job(table, seed, fuzz=fuzz)))
-    if not found:
-        raise click.ClickException(f"{scenario}: everything that is expected holds with seed {seed}")
-    expectation = expectation or next(iter(found))
-    if expectation not in found:
-        raise click.ClickException(f"{scenario}: {expectation} holds with seed {seed}; not so {', '.join(found)}")
+    with _opened(out) as file:
+        found = failures(run(Job(table, seed, fuzz=fuzz)))
+        if not found:
+            raise click.ClickException(f"{scenario}: everything that is expected holds with seed {seed}")
+        expectation = expectation or next(iter(found))
+        if expectation not in found:
+            raise click.ClickException(f"{scenario}: {expectation} holds with seed {seed}; not so {', '.join(found)}")
 
-    def told(step: str) -> None:
-        click.echo(f"{shrinking.runs:4} runs: {step}", err=True)
+        def told(step: str) -> None:
+            click.echo(f"{shrinking.runs:4} runs: {step}", err=True)
 
-    shrinking = Shrinking(
-        table, seed, expectation, found[expectation], fuzz=fuzz, most=runs, tries=tries,
-        told=told if sys.stderr.isatty() else lambda step: None,
-    )  # fmt: skip
-    try:
-        shrinking.go()
-        end = "nothing more can be left out"
-    except SpentError:
-        end = "more might be left out: --runs"
-    except KeyboardInterrupt:
-        end = "interrupted"
-    small = {
-        "name": shrinking.table["name"],
-        "seed": shrinking.seed,
-        **shrinking.table,
-    }
-    small["seed"] = shrinking.seed
-    command = f"p2p simulate {out}{' --fuzz' if fuzz else ''}"
-    head = f"# From {os.path.basename(scenario)} with seed {seed}: {expectation}: {shrinking.problem}\n\n"
-    try:
-        with open(out, "w", encoding="utf-8") as file:
-            file.write(head + tomli_w.dumps(small))
-    except OSError as error:
-        raise click.ClickException(f"{out}: {error.strerror or error}") from None
+        shrinking = Shrinking(
+            table, seed, expectation, found[expectation], fuzz=fuzz, most=runs, tries=tries,
+            told=told if sys.stderr.isatty() else lambda step: None,
+        )  # fmt: skip
+        try:
+            shrinking.go()
+            end = "nothing more can be left out"
+        except SpentError:
+            end = "more might be left out: --runs"
+        except KeyboardInterrupt:
+            end = "interrupted"
+        small = {
+            "name": shrinking.table["name"],
+            "seed": shrinking.seed,
+            **shrinking.table,
+        }
+        small["seed"] = shrinking.seed
+        command = f"p2p simulate {out}{' --fuzz' if fuzz else ''}"
+        head = f"# From {os.path.basename(scenario)} with seed {seed}: {expectation}: {shrinking.problem}\n\n"
+        file.write(head + tomli_w.dumps(small))
     report = {
         "scenario": scenario,
         "seed": shrinking.seed,
@@ -122,6 +119,27 @@ def shrink(
     }
     click.echo(json.dumps(report, indent=1) if asJson else _text(report))
     return 0
+
+
+@contextmanager
+def _opened(out: str) -> Iterator[IO[str]]:
+    """
+    A new file, which is removed if nothing comes of it.
+
+    @raise click.ClickException: it is there, or cannot be made or written.
+    """
+    try:
+        with open(out, "x", encoding="utf-8") as file:
+            try:
+                yield file
+                file.flush()
+            except BaseException:
+                os.remove(out)
+                raise
+    except FileExistsError:
+        raise _Wrong(f"{out} exists: name another file with --out") from None
+    except OSError as error:
+        raise click.ClickException(f"{out}: {error.strerror or error}") from None
 
 
 def _size(table: dict[str, Any]) -> dict[str, Any]:

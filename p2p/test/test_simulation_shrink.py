@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.commands.shrink import shrink
+from p2p.simulation import job as jobModule
 from p2p.simulation.job import Job
 from p2p.simulation.scenario import readScenario
 from p2p.simulation.shrink import REDUCTIONS, Shrinking, SpentError, failures
@@ -193,6 +194,25 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(result.exit_code, 1)
         self.assertIn("everything that is expected holds with seed 0", result.output)
         self.assertFalse(os.path.exists("unused.toml"))
+
+    def test_fileThatCannotBeWrittenIsToldBeforeAnyRun(self) -> None:
+        """So that no work is lost."""
+        self.patch(jobModule, "run", lambda job: self.fail("ran"))
+        out = os.path.join("nosuchdirectory", "small.toml")
+        result = CliRunner().invoke(shrink, [self.path, "--out", out])
+        self.assertEqual((result.exit_code, result.output), (1, f"Error: {out}: No such file or directory\n"))
+
+    def test_interruptedBeforeAnythingWasFoundItLeavesNoFile(self) -> None:
+        """The file is made at the beginning, and there is nothing to write to it."""
+
+        def interrupted(job: Job) -> dict[str, Any]:
+            self.assertTrue(os.path.exists(out))
+            raise KeyboardInterrupt
+
+        self.patch(jobModule, "run", interrupted)
+        out = self.mktemp()
+        CliRunner().invoke(shrink, [self.path, "--out", out])
+        self.assertFalse(os.path.exists(out))
 
     def test_fileThatIsThereIsKept(self) -> None:
         """Another name must be given."""

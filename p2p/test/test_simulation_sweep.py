@@ -249,8 +249,10 @@ class SeedsTests(SynchronousTestCase):
 
     def test_otherThingsAreRefused(self) -> None:
         """Words, empty ranges, and more than a million."""
-        for text in ("", "x", "1:", "4:4", "0:9:0", "0:99999999"):
+        for text in ("", "x", "1:", "4:4", "0:9:0", "0:99999999", "0:1000001", "0:99999999999999999999", "1" * 5000):
             self.assertRaises(ScenarioError, readSeeds, text)
+        self.assertEqual(readSeeds("99999999999999999999:100000000000000000000"), [99999999999999999999])
+        self.assertEqual(len(readSeeds("0:1000000")), 1_000_000)
 
 
 class SweepTests(SynchronousTestCase):
@@ -465,10 +467,14 @@ class RecordTests(SynchronousTestCase):
         self.assertIsNone(self.reopened().done(Job({}, 7)))
 
     def test_fileOfSomethingElseIsRefused(self) -> None:
-        """With its line."""
-        with open(self.path, "ab") as file:
-            file.write(b"[1]\n")
-        self.assertIn("line 3", str(self.assertRaises(ScenarioError, self.reopened)))
+        """With its line, also if it lacks just a part."""
+        with open(self.path, "rb") as file:
+            lines = file.readlines()
+        for part in ("", *json.loads(lines[1])):
+            other = {key: value for key, value in json.loads(lines[1]).items() if key != part} if part else [1]
+            with open(self.path, "wb") as file:
+                file.write(lines[0] + json.dumps(other).encode() + b"\n")
+            self.assertIn("line 2", str(self.assertRaises(ScenarioError, self.reopened)))
 
     def test_nothingIsThereYet(self) -> None:
         """Then nothing is done."""
