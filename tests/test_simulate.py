@@ -140,6 +140,19 @@ class SimulateTests(NetworkTestCase):
         lines = trace.read_text().splitlines()
         self.assertEqual([json.loads(line)["type"] for line in lines].count("joined"), 13)
 
+    def test_crashedItLeavesItsTrace(self) -> None:
+        """With what happened until then, and without the results of the run that was there before."""
+        out = Path(self.directory, "out")
+        self.results(self.scenario(), "--out", "out")
+        Path(self.directory, "raising.py").write_text("def check(swarm):\n    return 1 / (swarm.network.now < 9)\n")
+        check = '[[checks]]\nfunction = "raising:check"\nalways = true\n'
+        run = self.simulate(self.scenario(SMALL + check), "--out", "out")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("ZeroDivisionError", run.stderr)
+        types = [json.loads(line)["type"] for line in (out / "trace.jsonl").read_text().splitlines()]
+        self.assertEqual((types.count("joined"), types.count("published"), types.count("crashed")), (13, 3, 0))
+        self.assertEqual({path.name for path in out.iterdir()} - {"plots"}, {"trace.jsonl"})
+
     def test_whatDoesNotHold(self) -> None:
         """Exit status 1, and a line that names scenario, seed and time."""
         run = self.simulate(self.scenario(SMALL.replace("components = 1", "components = 0")), "--seed", "6")
@@ -165,6 +178,13 @@ class SimulateTests(NetworkTestCase):
         run = self.simulate(self.scenario(SMALL.replace("count = 2", "count = 2.5")))
         self.assertEqual((run.returncode, run.stdout), (2, ""))
         self.assertEqual(run.stderr, "p2p: small.toml, line 12: events[1].crash.count: is not a whole number\n")
+        for settings, problem in (
+            (["peers.count=4", "peers.count=5"], "peers.count is set twice"),
+            (["peers.count=4,5"], "--set peers.count: takes one value here"),
+        ):
+            run = self.simulate(self.scenario(), *(word for setting in settings for word in ("--set", setting)))
+            self.assertEqual((run.returncode, run.stdout), (2, ""))
+            self.assertRegex(run.stderr, rf"\Ap2p: {problem}[^\n]*\n\Z")
         run = self.simulate(self.scenario(), "--out", "small.toml")
         self.assertEqual(run.returncode, 2)
         self.assertEqual(run.stderr.count("\n"), 1)

@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import click
 
@@ -51,7 +53,7 @@ def shrink(
     Leaves out events, peers, time and settings as long as the same expectation does not hold, and writes what is left
     as a scenario. Ctrl-C ends it early, with what was reached. The exit status is 1 if the scenario does not fail.
     """
-    from p2p.simulation.grid import grid, replaced
+    from p2p.simulation.grid import point, replaced
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.job import Job, run
     from p2p.simulation.scenario import readScenario, readTable, scenarioOf
@@ -63,51 +65,45 @@ def shrink(
         raise click.ClickException("shrink needs tomli-w: pip install '.[simulation]'") from None
     try:
         read = readScenario(scenario)
-        points = grid(settings)
-        if len(points) > 1:
-            raise _Wrong("--set takes one value here; p2p sweep takes several")
-        table = replaced(readTable(scenario), points[0])
-        scenarioOf(table, scenario)
+        table = readTable(scenario)
+        if settings:
+            table = replaced(table, point(settings))
+            read = scenarioOf(table, scenario)
     except ScenarioError as error:
         raise _Wrong(str(error)) from None
     seed = read.seed if seed is None else seed
     out = out or f"{os.path.splitext(os.path.basename(scenario))[0]}-seed{seed}.toml"
-    if os.path.exists(out):
-        raise _Wrong(f"{out} exists: name another file with --out")
-    found = failures(run(Job(table, seed, fuzz=fuzz)))
-    if not found:
-        raise click.ClickException(f"{scenario}: everything that is expected holds with seed {seed}")
-    expectation = expectation or next(iter(found))
-    if expectation not in found:
-        raise click.ClickException(f"{scenario}: {expectation} holds with seed {seed}; not so {', '.join(found)}")
+    with _opened(out) as file:
+        found = failures(run(Job(table, seed, fuzz=fuzz)))
+        if not found:
+            raise click.ClickException(f"{scenario}: everything that is expected holds with seed {seed}")
+        expectation = expectation or next(iter(found))
+        if expectation not in found:
+            raise click.ClickException(f"{scenario}: {expectation} holds with seed {seed}; not so {', '.join(found)}")
 
-    def told(step: str) -> None:
-        click.echo(f"{shrinking.runs:4} runs: {step}", err=True)
+        def told(step: str) -> None:
+            click.echo(f"{shrinking.runs:4} runs: {step}", err=True)
 
-    shrinking = Shrinking(
-        table, seed, expectation, found[expectation], fuzz=fuzz, most=runs, tries=tries,
-        told=told if sys.stderr.isatty() else lambda step: None,
-    )  # fmt: skip
-    try:
-        shrinking.go()
-        end = "nothing more can be left out"
-    except SpentError:
-        end = "more might be left out: --runs"
-    except KeyboardInterrupt:
-        end = "interrupted"
-    small = {
-        "name": shrinking.table["name"],
-        "seed": shrinking.seed,
-        **shrinking.table,
-    }
-    small["seed"] = shrinking.seed
-    command = f"p2p simulate {out}{' --fuzz' if fuzz else ''}"
-    head = f"# From {os.path.basename(scenario)} with seed {seed}: {expectation}: {shrinking.problem}\n\n"
-    try:
-        with open(out, "w", encoding="utf-8") as file:
-            file.write(head + tomli_w.dumps(small))
-    except OSError as error:
-        raise click.ClickException(f"{out}: {error.strerror or error}") from None
+        shrinking = Shrinking(
+            table, seed, expectation, found[expectation], fuzz=fuzz, most=runs, tries=tries,
+            told=told if sys.stderr.isatty() else lambda step: None,
+        )  # fmt: skip
+        try:
+            shrinking.go()
+            end = "nothing more can be left out"
+        except SpentError:
+            end = "more might be left out: --runs"
+        except KeyboardInterrupt:
+            end = "interrupted"
+        small = {
+            "name": shrinking.table["name"],
+            "seed": shrinking.seed,
+            **shrinking.table,
+        }
+        small["seed"] = shrinking.seed
+        command = f"p2p simulate {out}{' --fuzz' if fuzz else ''}"
+        head = f"# From {os.path.basename(scenario)} with seed {seed}: {expectation}: {shrinking.problem}\n\n"
+        file.write(head + tomli_w.dumps(small))
     report = {
         "scenario": scenario,
         "seed": shrinking.seed,
@@ -123,6 +119,27 @@ def shrink(
     }
     click.echo(json.dumps(report, indent=1) if asJson else _text(report))
     return 0
+
+
+@contextmanager
+def _opened(out: str) -> Iterator[IO[str]]:
+    """
+    A new file, which is removed if nothing comes of it.
+
+    @raise click.ClickException: it is there, or cannot be made or written.
+    """
+    try:
+        with open(out, "x", encoding="utf-8") as file:
+            try:
+                yield file
+                file.flush()
+            except BaseException:
+                os.remove(out)
+                raise
+    except FileExistsError:
+        raise _Wrong(f"{out} exists: name another file with --out") from None
+    except OSError as error:
+        raise click.ClickException(f"{out}: {error.strerror or error}") from None
 
 
 def _size(table: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from statistics import median
 from typing import Any
 
@@ -43,7 +43,7 @@ def simulate(
     everything that the scenario expects holds, else 1.
     """
     # Twisted and all of the network are not needed to print --help.
-    from p2p.simulation.grid import readSettings, replaced
+    from p2p.simulation.grid import point, replaced
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.journal import Journal
     from p2p.simulation.report import writeReport
@@ -54,8 +54,7 @@ def simulate(
         read = readScenario(scenario)
         table = readTable(scenario)
         if settings:
-            given = [readSettings(setting) for setting in settings]
-            table = replaced(table, {key: _only(key, values) for key, values in given})
+            table = replaced(table, point(settings))
             read = scenarioOf(table, scenario)
     except ScenarioError as error:
         raise _Unreadable(str(error)) from None
@@ -69,15 +68,22 @@ def simulate(
                 os.makedirs(out, exist_ok=True)
                 journal = Journal(closing.enter_context(open(os.path.join(out, "trace.jsonl"), "wb")))
                 written.append("trace.jsonl")
-            run = Run.of(read, seed, fuzz=fuzz, journal=journal)
-            bar = closing.enter_context(
-                click.progressbar(
-                    length=1000, label=read.name, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=False
+                # What tells of another run, should this one not come to its end.
+                for name in ("results.json", "report.html"):
+                    with suppress(FileNotFoundError):
+                        os.remove(os.path.join(out, name))
+            try:
+                run = Run.of(read, seed, fuzz=fuzz, journal=journal)
+                bar = closing.enter_context(
+                    click.progressbar(
+                        length=1000, label=read.name, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=False
+                    )
                 )
-            )
-            results = run.go(lambda share: bar.update(round(share * 1000) - bar.pos))
-            if journal is not None and out is not None:
-                journal.flush()
+                results = run.go(lambda share: bar.update(round(share * 1000) - bar.pos))
+            finally:
+                if journal is not None:
+                    journal.flush()
+            if out is not None:
                 with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as file:
                     json.dump(results, file, indent=1)
                     file.write("\n")
@@ -89,7 +95,6 @@ def simulate(
                     click.echo(f"p2p: no plots: {problem}", err=True)
         except KeyboardInterrupt:
             if journal is not None and run is not None:
-                journal.flush()
                 # Past the bar, if there is one.
                 newline = "\n" if sys.stderr.isatty() else ""
                 click.echo(
@@ -120,13 +125,6 @@ def simulate(
     return 0 if results["held"] else 1
 
 
-def _only(key: str, values: list[Any]) -> Any:
-    """The value of a setting."""
-    if len(values) != 1:
-        raise _Unreadable(f"--set {key}: takes one value here, not {len(values)}; p2p sweep takes several")
-    return values[0]
-
-
 def summaryRows(results: dict[str, Any]) -> list[tuple[str, str]]:
     """Results as the rows of a table for people."""
     overlay, broadcasts, deaths = results["overlay"], results["broadcasts"], results["deaths"]
@@ -152,6 +150,8 @@ def summaryRows(results: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if broadcasts:
         rows += _ofBroadcasts(broadcasts)
+    if results["unsent"]:
+        rows.append(("not sent", f"{counted(results['unsent'], 'message')}, whose sender was down"))
     if deaths:
         rows.append(("deaths", _ofDeaths(deaths)))
     false = results["falseDeaths"]

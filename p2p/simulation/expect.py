@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import attrs
 from msgspec import Meta
 
-from p2p.simulation.incidents import Part, Pause, Seconds, Share
+from p2p.simulation.incidents import Interval, Part, Seconds, Share
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.swarm import Swarm
 
@@ -79,7 +79,7 @@ class Expect(Part, frozen=True, kw_only=True):
     reach: Share | None = None
     meanReach: Share | None = None
     lastDelivery: Seconds | None = None
-    redundancy: Annotated[float, Meta(ge=0)] | None = None
+    redundancy: Annotated[float, Meta(ge=0, le=1e6)] | None = None
     components: AtMost | None = None
     falseDeaths: AtMost | None = None
     calledDead: AtMost | None = None
@@ -292,19 +292,24 @@ class Check(Part, frozen=True, kw_only=True):
     @ivar every: seconds between two looks.
     """
 
-    function: Annotated[str, Meta(pattern=r"^[\w.]+:\w+$")]
+    function: Annotated[str, Meta(pattern=r"^\w+(\.\w+)*:\w+$")]
     always: bool = False
     by: Seconds | None = None
-    every: Pause = 1.0
+    every: Interval = 1.0
 
     def found(self) -> Callable[[Swarm], object]:
         """
         The function.
 
-        @raise ImportError: there is no such module or function.
+        @raise ImportError: there is no such module or function, or the module cannot be imported.
         """
         module, _, name = self.function.partition(":")
-        function = getattr(import_module(module), name, None)
+        try:
+            function = getattr(import_module(module), name, None)
+        except ImportError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ImportError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
         if not callable(function):
             raise ImportError(f"{module} has no function {name}")
         return function  # type: ignore[no-any-return]
@@ -318,7 +323,7 @@ class Check(Part, frozen=True, kw_only=True):
         try:
             self.found()
         except ImportError as error:
-            return str(error)
+            return " ".join(str(error).split())
         return None
 
     def watch(self, swarm: Swarm) -> None:

@@ -109,6 +109,12 @@ class Fault:
         """
         self._faults.withdraw(self._rule)
 
+    def widen(self, one: Hosts = (), other: Hosts = ()) -> None:
+        """
+        Let more hosts belong to the first and to the second group, such as are about to join the network.
+        """
+        self._faults.widen(self._rule, one, other)
+
 
 class Faults:
     """
@@ -341,6 +347,20 @@ class Faults:
         if rule in self._rules:
             self._rules.remove(rule)
             self._changed(self._touched(rule))
+
+    def widen(self, rule: Rule, one: Hosts, other: Hosts) -> None:
+        """
+        Let more hosts belong to the groups of a rule; where a group is all hosts, it is already.
+        """
+        sources, destinations = self._addresses(one) or frozenset(), self._addresses(other) or frozenset()
+        if rule.sources is not None:
+            rule.sources |= sources
+        if rule.destinations is not None:
+            rule.destinations |= destinations
+        hosts = self._network.hosts
+        # Those that have not joined have no path yet, or one that is looked at when they do.
+        if rule in self._rules and not hosts.keys().isdisjoint(sources | destinations):
+            self._changed(host for address, host in hosts.items() if address in sources | destinations)
 
     def _between(self, one: Hosts, other: Hosts, oneWay: bool, duration: float | None, **effect: object) -> Fault:
         rule = Rule(self._addresses(one), self._addresses(other), both=not oneWay, **effect)  # type: ignore[arg-type]

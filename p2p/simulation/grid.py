@@ -42,15 +42,36 @@ def grid(settings: Iterable[str]) -> list[Settings]:
     """
     All combinations of the values that each of some settings takes; the last one varies fastest.
 
-    @raise ScenarioError: see L{readSettings}; or a key is given twice.
+    @raise ScenarioError: see L{readSettings}; or a key is given twice, or takes the same value twice.
     """
     axes: dict[str, list[Any]] = {}
     for setting in settings:
         key, values = readSettings(setting)
         if key in axes:
             raise ScenarioError(f"{key} is set twice; put its values in one list: {key}=value,value")
+        for place, value in enumerate(values):
+            if any(_same(value, other) for other in values[:place]):
+                raise ScenarioError(f"{key} takes {valueText(value)} twice")
         axes[key] = values
     return [dict(zip(axes, point, strict=True)) for point in product(*axes.values())]
+
+
+def point(settings: Iterable[str]) -> Settings:
+    """
+    The settings of a single run.
+
+    @raise ScenarioError: see L{grid}; or one has several values.
+    """
+    points = grid(settings)
+    for key in points[0]:
+        if any(other[key] != points[0][key] for other in points):
+            raise ScenarioError(f"--set {key}: takes one value here; p2p sweep takes several")
+    return points[0]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """C{0} and C{0.0} are the same in a scenario, C{1} and C{true} are not."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 def settingText(key: str, value: Any) -> str:

@@ -9,6 +9,7 @@ the peers do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -16,10 +17,19 @@ from msgspec import Meta, Struct
 from p2p.peer.errors import Busy
 from p2p.simulation.swarm import Node, Swarm, hosts
 
-Seconds = Annotated[float, Meta(ge=0)]
-Pause = Annotated[float, Meta(gt=0)]
+LONGEST = 10 * 86400.0
+"""Virtual seconds that anything may last."""
+
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
+Pause = Annotated[float, Meta(gt=0, le=LONGEST)]
+Interval = Annotated[float, Meta(ge=0.001, le=LONGEST)]
+"""Seconds between two of many; with next to none time would stand still."""
+Bandwidth = Annotated[float, Meta(ge=1, le=1e15)]
+"""Bytes per second."""
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
+PeerName = Annotated[str, Meta(pattern=r"^peer-(0|[1-9]\d{0,7})$")]
+SeedName = Annotated[str, Meta(pattern=r"^seed-(0|[1-9]\d{0,7})$")]
 Name = Annotated[str, Meta(pattern=r"^(peer|seed)-(0|[1-9]\d{0,7})$")]
 
 
@@ -50,6 +60,10 @@ class Incident(Part, frozen=True, kw_only=True):
         lasting: float | None = getattr(self, "for_", self.lasting())
         return float("inf") if lasting is None else lasting
 
+    def kills(self) -> bool:
+        """Whether it kills peers, and leaves them dead."""
+        return False
+
     def names(self) -> list[str]:
         """The nodes it names."""
         return []
@@ -71,8 +85,8 @@ class Who(Incident, frozen=True, kw_only=True):
 
     fraction: Share | None = None
     count: Count | None = None
-    peers: list[Name] | None = None
-    seeds: list[Name] | Literal["all"] | None = None
+    peers: Annotated[list[PeerName], Meta(min_length=1)] | None = None
+    seeds: Annotated[list[SeedName], Meta(min_length=1)] | Literal["all"] | None = None
 
     def given(self) -> int:
         """How many ways of saying who were used."""
@@ -84,7 +98,9 @@ class Who(Incident, frozen=True, kw_only=True):
 
     def problem(self) -> str | None:
         """Who must be said in one way."""
-        return None if self.given() == 1 else "say who with one of fraction, count, peers, seeds"
+        if self.given() != 1:
+            return "say who with one of fraction, count, peers, seeds"
+        return _twice(self.names())
 
     def among(self, swarm: Swarm, pool: list[Node]) -> list[Node]:
         """
@@ -105,7 +121,9 @@ class Anyone(Who, frozen=True, kw_only=True):
 
     def problem(self) -> str | None:
         """Who may be said in one way."""
-        return None if self.given() <= 1 else "say who with at most one of fraction, count, peers, seeds"
+        if self.given() > 1:
+            return "say who with at most one of fraction, count, peers, seeds"
+        return _twice(self.names())
 
     def hosts(self, swarm: Swarm) -> list[str] | None:
         """The hosts that are meant; C{None} for all."""
@@ -114,7 +132,7 @@ class Anyone(Who, frozen=True, kw_only=True):
 
 class Publish(Incident, frozen=True, kw_only=True):
     """
-    Peers send messages to the whole network.
+    Peers send messages to the whole network; one whose sender is down is not sent, and that is told.
 
     @ivar every: seconds between two.
     @ivar size: bytes of payload.
@@ -143,17 +161,17 @@ class Publish(Incident, frozen=True, kw_only=True):
         def publish(number: int) -> None:
             if self.from_ == "random":
                 running = swarm.running()
-                if not running:
-                    return
-                sender = swarm.random.choice(running)
+                sender = swarm.random.choice(running) if running else None
             else:
                 sender = _named(swarm, self.from_)
+            if sender is None or not sender.up:
+                swarm.watcher.happened("unsent", {"peer": sender.name if sender is not None else None})
+                return
             payload = b"%d from %s " % (number, sender.name.encode())
-            if sender.up:
-                try:
-                    sender.service.publish(payload.ljust(self.size, b".")[: self.size])
-                except Busy:
-                    swarm.watcher.happened("refused", {"peer": sender.name})
+            try:
+                sender.service.publish(payload.ljust(self.size, b".")[: self.size])
+            except Busy:
+                swarm.watcher.happened("refused", {"peer": sender.name})
 
         _spread(swarm, self.count, self.every, publish)
 
@@ -166,6 +184,10 @@ class Crash(Who, frozen=True, kw_only=True):
     """
 
     host: bool = False
+
+    def kills(self) -> bool:
+        """See L{Incident}."""
+        return self.seeds is None
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
@@ -240,10 +262,17 @@ class Join(Incident, frozen=True, kw_only=True):
         """See L{Incident}."""
         return "say either over or every" if self.over is not None and self.every is not None else None
 
+    def moments(self, at: float) -> list[float]:
+        """When each joins, if that begins at some moment."""
+        return [at + number * self._every for number in range(self.count)]
+
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
-        every = self.over / self.count if self.over is not None else self.every or 0.0
-        _spread(swarm, self.count, every, lambda number: swarm.join())
+        _spread(swarm, self.count, self._every, lambda number: swarm.join())
+
+    @property
+    def _every(self) -> float:
+        return self.over / self.count if self.over is not None else self.every or 0.0
 
 
 class Churn(Incident, frozen=True, kw_only=True):
@@ -261,6 +290,10 @@ class Churn(Incident, frozen=True, kw_only=True):
     def lasting(self) -> float:
         """See L{Incident}."""
         return self.for_
+
+    def kills(self) -> bool:
+        """See L{Incident}."""
+        return self.polite < 1
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
@@ -290,9 +323,11 @@ class Partition(Incident, frozen=True, kw_only=True):
     """
     The network falls into groups that do not hear each other.
 
-    The running peers are dealt at random, the seeds in turn: C{seed-0} to the first group, and so on.
+    The running peers are dealt at random, and so are those that are down, who may come back; the seeds in turn:
+    C{seed-0} to the first group, and so on. Whoever joins while it lasts is put into a group, too.
 
-    @ivar groups: the share of each, together 1; or the peers of each, by name, the rest being with the first.
+    @ivar groups: the share of each, together 1, at which newcomers are drawn; or the nodes of each, by name, the rest
+        and all newcomers being with the first.
     @ivar oneWay: only what the first group sends to the others is lost.
     @ivar for_: after how long it heals; never, if not given.
     """
@@ -314,36 +349,60 @@ class Partition(Incident, frozen=True, kw_only=True):
         shares = [share for share in self.groups if not isinstance(share, list)]
         if 0 < len(shares) < len(self.groups):
             return "say each group by its share, or each by its peers"
-        return "the shares of the groups must add up to 1" if shares and abs(sum(shares) - 1) > 1e-6 else None
+        if shares and abs(sum(shares) - 1) > 1e-6:
+            return "the shares of the groups must add up to 1"
+        # The first may be just the rest.
+        return "a group but the first needs a name" if [] in self.groups[1:] else _twice(self.names())
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
         groups = self._dealt(swarm)
         faults = swarm.network.faults
-        for place, group in enumerate(groups):
-            for other in groups[place + 1 :]:
-                if place == 0 or not self.oneWay:
-                    faults.partition(hosts(group), hosts(other), oneWay=self.oneWay, duration=self.for_)
+        cuts = {
+            (one, other): faults.partition(
+                hosts(groups[one]), hosts(groups[other]), oneWay=self.oneWay, duration=self.for_
+            )
+            for one, other in combinations(range(len(groups)), 2)
+            if one == 0 or not self.oneWay
+        }
+        number, swarm.partitions = swarm.partitions, swarm.partitions + 1
         names = [[node.name for node in group] for group in groups]
+
+        def deal(newcomer: Node) -> None:
+            place = self._drawn(swarm)
+            names[place].append(newcomer.name)
+            for (one, other), cut in cuts.items():
+                if place in (one, other):
+                    cut.widen(*([newcomer.host] if place == side else [] for side in (one, other)))
+            swarm.watcher.happened("dealt", {"node": newcomer.name, "partition": number, "group": place})
+
         _lasting(swarm, "partition", self.for_, {"groups": names, "oneWay": self.oneWay})
+        swarm.newcomers.append(deal)
+        if self.for_ is not None:
+            swarm.network.callAt(swarm.network.now + self.for_, lambda: swarm.newcomers.remove(deal))
+
+    def _drawn(self, swarm: Swarm) -> int:
+        """The group of a newcomer."""
+        shares = [share for share in self.groups if not isinstance(share, list)]
+        return swarm.random.choices(range(len(shares)), shares)[0] if shares else 0
 
     def _dealt(self, swarm: Swarm) -> list[list[Node]]:
-        running = swarm.running()
-        groups: list[list[Node]] = []
         if isinstance(self.groups[0], list):
             groups = [[_named(swarm, name) for name in group] for group in self.groups if isinstance(group, list)]
             placed = {node.name for group in groups for node in group}
             rest = [*swarm.seeds.values(), *swarm.peers.values()]
             groups[0] += [node for node in rest if node.name not in placed]
             return groups
-        swarm.random.shuffle(running)
-        start, total = 0, 0.0
-        for share in self.groups:
-            assert not isinstance(share, list)
-            total += share
-            end = round(total * len(running))
-            groups.append(running[start:end])
-            start = end
+        groups = [[] for _ in self.groups]
+        for peers in (swarm.running(), [peer for peer in swarm.peers.values() if not peer.up]):
+            swarm.random.shuffle(peers)
+            start, total = 0, 0.0
+            for share, group in zip(self.groups, groups, strict=True):
+                assert not isinstance(share, list)
+                total += share
+                end = round(total * len(peers))
+                group += peers[start:end]
+                start = end
         for number, seed in enumerate(swarm.seeds.values()):
             groups[number % len(groups)].append(seed)
         return groups
@@ -394,7 +453,7 @@ class Slow(Anyone, frozen=True, kw_only=True):
     @ivar factor: what latencies are multiplied with.
     """
 
-    factor: Annotated[float, Meta(gt=0)]
+    factor: Annotated[float, Meta(gt=0, le=1e6)]
     for_: Pause | None = None
 
     def happen(self, swarm: Swarm) -> None:
@@ -411,7 +470,7 @@ class Throttle(Anyone, frozen=True, kw_only=True):
     @ivar bandwidth: bytes per second between two hosts and direction.
     """
 
-    bandwidth: Pause
+    bandwidth: Bandwidth
     for_: Pause | None = None
 
     def happen(self, swarm: Swarm) -> None:
@@ -429,8 +488,12 @@ class SetClock(Who, frozen=True, kw_only=True):
     @ivar drift: how much too fast: 0.001 gains a millisecond a second.
     """
 
-    offset: float | None = None
-    drift: Annotated[float, Meta(gt=-1)] | None = None
+    offset: Annotated[float, Meta(ge=-1e9, le=1e9)] | None = None
+    drift: Annotated[float, Meta(ge=-0.99, le=100)] | None = None
+
+    def problem(self) -> str | None:
+        """See L{Incident}."""
+        return "say offset, drift, or both" if self.offset is None and self.drift is None else super().problem()
 
     def upsetting(self) -> None:
         """See L{Incident}."""
@@ -452,8 +515,12 @@ class Lie(Who, frozen=True, kw_only=True):
     @ivar for_: for how long; to the end, if not given.
     """
 
-    every: Pause = 1.0
+    every: Interval = 1.0
     for_: Pause | None = None
+
+    def problem(self) -> str | None:
+        """See L{Incident}."""
+        return "seeds do not lie: say which peers" if self.seeds is not None else super().problem()
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
@@ -477,6 +544,14 @@ class Lie(Who, frozen=True, kw_only=True):
             liar.lies = True
         _lasting(swarm, "liar", self.for_, {"nodes": [liar.name for liar in liars], "every": self.every})
         lie()
+
+
+def _twice(names: list[str]) -> str | None:
+    """What is wrong with naming them, if some are named twice."""
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            return f"{name} is named twice"
+    return None
 
 
 def _named(swarm: Swarm, name: str) -> Node:

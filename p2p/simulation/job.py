@@ -26,7 +26,7 @@ from p2p.simulation.run import Run, dropLog
 from p2p.simulation.scenario import scenarioOf
 
 KEPT_BROKEN = 20
-"""Broken expectations that are kept of each run; there may be one for each broadcast."""
+"""What is kept of a run of what did not hold, which may be one for each broadcast; of each expectation the first is."""
 
 _quiet = False
 
@@ -65,12 +65,22 @@ def run(job: Job) -> dict[str, Any]:
         "settings": job.settings,
         "seed": job.seed,
         "held": results["held"],
-        "broken": results["broken"][:KEPT_BROKEN],
+        "broken": _kept(results["broken"]),
         "crash": None,
         "digest": results["digest"],
         "wallSeconds": results["wallSeconds"],
         "metrics": metrics(results),
     }
+
+
+def _kept(broken: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first of each expectation, and of the others as many as there is room for, in their order."""
+    first: dict[str, int] = {}
+    for place, one in enumerate(broken):
+        first.setdefault(one["expectation"], place)
+    others = [place for place in range(len(broken)) if place not in set(first.values())]
+    room = max(0, KEPT_BROKEN - len(first))
+    return [broken[place] for place in sorted([*first.values(), *others[:room]])]
 
 
 def crashed(job: Job, how: str) -> dict[str, Any]:

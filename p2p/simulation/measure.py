@@ -97,6 +97,7 @@ class Measure:
     @ivar swarm: what it watches; to be set at once.
     @ivar traffic: counts frames, if that is wanted.
     @ivar refused: messages that peers were too busy to send.
+    @ivar unsent: messages whose sender was down.
     """
 
     swarm: Swarm
@@ -115,7 +116,7 @@ class Measure:
             no verdict.
         """
         self.traffic = Traffic() if traffic else None
-        self.refused = 0
+        self.refused = self.unsent = 0
         self._network = network
         self._clock = network.clock
         self._journal = journal
@@ -130,7 +131,8 @@ class Measure:
         # Identities whose process is gone: whose, and since when.
         self._gone: dict[bytes, tuple[Node, float]] = {}
         # Faults that may make the living seem dead: what, whom (None for all), since, until.
-        self._faults: list[tuple[str, list[frozenset[str]] | None, float, float]] = []
+        self._faults: list[tuple[str, list[set[str]] | None, float, float]] = []
+        self._partitions: list[list[set[str]]] = []
         self._overlays: list[dict[str, Any]] = []
         self._control: tuple[type, ...] = ()
         if self.traffic is not None:
@@ -181,15 +183,25 @@ class Measure:
             self.refused += 1
             self._note("refused", **fields)
             return
+        if what == "unsent":
+            self.unsent += 1
+            self._note("unsent", **fields)
+            return
         if what == "healed":
             self._note("healed", **fields)
+            return
+        if what == "dealt":
+            self._partitions[fields["partition"]][fields["group"]].add(fields["node"])
+            self._note("dealt", **fields)
             return
         if what in _UNFAIR:
             named = fields.get("groups") or ([fields["nodes"]] if fields["nodes"] is not None else None)
             now = self._clock.now
             until = now + fields["for"] if fields["for"] is not None else float("inf")
-            whom = None if named is None else [frozenset(group) for group in named]
+            whom = None if named is None else [set(group) for group in named]
             self._faults.append((what, whom, now, until))
+            if what == "partition" and whom is not None:
+                self._partitions.append(whom)
         self._note("fault", what=what, **fields)
 
     def look(self) -> dict[str, Any]:
@@ -252,6 +264,7 @@ class Measure:
             "overlays": self._overlays,
             "broadcasts": self._broadcastResults(window),
             "refused": self.refused,
+            "unsent": self.unsent,
             "deaths": [self._deathResult(death) for death in self._deaths],
             "falseDeaths": self._falseDeaths,
             "ghosts": self._ghosts(),

@@ -8,7 +8,8 @@ has got; where they are cut depends on the scenario only.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -63,6 +64,21 @@ class Errors:
 
     def __exit__(self, *error: object) -> None:
         globalLogPublisher.removeObserver(self)
+
+
+@contextmanager
+def _ownGarbage(errors: Errors) -> Iterator[None]:
+    """
+    Take down what is logged. What a run leaves behind is collected at its own end, not amid the next one, and so is
+    what others left before it begins: that a Deferred failed and nobody handled it, say, is logged only then.
+    """
+    gc.collect()
+    with errors:
+        try:
+            yield
+        finally:
+            gc.unfreeze()
+            gc.collect()
 
 
 def dropLog() -> None:
@@ -135,7 +151,7 @@ class Run:
         started = perf_counter()
         duration = self.scenario.duration
         try:
-            with self.errors, interruptible() as check:
+            with _ownGarbage(self.errors), interruptible() as check:
                 for number in range(1, SLICES + 1):
                     self.network.run(until=duration * number / SLICES)
                     check()
@@ -143,8 +159,6 @@ class Run:
                         progress(number / SLICES)
         except Violation as violation:
             self.broken.append(Broken(violation.statement, str(violation), violation.time))
-        finally:
-            gc.unfreeze()
         self.wallSeconds = perf_counter() - started
         return self._results()
 

@@ -21,13 +21,20 @@ from msgspec import Meta
 from p2p.peer.strategies import strategy
 from p2p.settings import PeerSettings, SeedSettings, SettingError
 from p2p.simulation import incidents, latency
-from p2p.simulation.expect import Check, Expect
-from p2p.simulation.incidents import Incident, Part, Pause, ScenarioError, Seconds, Who
+from p2p.simulation.expect import Check, Expect, calms
+from p2p.simulation.incidents import (
+    LONGEST,
+    Bandwidth,
+    Incident,
+    Interval,
+    Part,
+    Pause,
+    ScenarioError,
+    Seconds,
+    Who,
+)
 from p2p.simulation.lines import keyLines, lineOf, pathText
 from p2p.simulation.swarm import MAX_PEERS, MAX_SEEDS
-
-LONGEST_RUN = 10 * 86400.0
-"""Virtual seconds that a scenario may last."""
 
 
 class Latency(Part, frozen=True, kw_only=True):
@@ -64,7 +71,7 @@ class Network(Part, frozen=True, kw_only=True):
 
     latency: Latency = Latency(uniform=(0.010, 0.100))
     loss: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    bandwidth: Annotated[float, Meta(gt=0)] | None = None
+    bandwidth: Bandwidth | None = None
 
 
 class Seeds(Part, frozen=True, kw_only=True):
@@ -140,7 +147,7 @@ class Measured(Part, frozen=True, kw_only=True):
     @ivar traffic: frames are counted by type, and payload frames by broadcast.
     """
 
-    overlay: Pause | None = None
+    overlay: Interval | None = None
     window: Pause | None = None
     traffic: bool = True
 
@@ -154,7 +161,7 @@ class Scenario(Part, frozen=True, kw_only=True):
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
-    duration: Annotated[float, Meta(gt=0, le=LONGEST_RUN)]
+    duration: Annotated[float, Meta(gt=0, le=LONGEST)]
     peers: Peers
     seed: int = 0
     description: str = ""
@@ -274,6 +281,7 @@ def checked(table: dict[str, Any]) -> Scenario:
     if problem is not None:
         raise _Problem(("network", "latency"), problem)
     _checkEvents(scenario)
+    _checkExpectations(scenario)
     for number, check in enumerate(scenario.checks):
         problem = check.problem(scenario.duration)
         if problem is not None:
@@ -281,11 +289,28 @@ def checked(table: dict[str, Any]) -> Scenario:
     return scenario
 
 
+def _joined(scenario: Scenario) -> list[tuple[float, int]]:
+    """
+    When each peer joins that has a number by then, whatever else joins by chance: the moment, and after which event of
+    that moment.
+    """
+    later = len(scenario.events)
+    joins = [(0.0, -1, scenario.peers.joining())]
+    joins += [(event.at, number, event.join) for number, event in enumerate(scenario.events) if event.join is not None]
+    # The first joins with the event itself, the others after all events of their moment.
+    return sorted(
+        (moment, later if place else number)
+        for at, number, join in joins
+        for place, moment in enumerate(join.moments(at))
+    )
+
+
 def _checkEvents(scenario: Scenario) -> None:
     duration = scenario.duration
-    joining = scenario.peers.joining()
-    if joining.lasting() > duration:
-        raise _Problem(("peers", "join"), f"joining takes {joining.lasting():g} s, and the end is at {duration:g}")
+    takes = scenario.peers.joining().lasting()
+    if takes > duration:
+        raise _Problem(("peers", "join"), f"joining takes {takes:g} s, and the end is at {duration:g}")
+    joined: list[tuple[float, int]] = []
     joins = [event.join.count for event in scenario.events if event.join is not None]
     known = {"peer": scenario.peers.count + sum(joins), "seed": scenario.seeds.count}
     for number, event in enumerate(scenario.events):
@@ -308,6 +333,33 @@ def _checkEvents(scenario: Scenario) -> None:
             kind, _, which = name.partition("-")
             if int(which) >= known[kind]:
                 raise _Problem((*path, verb), f"there is no {name}: {kind}-{known[kind] - 1} is the last")
+            joined = joined or _joined(scenario)
+            if kind == "peer" and joined[int(which)] > (event.at, number):
+                when = joined[int(which)][0]
+                raise _Problem((*path, verb), f"{name} has not joined yet: it does so at {when:g} s")
+
+
+def _checkExpectations(scenario: Scenario) -> None:
+    """Refuse what would hold whatever happens, as nothing is there to look at."""
+    expect, duration, peers = scenario.expect, scenario.duration, scenario.peerSettings
+    given = {name for name in Expect.__struct_fields__ if getattr(expect, name) is not None}
+    for name in sorted(given & {"connectedWithin", "listedWithin"}):
+        within = getattr(expect, name)
+        if all(due > duration for _, due in calms(scenario.upsets, within)):
+            raise _Problem(("expect", name), f"never is the network left alone for {within:g} s")
+    for name in sorted(given & {"detectedWithin", "deadRemovedWithin"}):
+        within = getattr(expect, name)
+        if not any(event.incident.kills() and event.at + within <= duration for event in scenario.events):
+            raise _Problem(("expect", name), f"no peer is killed {within:g} s before the end")
+    if expect.islandsWithin is not None and scenario.upsets[0][1] + expect.islandsWithin >= duration:
+        raise _Problem(("expect", "islandsWithin"), f"it takes that long to the end, {duration:g}")
+    publishes = any(event.publish is not None for event in scenario.events)
+    gossips = peers.gossipCount > 0 and peers.gossipInterval <= duration
+    for name in sorted(given & {"reach", "meanReach", "lastDelivery", "redundancy", "caughtUpWithin"}):
+        if not (publishes or gossips):
+            raise _Problem(("expect", name), "nobody publishes anything")
+    if expect.redundancy is not None and not scenario.measure.traffic:
+        raise _Problem(("expect", "redundancy"), "is not known without measure.traffic")
 
 
 def _checkOptions(options: dict[str, Any], settings: type[attrs.AttrsInstance], path: tuple[str, ...]) -> None:
@@ -330,7 +382,11 @@ _SAYINGS: Sequence[tuple[str, str]] = (
     (r"Expected `array` of length >= (\d+)", r"takes at least {0}"),
     (r"Expected `array` of length (\d+)(?:, got \d+)?", r"takes {0} numbers"),
     (r"Expected `str` of length >= 1", r"must not be empty"),
-    (r"Expected `str` matching regex .*", r"is not the name of a peer or seed, like 'peer-0'"),
+    (r"Expected `str` matching regex '\^\(random.*", r"is not the name of a peer, like 'peer-0', nor 'random'"),
+    (r"Expected `str` matching regex '\^peer-.*", r"is not the name of a peer, like 'peer-0'"),
+    (r"Expected `str` matching regex '\^seed-.*", r"is not the name of a seed, like 'seed-0'"),
+    (r"Expected `str` matching regex '\^\(peer.*", r"is not the name of a peer or seed, like 'peer-0'"),
+    (r"Expected `str` matching regex .*", r"is not written as 'module:function'"),
 )
 """What msgspec says, and how a person would."""
 

@@ -142,6 +142,7 @@ class _Teller:
         self._links: list[tuple[str, str, float, float, int]] = []
         self._since: dict[tuple[str, str], float] = {}
         self._faults: list[dict[str, Any]] = []
+        self._partitions: list[list[list[str]]] = []
         self._verdicts: list[tuple[float, int, str, str]] = []
         self._listed: list[tuple[float, str, int]] = []
         self._onList: set[tuple[str, str]] = set()
@@ -200,6 +201,11 @@ class _Teller:
         until = now + line["for"] if line.get("for") is not None else None
         rest = {key: value for key, value in line.items() if key not in ("time", "type", "for")}
         self._faults.append({**rest, "from": now, "to": until})
+        if line["what"] == "partition":
+            self._partitions.append(line["groups"])
+
+    def dealt(self, now: float, line: dict[str, Any]) -> None:
+        self._partitions[line["partition"]][line["group"]].append(line["node"])
 
     # Private.
 

@@ -11,7 +11,7 @@ L{Watcher}; how anything is measured is not this module's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, Protocol
 
@@ -79,6 +79,8 @@ class Swarm:
 
     @ivar seeds: all that there ever were, by name, in the order of their joining; so C{peers}.
     @ivar random: chance for whoever directs the run.
+    @ivar newcomers: called with each peer that is about to join, before its process begins.
+    @ivar partitions: how often the network was split so far.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class Swarm:
         self.random: Random = network.stream("scenario")
         self.seeds: dict[str, Node] = {}
         self.peers: dict[str, Node] = {}
+        self.newcomers: list[Callable[[Node], object]] = []
+        self.partitions = 0
         self._seedSettings = seedSettings
         self._peerSettings = peerSettings
         self._byHost: dict[str, Node] = {}
@@ -128,7 +132,10 @@ class Swarm:
         """Let a new peer join."""
         number = len(self.peers)
         host = f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
-        return self._add(self.peers, Node(f"peer-{number}", number, Address(host, PEER_PORT)), self._bootPeer)
+        newcomer = Node(f"peer-{number}", number, Address(host, PEER_PORT))
+        for told in self.newcomers:
+            told(newcomer)
+        return self._add(self.peers, newcomer, self._bootPeer)
 
     def crash(self, node: Node, host: bool = False) -> None:
         """

@@ -59,12 +59,14 @@ def readSeeds(text: str) -> list[int]:
     """
     seeds: dict[int, None] = {}
     for part in text.split(","):
-        if re.fullmatch(r"\s*-?\d+\s*", part):
+        # No number is longer than Python reads.
+        if re.fullmatch(r"\s*-?\d{1,1000}\s*", part):
             seeds[int(part)] = None
-        elif re.fullmatch(r"\s*-?\d+:-?\d+(:[1-9]\d*)?\s*", part):
+        elif re.fullmatch(r"\s*-?\d{1,1000}:-?\d{1,1000}(:[1-9]\d{0,999})?\s*", part):
             chosen = range(*map(int, part.split(":")))
-            if len(chosen) > MAX_RUNS:
-                raise ScenarioError(f"{part} are {len(chosen):,} seeds; {MAX_RUNS:,} are the most")
+            # Its length may be more than Python tells.
+            if chosen[MAX_RUNS:]:
+                raise ScenarioError(f"{part} are more than {MAX_RUNS:,} seeds, which are the most")
             seeds.update(dict.fromkeys(chosen))
         else:
             raise ScenarioError(f"{part!r} is neither a seed nor a range of seeds like 0:1000")
@@ -97,6 +99,8 @@ class Sweep:
 
         @raise ScenarioError: the file is no scenario, or not with one of these settings.
         """
+        if any("seed" in point for point in points):
+            raise ScenarioError("--set seed: in a sweep --seeds says which")
         # So that an error in the file as it is names the line.
         readScenario(path)
         table = readTable(path)
@@ -175,6 +179,10 @@ def _key(settings: Settings) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
+_KEYS = {"settings", "seed", "fuzz", "held", "broken", "crash", "digest", "wallSeconds", "metrics"}
+"""What a line of C{runs.jsonl} has."""
+
+
 class Record:
     """
     Runs that were done, one a line of C{runs.jsonl}.
@@ -202,9 +210,11 @@ class Record:
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 outcome = json.loads(line)
-                key = _key(outcome["settings"]), outcome["seed"], outcome["fuzz"]
-            except (ValueError, KeyError, TypeError):
-                raise ScenarioError(f"{self._path}, line {number}: is not a run of a sweep") from None
+            except ValueError:
+                outcome = None
+            if not isinstance(outcome, dict) or not outcome.keys() >= _KEYS:
+                raise ScenarioError(f"{self._path}, line {number}: is not a run of a sweep")
+            key = _key(outcome["settings"]), outcome["seed"], outcome["fuzz"]
             # What crashed did so by the fault of the machine, maybe.
             if outcome["crash"] is None:
                 self._done[key] = outcome

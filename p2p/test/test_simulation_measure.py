@@ -4,15 +4,18 @@ What is measured: graphs against another library, broadcasts against closed form
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from random import Random
 from typing import Any
 
 import networkx
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.commands.simulate import summaryRows
 from p2p.simulation import graph
 from p2p.simulation.checks import Violation
 from p2p.simulation.expect import Expect, calms
@@ -23,7 +26,7 @@ from p2p.simulation.scenario import parseScenario
 from p2p.simulation.swarm import Swarm
 from p2p.simulation.traffic import Traffic, broadcastKey
 from p2p.wire.codec import encode
-from p2p.wire.messages import Batch, Message, Ping, Pong
+from p2p.wire.messages import Batch, Contact, Message, Ping, Pong
 
 STABLE = """
 name = "stable"
@@ -289,6 +292,20 @@ class DeathTests(SynchronousTestCase):
         split = run(event("partition = { groups = [0.5, 0.5], for = 9.0 }")).go()["falseDeaths"]
         self.assertEqual({death["excuse"] for death in split}, {"partition"})
 
+    def test_newcomersToAPartitionAreOnOneOfItsSides(self) -> None:
+        """A verdict on a newcomer is excused by the partition if the judge was on another side, and not else."""
+        going = run(event('partition = { groups = [["peer-3"], ["peer-2"]] }') + event("join = {}", at=11.0))
+
+        def slander() -> None:
+            newcomer = going.swarm.peers["peer-16"]
+            contact = Contact(newcomer.service.identity, str(newcomer.address))
+            for judge in ("peer-2", "peer-3"):
+                going.swarm.peers[judge].service.dead(contact, "silent")
+
+        going.network.callAt(14.0, slander)
+        false = {death["by"]: death["excuse"] for death in going.go()["falseDeaths"] if death["peer"] == "peer-16"}
+        self.assertEqual(false, {"peer-2": "partition", "peer-3": None})
+
     def test_aShortFaultExcusesNothing(self) -> None:
         """Nobody may take a silence for death that is shorter than livenessMisses intervals."""
         for seconds, excuse in ((2.9, None), (3.0, "pause")):
@@ -460,6 +477,25 @@ class ExpectTests(SynchronousTestCase):
         self.assertIn("out of order", results["errors"][0]["text"])
         self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
 
+    def test_errorsThatAreNoticedLateAreThoseOfTheirOwnRun(self) -> None:
+        """A Deferred whose failure nobody handles is logged when it is collected, which is before the run is over."""
+        found = []
+        for guilty in (False, True, False):
+            going = run()
+            if guilty:
+                going.network.callAt(5.0, _failUnnoticed)
+            found.append([broken["expectation"] for broken in going.go()["broken"]])
+        self.assertEqual(found, [[], ["errors"], []])
+        self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
+
+    def test_errorsOfWhatWasBeforeAreNobodys(self) -> None:
+        """What a run still held at its end fails unnoticed later, and not amid the next one."""
+        gc.disable()
+        self.addCleanup(gc.enable)
+        _failUnnoticed()
+        self.assertEqual(run().go()["broken"], [])
+        self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
+
 
 class ResultsTests(SynchronousTestCase):
     """The results have the fields that others are written against, and are JSON."""
@@ -538,6 +574,21 @@ class ResultsTests(SynchronousTestCase):
             wanted = {"time": 5.0, "type": "fault", "what": verb, "nodes": ["peer-1"], **given}
             self.assertEqual(told[verb], wanted)
 
+    def test_messagesWhoseSenderIsDownAreTold(self) -> None:
+        """That a named one is, or all of them: such a message is not sent."""
+        file = io.BytesIO()
+        journal = Journal(file)
+        rest = event('publish = { count = 3, every = 1.0, from = "peer-1" }', at=8.5)
+        rest += event('crash = { peers = ["peer-1"] }', at=9.0) + event("crash = { fraction = 1.0 }", at=12.0)
+        results = run(rest + event("publish = {}", at=13.0), journal=journal).go()
+        journal.flush()
+        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        unsent = [(line["time"], line["peer"]) for line in lines if line["type"] == "unsent"]
+        self.assertEqual(unsent, [(9.5, "peer-1"), (10.5, "peer-1"), (13.0, None)])
+        self.assertEqual((results["unsent"], len(results["broadcasts"])), (3, 1))
+        self.assertIn(("not sent", "3 messages, whose sender was down"), summaryRows(results))
+        self.assertNotIn("not sent", dict(summaryRows({**results, "unsent": 0})))
+
     def test_progress(self) -> None:
         """Whoever watches is told how far it is, to the end."""
         told: list[float] = []
@@ -558,6 +609,12 @@ def fails(swarm: Swarm) -> None:
 def fewerThanTwelve(swarm: Swarm) -> bool:
     """A statement that holds until twelve nodes run, of 17 that start within a second."""
     return len(swarm.running()) < 12
+
+
+def _failUnnoticed() -> None:
+    deferred: Any = Deferred()
+    deferred.cycle = deferred
+    deferred.errback(ArithmeticError("out of order"))
 
 
 def _fail(swarm: Swarm) -> None:

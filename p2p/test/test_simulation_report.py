@@ -292,6 +292,19 @@ class StoryTests(SynchronousTestCase):
         self.assertEqual(story.expected(message, 1.0), {1, 2, 3})
         self.assertEqual(story.expected(message, None), {1, 3})
 
+    def test_newcomersToAPartitionStandWithTheirGroup(self) -> None:
+        """In that of the partition that they were dealt to, of which there may be several."""
+        split = {"type": "fault", "what": "partition", "for": None, "oneWay": False}
+        story = self.told(
+            {**split, "time": 1.0, "groups": [["seed-0", "peer-0"], ["peer-2"]]},
+            {"time": 2.0, "type": "fault", "what": "loss", "for": None, "nodes": None, "rate": 0.1},
+            {**split, "time": 3.0, "groups": [["seed-0", "peer-0", "peer-2"], []]},
+            {"time": 4.0, "type": "dealt", "node": "peer-10", "partition": 0, "group": 1},
+            {"time": 4.0, "type": "dealt", "node": "peer-10", "partition": 1, "group": 0},
+        )
+        first, _, second = story.faults
+        self.assertEqual((first["groups"], second["groups"]), ([[0, 1], [2, 3]], [[0, 1, 2, 3], []]))
+
     def test_tooManyMessagesAreThinnedEvenly(self) -> None:
         """And it is said that they are."""
         self.patch(storyModule, "MAX_DELIVERIES", 10)

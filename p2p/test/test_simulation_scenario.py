@@ -5,6 +5,7 @@ Scenario files: what is taken, what is refused and how, and that each verb does 
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from glob import glob
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from p2p.peer import strategies
 from p2p.peer.broadcast import Flood
 from p2p.peer.liveness import Heartbeat
 from p2p.peer.overlay import RandomLinks
+from p2p.simulation import scenario as scenarioModule
 from p2p.simulation.expect import Expect
 from p2p.simulation.grid import grid, replaced
 from p2p.simulation.incidents import ScenarioError
@@ -58,10 +60,19 @@ class LinesTests(SynchronousTestCase):
         self.assertEqual(
             lines,
             {
-                ("a",): 1, ("b",): 3, ("b", "c"): 4, ("e", 0): 5, ("e", 0, "f"): 6, ("e", 1): 7, ("e", 1, "f"): 8,
-                ("x", "y"): 9, ("x", "y", "z"): 10,
+                ("a",): 1, ("b",): 3, ("b", "c"): 4, ("e",): 5, ("e", 0): 5, ("e", 0, "f"): 6, ("e", 1): 7,
+                ("e", 1, "f"): 8, ("x",): 9, ("x", "y"): 9, ("x", "y", "z"): 10,
             },
         )  # fmt: skip
+        self.assertEqual(keyLines("[a.b]\nc = 1\n[a]\n"), {("a", "b"): 1, ("a", "b", "c"): 2, ("a",): 3})
+
+    def test_whatStandsInTextsAndArraysIsPassedOver(self) -> None:
+        """However much it looks like a header or a key: their first line is that of the key that they belong to."""
+        text = 'a = """\n[[e]]\nb = 1\n\\""" [b] """"\nc = \'\'\'\n[c]\'\'\'\nd = [\n  ["d"]\n]  # [ "\n'
+        text += 'e = "\'[" # """\n[[e]]\nf = { g = "}", h = [\n1] }\r\ni = 1\n'
+        tomllib.loads(text.replace('e = "', 'j = "'))
+        lines = {("a",): 1, ("c",): 5, ("d",): 7, ("e",): 10, ("e", 0): 11, ("e", 0, "f"): 12, ("e", 0, "i"): 14}
+        self.assertEqual(keyLines(text), lines)
 
     def test_whatHasNoLineHasThatOfItsTable(self) -> None:
         """A key inside an inline table is on the line of that; a key that is missing, on that of its table."""
@@ -148,6 +159,27 @@ class SchemaTests(SynchronousTestCase):
         self.refused("[network]\nloss = 1.0\n", 2, "must be < 1")
         self.refused("", 3, "peers.count", beginning='name = "x"\nduration = 1.0\npeers.count = 0\n')
 
+    def test_withoutEnd(self) -> None:
+        """Nothing is infinite, nor so small that time would stand still."""
+        for latency, key in (
+            ("constant = inf", "constant"), ("constant = nan", "constant"), ("uniform = [0.0, inf]", "uniform[1]"),
+            ("normal = [0.1, inf]", "normal[1]"),
+        ):  # fmt: skip
+            self.refused(f"[network]\nlatency = {{ {latency} }}\n", 2, f"network.latency.{key}: must be")
+        self.refused("[network]\nbandwidth = 1e-320\n", 2, "must be >= 1")
+        for verb, key in (
+            ("pause = { count = 1, for = inf }", "for"), ("slow = { factor = 1e308 }", "factor"),
+            ("throttle = { bandwidth = 1e-320 }", "bandwidth"), ("throttle = { bandwidth = inf }", "bandwidth"),
+            ("clock = { count = 1, offset = inf }", "offset"), ("clock = { count = 1, offset = nan }", "offset"),
+            ("clock = { count = 1, drift = inf }", "drift"), ("clock = { count = 1, drift = nan }", "drift"),
+            ("join = { over = inf }", "over"), ("churn = { rate = 1.0, for = inf }", "for"),
+            ("liar = { count = 1, every = 1e-9 }", "every"),
+        ):  # fmt: skip
+            self.refused(event(verb), 3, f"events[0].{verb.split()[0]}.{key}: must be")
+        self.refused("[measure]\noverlay = 1e-9\n", 2, "measure.overlay: must be")
+        self.refused("[[checks]]\nfunction = 'os:getcwd'\nevery = 1e-9\n", 3, "checks[0].every: must be")
+        self.refused("[expect]\nredundancy = inf\n", 2, "expect.redundancy: must be")
+
     def test_afterTheEnd(self) -> None:
         """Nothing happens after the end, nor goes on beyond it, unless it would last for ever anyway."""
         self.refused(event("crash = { fraction = 0.5 }", at=20.5), 2, "events[0].at", "20.5 is after the end, 20")
@@ -166,8 +198,28 @@ class SchemaTests(SynchronousTestCase):
         self.refused(event('crash = { peers = ["peer-06"] }'), 3, "not the name of a peer")
         self.refused(event('partition = { groups = [["peer-1"], ["peer-9"]] }'), 3, "there is no peer-9")
         self.refused(event("crash = { count = 7 }"), 3, "events[0].crash.count", "never be more than 6 peers")
+        self.refused(event('crash = { seeds = ["peer-0"] }'), 3, "events[0].crash.seeds[0]", "not the name of a seed")
+        self.refused(event('crash = { peers = ["seed-0"] }'), 3, "events[0].crash.peers[0]", "not the name of a peer")
+        self.refused(event("loss = { rate = 0.1, peers = [] }"), 3, "events[0].loss.peers: takes at least 1")
+        self.refused(event("crash = { seeds = [] }"), 3, "events[0].crash.seeds: takes at least 1")
         scenario(event("join = { count = 2 }") + event('crash = { peers = ["peer-7"] }', at=9.0))
         scenario(event("join = { count = 2 }") + event("pause = { count = 8, for = 1.0 }", at=9.0))
+
+    def test_whoHasNotJoinedYet(self) -> None:
+        """Whether they are of the first or join later; at the moment itself only the first of a join is there."""
+        late = BEGINNING.replace("over = 1.0", "over = 6.0")
+        crash = event('crash = { peers = ["peer-4"] }', at=3.0)
+        self.refused(crash, 3, "events[0].crash: peer-4 has not joined yet: it does so at 4 s", beginning=late)
+        self.refused(event('publish = { from = "peer-4" }', at=4.0), 3, "not joined yet", beginning=late)
+        scenario(event('crash = { peers = ["peer-4"] }', at=4.01), late)
+        join = event("join = { count = 2, every = 2.0 }", at=3.5)
+        # Among the first, of whom two join after it.
+        self.refused(event('crash = { peers = ["peer-4"] }', at=3.2) + join, 3, "it does so at 3.5 s", beginning=late)
+        self.refused(event('crash = { peers = ["peer-7"] }') + join, 3, "it does so at 5.5 s", beginning=late)
+        self.refused(event('crash = { peers = ["peer-4"] }', at=3.5) + join, 3, "at 3.5 s", beginning=late)
+        scenario(join + event('crash = { peers = ["peer-4"] }', at=3.5), late)
+        self.refused(join + event('crash = { peers = ["peer-5"] }', at=3.5), 6, "it does so at 4 s", beginning=late)
+        self.refused(event('partition = { groups = [["peer-0"], ["peer-5"]] }', at=1.0), 3, "peer-5", beginning=late)
 
     def test_oneVerbAndOneWho(self) -> None:
         """An event does one thing, to those who are named in one way."""
@@ -182,6 +234,15 @@ class SchemaTests(SynchronousTestCase):
         """Groups that do not add up, latencies that are two things, checks of two kinds."""
         self.refused(event("partition = { groups = [0.5, 0.6] }"), 3, "add up to 1")
         self.refused(event('partition = { groups = [0.5, ["peer-1"]] }'), 3, "by its share")
+        self.refused(event("partition = { groups = [[], []] }"), 3, "a group but the first needs a name")
+        scenario(event('partition = { groups = [[], ["peer-1"]] }'))
+        self.refused(event('partition = { groups = [["peer-1"], ["peer-1"]] }'), 3, "peer-1 is named twice")
+        self.refused(event('crash = { peers = ["peer-1", "peer-1"] }'), 3, "peer-1 is named twice")
+        self.refused(event('slow = { factor = 2.0, peers = ["peer-1", "peer-1"] }'), 3, "peer-1 is named twice")
+        self.refused(event("clock = { count = 1 }"), 3, "events[0].clock: say offset, drift, or both")
+        self.refused(event("clock = { offset = 1.0 }"), 3, "say who")
+        self.refused(event('liar = { seeds = "all" }'), 3, "events[0].liar: seeds do not lie")
+        self.refused(event("liar = {}"), 3, "say who")
         self.refused("[network]\nlatency = { constant = 0.1, uniform = [0.1, 0.2] }\n", 2, "one of uniform")
         self.refused("[network]\nlatency = { uniform = [0.2, 0.1] }\n", 2, "[lowest, highest]")
         self.refused("[[checks]]\nfunction = 'os:getcwd'\nby = 3.0\nalways = true\n", 1, "either always or by")
@@ -199,9 +260,66 @@ class SchemaTests(SynchronousTestCase):
 
     def test_functionsThatAreNot(self) -> None:
         """A check must name a function that exists."""
-        self.refused("[[checks]]\nfunction = 'os'\n", 2, "checks[0].function")
+        for name in ("os", "..x:y", "os.:path", "os:path.join"):
+            self.refused(f"[[checks]]\nfunction = '{name}'\n", 2, "checks[0].function: is not written as 'module:f")
         self.refused("[[checks]]\nfunction = 'os:nothing'\n", 1, "os has no function nothing")
         self.refused("[[checks]]\nfunction = 'nosuchmodule:f'\n", 1, "nosuchmodule")
+
+    def test_modulesThatCannotBeImported(self) -> None:
+        """Whatever they raise is told in one line."""
+        directory = self.mktemp()
+        os.mkdir(directory)
+        self.patch(sys, "path", [*sys.path, os.path.abspath(directory)])
+        for number, (statement, words) in enumerate(
+            (
+                ("raise RuntimeError('one\\ntwo')", "RuntimeError: one two"),
+                ("x = = 1", "SyntaxError"),
+                ("raise SystemExit(3)", "SystemExit: 3"),
+            )
+        ):
+            with open(os.path.join(directory, f"unimportable{number}.py"), "w") as file:
+                file.write(statement)
+            rest = f"[[checks]]\nfunction = 'unimportable{number}:f'\n"
+            self.refused(rest, 1, f"checks[0]: unimportable{number} cannot be imported: {words}")
+
+    def test_whatIsWrittenInPieces(self) -> None:
+        """The line of the first is that of the whole; what looks like one in a text is none."""
+        self.refused("[[expect]]\nreach = 1.0\n", 1, "expect: is not a table")
+        self.refused("", 3, "'count' is missing", beginning='name = "x"\nduration = 1.0\n[peers.join]\nover = 1.0\n')
+        beginning = 'description = """\n[[events]]\nat = 3\n"""' + BEGINNING
+        self.refused(event("crash = 3"), 3, "events[0].crash", beginning=beginning)
+
+    def test_whatCannotButHold(self) -> None:
+        """An expectation for which there is nothing to look at is refused, and one more thing makes it a scenario."""
+        leave, publish = event("leave = { count = 1 }"), event("publish = {}")
+        gossip = BEGINNING.replace("gossipCount = 0", "gossipInterval = 20.0")
+        never, alone = "no peer is killed", "never is the network left alone"
+        for expect, problem, rest, more in (
+            ("connectedWithin = 19.5", alone, "", "connectedWithin = 18.9"),
+            ("listedWithin = 15.5", alone, leave, "listedWithin = 15.0"),
+            ("detectedWithin = 1.0", never, leave, event("crash = { count = 1 }", at=19.0)),
+            ("detectedWithin = 1.0", never, event("crash = { count = 1 }", at=19.1), event("crash = { count = 1 }")),
+            ("deadRemovedWithin = 1.0", never, event('crash = { seeds = "all" }'), event("crash = { count = 1 }")),
+            (
+                "deadRemovedWithin = 1.0", never, event("churn = { rate = 1.0, for = 5.0, polite = 1.0 }"),
+                event("churn = { rate = 1.0, for = 5.0, polite = 0.9 }"),
+            ),
+            ("islandsWithin = 19.0", "to the end, 20", "", "islandsWithin = 18.9"),
+            ("redundancy = 1.0", "not known", "[measure]\ntraffic = false\n" + publish, publish),
+            *((f"{name} = 1.0", "nobody publishes", leave, publish) for name in (
+                "reach", "meanReach", "lastDelivery", "redundancy", "caughtUpWithin",
+            )),
+        ):  # fmt: skip
+            name = expect.split()[0]
+            expect = f"[expect]\n{expect}\n"
+            self.refused(expect + rest, 2, f"expect.{name}", problem)
+            if more.startswith(name):
+                scenario(f"[expect]\n{more}\n{rest}")
+            else:
+                scenario(expect + rest.replace("[measure]\ntraffic = false\n", "").replace(more, "") + more)
+            if problem == "nobody publishes":
+                scenario(expect, gossip)
+                self.refused(expect, 2, problem, beginning=gossip.replace("= 20.0 }", "= 20.1 }"))
 
     def test_theDocumentedExampleIsTaken(self) -> None:
         """The first scenario in docs/simulation.md is one."""
@@ -319,6 +437,53 @@ class IncidentTests(SynchronousTestCase):
         swarm.network.run(until=20.0)
         self.assertEqual(len([peer for peer in swarm.running() if peer.service.recent()]), 6)
 
+    def sides(self, swarm: Swarm, one: set[str], other: set[str]) -> set[tuple[bool, bool]]:
+        """Whether anything gets through between each of some nodes and each of others, there and back."""
+        path, nodes = swarm.network.faults.path, {**swarm.seeds, **swarm.peers}
+        pairs = [(nodes[name].host, nodes[another].host) for name in one for another in other]
+        return {(path(here, there).passing, path(there, here).passing) for here, there in pairs}
+
+    def test_partitionPartsWhoJoinsWhileItLasts(self) -> None:
+        """A newcomer is in one of its groups, drawn by their shares, and hears nothing of the other, until it heals."""
+        rest = '[seeds]\ncount = 2\n' + event("partition = { groups = [0.25, 0.75], for = 10.0 }")
+        swarm = self.run_(rest + event("join = { count = 40, over = 5.0 }", at=6.0), until=14.9)
+        path, seeds = swarm.network.faults.path, swarm.seeds.values()
+        heard = {
+            name: tuple(path(peer.host, seed.host).passing for seed in seeds) for name, peer in swarm.peers.items()
+        }
+        self.assertEqual(set(heard.values()), {(True, False), (False, True)})
+        newcomers = [heard[f"peer-{number}"] for number in range(6, 46)]
+        self.assertLess(20, newcomers.count((False, True)))
+        self.assertLess(newcomers.count((False, True)), 40)
+        groups = [{name for name, first in heard.items() if first == (side, not side)} for side in (True, False)]
+        self.assertEqual(self.sides(swarm, *groups), {(False, False)})
+        for group in groups:
+            self.assertEqual(self.sides(swarm, group, group), {(True, True)})
+        swarm.network.run(until=15.5)
+        self.assertEqual(self.sides(swarm, *groups), {(True, True)})
+        self.assertEqual(swarm.newcomers, [])
+        swarm.join()
+        self.assertEqual(self.sides(swarm, {"peer-46"}, set(heard)), {(True, True)})
+
+    def test_partitionByNameHasNewcomersWithTheFirst(self) -> None:
+        """As it has all others that are not named; one way only, if it is so."""
+        rest = event('partition = { groups = [["peer-0"], ["peer-1"], ["peer-2"]] }') + event("join = {}", at=6.0)
+        swarm = self.run_(rest, until=9.0)
+        self.assertEqual(self.sides(swarm, {"peer-6"}, {"peer-0", "peer-3", "seed-0"}), {(True, True)})
+        self.assertEqual(self.sides(swarm, {"peer-6"}, {"peer-1", "peer-2"}), {(False, False)})
+        swarm = self.run_(rest.replace("]] }", "]], oneWay = true }"), until=9.0)
+        self.assertEqual(self.sides(swarm, {"peer-6"}, {"peer-1", "peer-2"}), {(False, True)})
+
+    def test_partitionPartsWhoIsDown(self) -> None:
+        """Who is started again while it lasts is in one of its groups."""
+        rest = '[seeds]\ncount = 2\n' + event('crash = { peers = ["peer-0", "peer-1", "peer-2"] }', at=4.0)
+        rest += event('leave = { peers = ["peer-3"] }', at=4.0) + event("partition = { groups = [0.5, 0.5] }")
+        swarm = self.run_(rest + event('restart = { peers = ["peer-0", "peer-1", "peer-2", "peer-3"] }', at=8.0))
+        for name in swarm.peers:
+            self.assertEqual(len(self.sides(swarm, {name}, {"seed-0", "seed-1"})), 2, name)
+        sides = [self.sides(swarm, {"seed-0"}, {f"peer-{number}"}) for number in range(4)]
+        self.assertEqual(sides.count({(True, True)}), 2)
+
     def test_oneWay(self) -> None:
         """What the first group sends is lost, what it is sent arrives."""
         groups = '[["peer-0"], ["peer-1", "peer-2", "peer-3", "peer-4", "peer-5"]]'
@@ -364,12 +529,21 @@ class IncidentTests(SynchronousTestCase):
         self.assertEqual(len(swarm.seeds["seed-0"].service.registry), 6)
         self.assertFalse(swarm.peers["peer-0"].lies)
 
-    def test_whoHasNotJoinedYetCannotBeNamed(self) -> None:
-        """That is found out while it runs, and says when."""
-        beginning = BEGINNING.replace("over = 1.0", "over = 18.0")
-        with self.assertRaises(ScenarioError) as raised:
-            self.run_(event('crash = { peers = ["peer-5"] }'), beginning=beginning)
-        self.assertEqual(str(raised.exception), "at 5 s: peer-5 has not joined yet")
+    def test_whoHasJoinedCanBeNamedAtThatMoment(self) -> None:
+        """What is taken for a scenario finds who it names, and what is refused would not."""
+        late = BEGINNING.replace("over = 1.0", "over = 6.0")
+        join = event("join = { count = 2, every = 2.0 }", at=3.5)
+        crash = event('crash = { peers = ["peer-4"] }', at=3.5)
+        self.assertNotIn("peer-4", self.running(self.run_(join + crash, until=3.5, beginning=late)))
+        self.patch(scenarioModule, "_joined", lambda scenario: [(0.0, -1)] * 8)
+        for rest, at in (
+            (crash + join, 3.5), (event('crash = { peers = ["peer-4"] }', at=4.0), 4.0),
+            (event('crash = { peers = ["peer-1"] }', at=0.0), 0.0),
+        ):  # fmt: skip
+            beginning = late if at else BEGINNING.replace("over = 1.0", "over = 0.0")
+            with self.assertRaises(ScenarioError) as raised:
+                self.run_(rest, beginning=beginning)
+            self.assertRegex(str(raised.exception), rf"^at {at:g} s: peer-\d has not joined yet$")
 
 
 class DeterminismTests(SynchronousTestCase):
@@ -395,7 +569,7 @@ class DeterminismTests(SynchronousTestCase):
     def test_measuringChangesNothing(self) -> None:
         """With or without traffic, overlays and trace the digest is the same."""
         without = scenario(self.REST + "[measure]\ntraffic = false\n")
-        with_ = scenario(self.REST + "[measure]\noverlay = 0.7\n[expect]\ndialled = 4\nconnectedWithin = 10.0\n")
+        with_ = scenario(self.REST + "[measure]\noverlay = 0.7\n[expect]\ndialled = 4\nconnectedWithin = 4.0\n")
         digests = {str(Run.of(read, 3).go()["digest"]) for read in (without, with_)}
         self.assertEqual(digests, {self.digest(3)})
 

@@ -4,6 +4,7 @@ Making failing scenarios small: against runs whose failures are known, and once 
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from typing import Any
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.commands.shrink import shrink
+from p2p.simulation import job as jobModule
 from p2p.simulation.job import Job
 from p2p.simulation.scenario import readScenario
 from p2p.simulation.shrink import REDUCTIONS, Shrinking, SpentError, failures
@@ -178,6 +180,13 @@ class CommandTests(SynchronousTestCase):
         again = CliRunner().invoke(shrink, [out, "--out", self.mktemp(), "--json"], standalone_mode=False)
         self.assertIn('"steps": []', again.output)
 
+    def test_seedThatIsSetIsTaken(self) -> None:
+        """As C{p2p simulate} takes it; one on the command line comes first."""
+        for given, seed in (([], 0), (["--set", "seed=7"], 7), (["--set", "seed=7", "--seed", "8"], 8)):
+            arguments = [self.path, "--runs", "1", "--json", *given, "--out", self.mktemp()]
+            result = CliRunner().invoke(shrink, arguments, standalone_mode=False)
+            self.assertEqual(json.loads(result.output)["seed"], seed)
+
     def test_scenarioThatHoldsIsRefused(self) -> None:
         """There is nothing to look for."""
         arguments = [self.path, "--set", "expect.lastDelivery=9.0", "--out", "unused.toml"]
@@ -185,6 +194,25 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(result.exit_code, 1)
         self.assertIn("everything that is expected holds with seed 0", result.output)
         self.assertFalse(os.path.exists("unused.toml"))
+
+    def test_fileThatCannotBeWrittenIsToldBeforeAnyRun(self) -> None:
+        """So that no work is lost."""
+        self.patch(jobModule, "run", lambda job: self.fail("ran"))
+        out = os.path.join("nosuchdirectory", "small.toml")
+        result = CliRunner().invoke(shrink, [self.path, "--out", out])
+        self.assertEqual((result.exit_code, result.output), (1, f"Error: {out}: No such file or directory\n"))
+
+    def test_interruptedBeforeAnythingWasFoundItLeavesNoFile(self) -> None:
+        """The file is made at the beginning, and there is nothing to write to it."""
+
+        def interrupted(job: Job) -> dict[str, Any]:
+            self.assertTrue(os.path.exists(out))
+            raise KeyboardInterrupt
+
+        self.patch(jobModule, "run", interrupted)
+        out = self.mktemp()
+        CliRunner().invoke(shrink, [self.path, "--out", out])
+        self.assertFalse(os.path.exists(out))
 
     def test_fileThatIsThereIsKept(self) -> None:
         """Another name must be given."""

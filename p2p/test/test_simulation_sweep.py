@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.commands.sweep import estimateText, tables
 from p2p.simulation import sweepplots
-from p2p.simulation.grid import grid, readSettings, replaced, settingText
+from p2p.simulation.grid import grid, point, readSettings, replaced, settingText
 from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.job import Job, run
 from p2p.simulation.metrics import METRICS, Estimate, metrics, studentQuantile
@@ -192,6 +192,22 @@ class GridTests(SynchronousTestCase):
             self.assertRaises(ScenarioError, readSettings, text)
         self.assertIn("set twice", str(self.assertRaises(ScenarioError, grid, ["a=1", "a=2"])))
 
+    def test_valueThatIsGivenTwiceIsRefused(self) -> None:
+        """However it is written, for its runs would count twice."""
+        for text, value in (
+            ("a=4,3,4", "4"), ("a=0,0.0", "0.0"), ("a=flood,'flood'", "flood"), ("a=[1,2],[1.0,2.0]", "[1.0, 2.0]"),
+        ):  # fmt: skip
+            error = self.assertRaises(ScenarioError, grid, [text])
+            self.assertEqual(str(error), f"a takes {value} twice")
+        self.assertEqual(len(grid(["a=1,true,'1'"])), 3)
+
+    def test_aSingleRunTakesOneValueOfEach(self) -> None:
+        """Several are refused, as a key is that is set twice."""
+        self.assertEqual(point(["a=1", "b=[2,3]"]), {"a": 1, "b": [2, 3]})
+        self.assertEqual(point([]), {})
+        self.assertIn("--set b: takes one value", str(self.assertRaises(ScenarioError, point, ["a=1", "b=2,3"])))
+        self.assertIn("set twice", str(self.assertRaises(ScenarioError, point, ["a=1", "a=2"])))
+
     def test_gridHasAllCombinations(self) -> None:
         """The last varies fastest; without a setting there is one point."""
         self.assertEqual(
@@ -233,8 +249,10 @@ class SeedsTests(SynchronousTestCase):
 
     def test_otherThingsAreRefused(self) -> None:
         """Words, empty ranges, and more than a million."""
-        for text in ("", "x", "1:", "4:4", "0:9:0", "0:99999999"):
+        for text in ("", "x", "1:", "4:4", "0:9:0", "0:99999999", "0:1000001", "0:99999999999999999999", "1" * 5000):
             self.assertRaises(ScenarioError, readSeeds, text)
+        self.assertEqual(readSeeds("99999999999999999999:100000000000000000000"), [99999999999999999999])
+        self.assertEqual(len(readSeeds("0:1000000")), 1_000_000)
 
 
 class SweepTests(SynchronousTestCase):
@@ -258,6 +276,11 @@ class SweepTests(SynchronousTestCase):
         """The error names the key."""
         error = self.assertRaises(ScenarioError, Sweep.read, self.path, grid(["peers.count=3,0"]), [1])
         self.assertIn("peers.count: must be >= 1", str(error))
+
+    def test_seedIsNoSettingOfASweep(self) -> None:
+        """The seeds of a sweep are said apart from its grid, which would be the same runs in each column."""
+        error = self.assertRaises(ScenarioError, Sweep.read, self.path, grid(["seed=1,2"]), [1])
+        self.assertIn("--seeds", str(error))
 
     def test_summaryHasMeansAndFailures(self) -> None:
         """By point; a failure comes with the command that does it again."""
@@ -293,6 +316,14 @@ class SweepTests(SynchronousTestCase):
         self.assertNotEqual(first["digest"], other["digest"])
         self.assertEqual((first["metrics"]["reach"], first["held"], first["crash"]), (1.0, True, None))
         json.dumps(first)
+
+    def test_ofEachExpectationThatDoesNotHoldTheFirstIsKept(self) -> None:
+        """However often another does not; and in their order, twenty in all."""
+        table = tomllib.loads(SCENARIO)
+        table["events"][0]["publish"] = {"count": 30, "every": 0.01}
+        table["expect"] = {"lastDelivery": 0.0, "redundancy": 0.0, "components": 0}
+        broken = run(Job(table, 1))["broken"]
+        self.assertEqual([one["expectation"] for one in broken], ["lastDelivery"] * 18 + ["redundancy", "components"])
 
     def test_runThatRaisesIsAnOutcome(self) -> None:
         """It is told with its seed, and where it went wrong."""
@@ -436,10 +467,14 @@ class RecordTests(SynchronousTestCase):
         self.assertIsNone(self.reopened().done(Job({}, 7)))
 
     def test_fileOfSomethingElseIsRefused(self) -> None:
-        """With its line."""
-        with open(self.path, "ab") as file:
-            file.write(b"[1]\n")
-        self.assertIn("line 3", str(self.assertRaises(ScenarioError, self.reopened)))
+        """With its line, also if it lacks just a part."""
+        with open(self.path, "rb") as file:
+            lines = file.readlines()
+        for part in ("", *json.loads(lines[1])):
+            other = {key: value for key, value in json.loads(lines[1]).items() if key != part} if part else [1]
+            with open(self.path, "wb") as file:
+                file.write(lines[0] + json.dumps(other).encode() + b"\n")
+            self.assertIn("line 2", str(self.assertRaises(ScenarioError, self.reopened)))
 
     def test_nothingIsThereYet(self) -> None:
         """Then nothing is done."""
