@@ -271,14 +271,14 @@ class PeerTests(LiveTestCase):
         (talk,) = node.neighbours
         self.assertEqual(node.expect(talk, "Have"), [[], True])
         identifier = peer.publish(b"hello")
-        origin, sequence, hops, payload = node.expect(talk, "Message")
-        self.assertEqual((sequence, hops, payload), (1, 1, b"hello"))
+        origin, sequence, hops, payload, age = node.expect(talk, "Message")
+        self.assertEqual((sequence, hops, payload, age), (1, 1, b"hello", 0))
         self.assertEqual(identifier, f"{origin[:8].hex()}-{int.from_bytes(origin[8:], 'big')}-1")
         talk.say("Message", node.identity, 1, 1, b"from the other implementation")
         until(lambda: peer.has(f"{node.identity[:8].hex()}-1-1"), "the peer has it")
 
     def test_messagesAreRelayedOnceToAllButTheirSender(self) -> None:
-        """With one hop more; a duplicate is dropped without complaint, and an old one still known."""
+        """With one hop more, and as old; a duplicate is dropped without complaint, and an old one still known."""
         peer = self.peer()
         one, other = self.second(), self.second()
         first, second = one.neighbour(peer.port), other.neighbour(peer.port)
@@ -289,7 +289,9 @@ class PeerTests(LiveTestCase):
         first.say("Ping", 77)
         self.assertEqual(one.expect(first, "Pong"), [77])
         got = [other.expect(second, "Message") for _ in range(3)]
-        self.assertEqual(got, [[origin, sequence, 10, b"%d" % sequence] for sequence in (1, 2, 5)])
+        self.assertEqual(got, [[origin, sequence, 10, b"%d" % sequence, 0] for sequence in (1, 2, 5)])
+        first.say("Message", origin, 6, 9, b"6", 30)
+        self.assertEqual(other.expect(second, "Message"), [origin, 6, 10, b"6", 30])
         second.say("Ping", 78)
         other.expect(second, "Pong")
         self.assertNotIn("Message", [name for name, _ in first.messages + second.messages])
@@ -307,7 +309,9 @@ class PeerTests(LiveTestCase):
         talk = old.dial(peer.port, "neighbour")
         talk.say("Have", [], False)
         talk.say("Have", [[held[0], 5, [2, 3]]], True)
-        self.assertEqual([old.expect(talk, "Message")[1:] for _ in range(3)], [[n, 1, b"%d" % n] for n in (2, 3, 6)])
+        sent = [old.expect(talk, "Message") for _ in range(3)]
+        self.assertEqual([message[1:4] for message in sent], [[n, 1, b"%d" % n] for n in (2, 3, 6)])
+        self.assertTrue(all(message[4] >= 1 for message in sent))
 
     def test_whatIsNotKeptIsSaid(self) -> None:
         """After Have, of what it shows to be missing; and what a neighbour says to be gone is given up, and told."""
@@ -354,7 +358,7 @@ class PeerTests(LiveTestCase):
         origin = bytes(15) + b"\x01"
         first.say("Batch", [[20, origin, 1, 1, b"a"], [20, origin, 2, 1, b"b"]])
         self.assertEqual([other.expect(second, "Message") for _ in range(2)],
-                         [[origin, 1, 2, b"a"], [origin, 2, 2, b"b"]])  # fmt: skip
+                         [[origin, 1, 2, b"a", 0], [origin, 2, 2, b"b", 0]])  # fmt: skip
         second.say("Message", origin, 1, 7, b"a")
         self.assertEqual(other.expect(second, "Prune"), [])
         first.say("Message", origin, 3, 1, b"c")

@@ -60,7 +60,8 @@ class Flood(HistoryKeeper):
                 return
             hops = new.hops
             if hops < MAX_HOPS:
-                self._outlet.send(self.relayTo(neighbour), Message(new.origin, new.sequence, hops + 1, new.payload))
+                onward = Message(new.origin, new.sequence, hops + 1, new.payload, new.age)
+                self._outlet.send(self.relayTo(neighbour), onward)
             self._outlet.deliver(new, neighbour, now)
         elif neighbour not in self._neighbours:
             # It crossed the end of the link.

@@ -8,7 +8,9 @@ there were, so that a message that comes back after days is still known.
 B{What was missed} while two peers were not linked is made good when they are:
 each tells the other what it has (L{Have}), and is sent what it lacks, out of
 the recent messages that everyone keeps.  So a message published in one half of
-a split network reaches the other when they meet again.
+a split network reaches the other when they meet again.  It is sent with its
+age, and kept no longer than by those who had it first: where peers come and go
+old messages would else be handed on to each newcomer for ever.
 
 B{What cannot be made good} is said.  A number that is missing below one that
 was seen is a hole, and owed.  It is given up (C{lost}) when it has been missing
@@ -25,6 +27,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from itertools import islice
+from math import ceil
 from typing import Any
 
 import attrs
@@ -372,7 +375,7 @@ class History:
             return None
         if message.origin is not origin.identity:
             # The origin's own bytes, once in memory for all its messages that are kept.
-            message = Message(origin.identity, number, message.hops, message.payload)
+            message = Message(origin.identity, number, message.hops, message.payload, message.age)
         self._keep(message, now)
         return message
 
@@ -421,10 +424,10 @@ class History:
         if told is None:
             return
         # What came later it was sent as it came.
-        for kept in islice(self._history, max(0, told.since - self._dropped)):
+        for place, kept in enumerate(islice(self._history, max(0, told.since - self._dropped))):
             origin = told.origins.get(kept.origin)
-            if kept.hops < MAX_HOPS and (origin is None or origin.lacks(kept.sequence)):
-                self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
+            if origin is None or origin.lacks(kept.sequence):
+                self._sendAgain(place, neighbour, now)
         self._sayLack(neighbour, [], self._notKept(told.origins, now))
 
     def lacking(self, identity: bytes, these: Ranges) -> Ranges:
@@ -471,15 +474,17 @@ class History:
                     never += [Wanted(identity, numbers) for numbers in _parts(unknown)]
             seen = subtract(these, unseen)
             there = self._kept.among(identity, seen, self._dropped)
-            found += [place for _, place in there]
             left = subtract(seen, [(number, number) for number, _ in there])
             if left:
                 gone += _gone(identity, left, age)
+            for number, place in there:
+                if self._ageOf(place - self._dropped, now) <= self._maxAge:
+                    found.append(place - self._dropped)
+                else:
+                    gone += _gone(identity, [(number, number)], max(age, self._maxAge))
         # In the order in which they came.
         for place in sorted(found):
-            kept = self._history[place - self._dropped]
-            if kept.hops < MAX_HOPS:
-                self._outlet.send([neighbour], Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload))
+            self._sendAgain(place, neighbour, now)
         self._sayLack(neighbour, never, gone)
 
     def gone(self, gone: list[Gone], neighbour: Any, now: float) -> None:
@@ -610,10 +615,29 @@ class History:
         for start in range(0, len(gone), MAX_HELD):
             self._outlet.send([neighbour], Lack([], gone[start : start + MAX_HELD]))
 
+    def _ageOf(self, place: int, now: float) -> float:
+        """For how many seconds a message has been kept, here and by those who had it before; by its place."""
+        return self._history[place].age + max(0.0, now - self._times[place])
+
+    def _sendAgain(self, place: int, neighbour: Any, now: float) -> None:
+        """
+        Send a neighbour what came a while ago, unless that was too long ago for anybody to keep it.
+
+        Were it not for the age, whoever joins would keep old messages anew for those who join after him, for ever.
+        """
+        kept, age = self._history[place], self._ageOf(place, now)
+        if kept.hops < MAX_HOPS and age <= self._maxAge:
+            message = Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload, ceil(age))
+            self._outlet.send([neighbour], message)
+
     def _notKept(self, origins: dict[bytes, Origin], now: float) -> list[Gone]:
-        """What somebody who has these lacks of what was seen here and is kept no longer."""
+        """What somebody who has these lacks of what was seen here and is kept no longer, or is too old."""
         kept: dict[bytes, Ranges] = {}
-        for message in self._history:
+        tooOld: dict[bytes, Ranges] = {}
+        for message, came in zip(self._history, self._times, strict=True):
+            if message.age and message.age + now - came > self._maxAge:
+                tooOld.setdefault(message.origin, []).append((message.sequence, message.sequence))
+                continue
             known = kept.setdefault(message.origin, [])
             if known and message.sequence == known[-1][1] + 1:
                 known[-1] = (known[-1][0], message.sequence)
@@ -623,12 +647,14 @@ class History:
         gone: list[Gone] = []
         for held in self._held(now):
             seen = subtract([(1, held.top)] if held.top else [], ranges(held.gaps) or [])
-            missing = subtract(seen, union(kept.get(held.origin, []), []))
+            old = union(tooOld.get(held.origin, []), [])
+            missing = subtract(subtract(seen, union(kept.get(held.origin, []), [])), old)
             origin = self._origins[held.origin]
-            for these, old in (missing, age), (intersect(origin.waived, origin.gaps), max(0.0, now - origin.before)):
+            waived = intersect(origin.waived, origin.gaps)
+            for these, since in (missing, age), (old, max(age, self._maxAge)), (waived, max(0.0, now - origin.before)):
                 other = origins.get(held.origin)
                 lacking = other.lacking(these) if other is not None else these
-                gone += _gone(held.origin, lacking, old)
+                gone += _gone(held.origin, lacking, since)
         return gone
 
     def _isFull(self, now: float) -> bool:

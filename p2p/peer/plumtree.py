@@ -261,7 +261,7 @@ class Plumtree(HistoryKeeper):
                 self._note(origin, number, hops + 1)
         others = [other for other in self._eager if other is not neighbour]
         if others:
-            onward = Message(origin, number, hops + 1, message.payload)
+            onward = Message(origin, number, hops + 1, message.payload, message.age)
             if self._batchDelay:
                 self._enqueue(onward, neighbour, now)
             else:

@@ -24,9 +24,9 @@ ME = identity(1)
 OTHER = identity(2)
 
 
-def message(sequence: int, hops: int = 1, origin: bytes = OTHER, payload: bytes = b"x") -> Message:
+def message(sequence: int, hops: int = 1, origin: bytes = OTHER, payload: bytes = b"x", age: int = 0) -> Message:
     """A message as it comes."""
-    return Message(origin, sequence, hops, payload)
+    return Message(origin, sequence, hops, payload, age)
 
 
 class FloodTests(SynchronousTestCase):
@@ -215,7 +215,8 @@ class FloodTests(SynchronousTestCase):
         self.outlet.asked.clear()
         flood.received(Have([], True), first, 3.0)
         self.assertEqual(self.outlet.take("send"), [
-            (first, message(4, 2)), (first, message(5, 2)), (first, Lack([], [Gone(OTHER, [1, 3], 2.0)])),
+            (first, message(4, 2, age=2)), (first, message(5, 2, age=2)),
+            (first, Lack([], [Gone(OTHER, [1, 3], 2.0)])),
         ])  # fmt: skip
         for number in range(9, 20):
             flood.received(message(number), self.a, 2.0)
@@ -223,6 +224,32 @@ class FloodTests(SynchronousTestCase):
         flood.received(Have([], True), second, 3.0)
         self.assertEqual(self.outlet.take("send"), [(second, Lack([], [Gone(OTHER, [1, 14], 1.0)]))])
         self.nothingLeft()
+
+    def test_whatIsSentLateIsSentWithItsAge(self) -> None:
+        """The seconds that it was kept here, rounded up, and before that by others; what is passed on has that only."""
+        flood = self.flood()
+        flood.received(message(1), self.a, 1.0)
+        flood.received(message(2, age=7), self.a, 1.0)
+        self.assertEqual({what.age for _, what in self.outlet.take("send") if what.sequence == 2}, {7})
+        new = FakeNeighbour(20)
+        flood.neighbourUp(new, 30.0)
+        self.outlet.asked.clear()
+        flood.received(Have([], True), new, 31.5)
+        self.assertEqual(self.outlet.take("send"), [(new, message(1, 2, age=31)), (new, message(2, 2, age=38))])
+
+    def test_whatIsTooOldIsNotHandedOnThoughItCameLately(self) -> None:
+        """Else whoever joins would keep it for those who join after him, for ever.  It counts as kept no longer."""
+        flood = self.flood(historyTime=300.0)
+        for number, age in ((1, 290), (2, 0), (3, 280), (4, 0)):
+            flood.received(message(number, age=age), self.a, 1.0)
+        new = FakeNeighbour(20)
+        flood.neighbourUp(new, 12.0)
+        self.outlet.asked.clear()
+        flood.received(Have([], True), new, 13.0)
+        self.assertEqual(self.outlet.take("send"), [
+            (new, message(2, 2, age=12)), (new, message(3, 2, age=292)), (new, message(4, 2, age=12)),
+            (new, Lack([], [Gone(OTHER, [1, 1], 300.0)])),
+        ])  # fmt: skip
 
     def test_manyOriginsAreToldInPieces(self) -> None:
         """Each no longer than it may be, only the last says that it is; and it waits for all of the other's."""

@@ -43,9 +43,9 @@ OTHER = identity(2)
 THIRD = identity(3)
 
 
-def message(sequence: int, hops: int = 1, origin: bytes = OTHER, payload: bytes = b"x") -> Message:
+def message(sequence: int, hops: int = 1, origin: bytes = OTHER, payload: bytes = b"x", age: int = 0) -> Message:
     """A message as it comes."""
-    return Message(origin, sequence, hops, payload)
+    return Message(origin, sequence, hops, payload, age)
 
 
 def have(*numbers: int, origin: bytes = OTHER, hops: int = 1, now: bool = False) -> IHave:
@@ -225,7 +225,7 @@ class TreeTests(OnePeer):
         self.outlet.advance(1.0)
         self.sent()
         self.come(Graft([Wanted(OTHER, [1, 1])], True), self.b)
-        self.assertEqual(self.sent(), [(self.b, message(1, 3))])
+        self.assertEqual(self.sent(), [(self.b, message(1, 3, age=1))])
         self.assertEqual(self.eager(), [self.a, self.c, self.b])
 
     def test_aRequestAloneDoesNotMakeEager(self) -> None:
@@ -554,9 +554,22 @@ class AnswerTests(OnePeer):
         self.come(Graft([Wanted(OTHER, [1, 9]), Wanted(THIRD, [1, 1])], False), self.b)
         self.assertEqual(
             self.sent(),
-            [(self.b, message(number, 2)) for number in (4, 5, 6)]
+            [(self.b, message(number, 2, age=7)) for number in (4, 5, 6)]
             + [(self.b, Lack([Wanted(OTHER, [3, 3, 7, 9]), Wanted(THIRD, [1, 1])], []))]
             + [(self.b, Lack([], [Gone(OTHER, [1, 2], 7.0)]))],
+        )
+
+    def test_whatIsTooOldIsNotHandedOnThoughItCameLately(self) -> None:
+        """By the age that came with it, which is passed on too; it counts as kept no longer."""
+        self.begin(historyTime=300.0)
+        self.come(message(1, age=290), self.a)
+        self.assertIn((self.b, message(1, 2, age=290)), self.sent())
+        self.come(message(2, age=280), self.a)
+        self.outlet.advance(12.0)
+        self.sent()
+        self.come(Graft([Wanted(OTHER, [1, 2])], False), self.b)
+        self.assertEqual(
+            self.sent(), [(self.b, message(2, 2, age=292)), (self.b, Lack([], [Gone(OTHER, [1, 1], 300.0)]))]
         )
 
     def test_hugeRangesCostNothing(self) -> None:

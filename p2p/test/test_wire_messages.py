@@ -118,7 +118,7 @@ class CatalogueTests(SynchronousTestCase):
                 "Unreachable": ("address", "detail"),
                 "Dead": ("contact", "evidence"),
                 "Alive": ("identity",),
-                "Message": ("origin", "sequence", "hops", "payload"),
+                "Message": ("origin", "sequence", "hops", "payload", "age"),
                 "Have": ("held", "last"),
                 "IHave": ("announced", "now"),
                 "Graft": ("wanted", "eager"),

@@ -186,12 +186,15 @@ class Message(Struct, array_like=True, frozen=True, gc=False, tag=20):
 
     @ivar sequence: 1 for an origin's first message in this incarnation.
     @ivar hops: links it has crossed when it arrives; 1 from the origin itself.
+    @ivar age: for how many seconds peers had kept it when it was sent, rounded up by each of them; 0 if it was passed
+        on at once by all.
     """
 
     origin: Identity
     sequence: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     hops: Annotated[int, Meta(ge=1, le=MAX_HOPS)]
     payload: bytes
+    age: Number = 0
 
 
 Ranges = Annotated[list[Number], Meta(max_length=2 * MAX_GAPS)]
