@@ -835,6 +835,25 @@ class GossipTests(PeerTestCase):
         for deliveries in got:
             self.assertEqual(sorted(one.payload for one in deliveries), [b"left", b"right"])
 
+    def test_newcomersAreNotHandedWhatNewcomersWereHanded(self) -> None:
+        """Once it is older than anybody keeps a message: else it would go round for ever, where peers come and go."""
+        for broadcast in ("flood", "plumtree"):
+            self.network = Network()
+            self.network.seed()
+            first, _ = (self.network.peer(number, historyTime=30.0, broadcast=broadcast) for number in (1, 2))
+            self.network.run(5)
+            first.publish("old")
+            self.network.run(20)
+            third = self.network.peer(3, historyTime=30.0, broadcast=broadcast)
+            got = self.got(third)
+            self.network.run(15)
+            self.assertEqual([one.payload for one in got], [b"old"])
+            fourth = self.network.peer(4, historyTime=30.0, broadcast=broadcast)
+            got = self.got(fourth)
+            self.network.run(5)
+            self.assertTrue(linked(third, fourth))
+            self.assertEqual(got, [])
+
     def test_aRestartedPeersFirstMessageIsNew(self) -> None:
         """Though it has the number that its predecessor's had."""
         first, second = self.pair()
