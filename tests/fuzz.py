@@ -110,7 +110,7 @@ class Maker:
             lambda: Dead(self.contact(), random.choice(("refused", "silent", "replaced"))),
             lambda: Alive(self.someone()),
             lambda: Message(self.someone(), number or 1, random.randrange(1, 65536), random.randbytes(random.choice(
-                (0, 1, 20, 300)))),
+                (0, 1, 20, 300))), random.choice((0, 1, 299, number))),
             lambda: Have([self.held() for _ in range(random.randrange(4))], random.random() < 0.5),
             lambda: IHave([Announced(self.someone(), 1 + number % 9, self.ranges()) for _ in few()], number > 9),
             lambda: Graft([Wanted(self.someone(), self.ranges()) for _ in few()], random.random() < 0.5),
