@@ -17,7 +17,7 @@ from statistics import median
 
 from p2p.simulation.run import Run
 from p2p.simulation.scenario import parseScenario
-from p2p.test.model.figure import Figure, atLeast, exactly
+from p2p.test.model.figure import Figure, atLeast, atMost, exactly
 
 SMALL = 60
 LARGE = 10_000
@@ -28,6 +28,12 @@ EVERY = 1.0
 
 SETTLED = 4
 """Messages of the same links after which the tree has settled, as in the paper's figure 2."""
+
+SHORTENING = 0.001
+"""
+Share of the control frames that may be grafts and prunes: where latencies are random a way that is three hops shorter
+turns up now and then, the more often the more peers there are.
+"""
 
 SCENARIO = f"""
 name = "a tree"
@@ -76,4 +82,5 @@ def check(peers: int) -> Iterator[Figure]:
         broadcast, links = settled[-1]
         yield exactly("payload frames of the last, N - 1", peers - 1, broadcast["payloads"])
         more = median(broadcast["control"] - 2 * (links - (peers - 1)) for broadcast, links in settled)
-        yield exactly("control frames beyond 2(E - (N - 1)), median", 0, more)
+        yield atMost("control frames beyond 2(E - (N - 1)), median", SHORTENING * 2 * (links - (peers - 1)), more)
+        yield atLeast("... and not fewer", 0, more)
