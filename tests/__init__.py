@@ -1,5 +1,5 @@
 """
-Tests with real processes and sockets: C{trial tests}.
+The whole system from outside: real processes, sockets and signals, as a user would meet it.
 """
 
 import signal
