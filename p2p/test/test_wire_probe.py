@@ -158,11 +158,38 @@ class ProbeTests(SynchronousTestCase):
 
     def test_itEndsAlsoWhileWaitingToTryAgain(self) -> None:
         """The time is up between two attempts."""
-        self.clock.advance(1.995)
-        self.node.connected().drop()
+        self.clock.pump([0.67, 0.67, 0.655])
+        for place in range(self.dials()):
+            self.node.connected(place).drop()
         self.clock.advance(0.0051)
+        self.assertEqual(self.assertVerdict(Verdict.SILENT).detail, "every connection broke off")
+        self.assertEqual(self.dials(), 3)
+
+    def test_whereItTakesLongAnotherIsDialledBesideIt(self) -> None:
+        """One that lost its first segment waits for seconds; whichever is answered first decides; the others end."""
+        for place in range(3):
+            self.setUp()
+            self.clock.pump([0.67] * place)
+            self.assertEqual(self.dials(), place + 1)
+            self.say(self.node.connected(), Welcome(self.wanted, []))
+            self.assertVerdict(Verdict.ALIVE)
+            stopped = [connector.stoppedConnecting for connector in self.clock.connectors]
+            self.assertEqual(stopped, [True] * place + [False])
+
+    def test_theFirstMayStillBeAnswered(self) -> None:
+        """The one that was dialled beside it ends, be it on its way or connected."""
+        first = self.node.connected()
+        self.clock.pump([0.67, 0.67])
+        second = self.node.connected()
+        self.say(first, Welcome(self.wanted, []))
+        self.assertVerdict(Verdict.ALIVE)
+        self.assertTrue(second.aborted)
+
+    def test_theyAreThreeAtMost(self) -> None:
+        """Also where this process slept, and asks for twice as long; or is so late that a moment seems to be left."""
+        self.clock.pump([0.67] * 2 + [0.66 + 2.0 * 0.6] + [0.67] * 3)
         self.assertVerdict(Verdict.SILENT)
-        self.assertEqual(self.dials(), 1)
+        self.assertEqual(self.dials(), 3)
 
     def test_whoSleptAsksOnceMore(self) -> None:
         """A time-out that comes much too late is this process's own: the answer may wait to be read."""
@@ -181,9 +208,10 @@ class ProbeTests(SynchronousTestCase):
             self.clock.advance(60.0)
             if not connected:
                 self.node.failed(TimeoutError())
+            dialled = self.dials()
             self.assertNoResult(self.answer)
             self.clock.advance(0.25)
-            self.assertEqual(self.dials(), 2)
+            self.assertEqual(self.dials(), dialled + 1)
             self.say(self.node.connected(), Welcome(self.wanted, []))
             self.assertVerdict(Verdict.ALIVE)
 
