@@ -39,10 +39,16 @@ class BenchFailed(Exception):
     """The benchmark cannot go on; the message is one line."""
 
 
+_given: set[int] = set()
+
+
 def freePort() -> int:
-    """A port that nobody listens on."""
+    """A TCP port that nobody listens on, and that this process has not been given before."""
     while True:
         port = random.randrange(*PORTS)
+        if port in _given:
+            continue
+        _given.add(port)
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):
@@ -172,7 +178,7 @@ class Network:
 
     def startPeer(self) -> Daemon:
         """Start one more peer."""
-        daemon = Daemon(self._directory, self._python, "peer", self._newPort(), self._peerOptions)
+        daemon = Daemon(self._directory, self._python, "peer", freePort(), self._peerOptions)
         self.daemons.append(daemon)
         return daemon
 
@@ -222,12 +228,6 @@ class Network:
             self.startPeer()
         for peer in self.peers:
             await peer.answers()
-
-    def _newPort(self) -> int:
-        taken = {daemon.port for daemon in self.daemons}
-        while (port := freePort()) in taken:
-            pass
-        return port
 
     def _end(self) -> None:
         """End every process, whatever state it is in."""

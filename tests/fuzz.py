@@ -30,6 +30,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from bench.daemons import freePort
 from p2p.wire.codec import HEADER, STRANGER_LIMIT, Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (
@@ -72,7 +73,7 @@ from p2p.wire.messages import (
     Wanted,
     Welcome,
 )
-from tests.processes import Daemon, freePort, until
+from tests.processes import Daemon, until
 from tests.second import Second
 
 EXTREMES = (0, 1, 0x7F, 0x80, 0x8F, 0x90, 0x91, 0x9F, 0xA0, 0xBF, *range(0xC0, 0xE0), 0xE0, 0xFF)

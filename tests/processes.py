@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from twisted.trial.unittest import TestCase
 
+from bench.daemons import freePort
+
 T = TypeVar("T")
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -28,15 +30,6 @@ TWISTD = ["-c", "from twisted.scripts.twistd import run; run()"]
 
 PATIENCE = 30.0
 """Seconds after which something that should have happened will not."""
-
-
-def freePort() -> int:
-    """A TCP port on 127.0.0.1 that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def until(what: Callable[[], T | None], why: str, patience: float = PATIENCE) -> T:

@@ -16,7 +16,8 @@ from pathlib import Path
 from select import select
 from typing import Any
 
-from tests.processes import Daemon, NetworkTestCase, freePort, until
+from bench.daemons import freePort
+from tests.processes import Daemon, NetworkTestCase, until
 
 P2P = [sys.executable, "-m", "p2p"]
 

@@ -12,8 +12,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from bench.daemons import freePort
 from p2p.commands.client import findDaemon
-from tests.processes import Daemon, NetworkTestCase, freePort, until
+from tests.processes import Daemon, NetworkTestCase, until
 
 
 class SocketTests(NetworkTestCase):

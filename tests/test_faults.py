@@ -16,7 +16,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from tests.processes import Daemon, NetworkTestCase, freePort, until
+from bench.daemons import freePort
+from tests.processes import Daemon, NetworkTestCase, until
 from tests.second import Second
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")

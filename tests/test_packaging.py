@@ -13,7 +13,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.processes import PROJECT, TWISTD, Daemon, freePort, until
+from bench.daemons import freePort
+from tests.processes import PROJECT, TWISTD, Daemon, until
 
 
 class InstallationTests(TestCase):

@@ -13,12 +13,13 @@ from typing import Any, get_args
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from bench.daemons import freePort
 from p2p.identity import makeIdentity
 from p2p.wire import messages as catalogue
 from p2p.wire import reasons
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.messages import Announced, AnyMessage, Contact, Gone, Held, Sighting, Wanted
-from tests.processes import Daemon, NetworkTestCase, freePort, until
+from tests.processes import Daemon, NetworkTestCase, until
 from tests.second import DOCUMENT, NUMBERS, Second, Talk, frame, pack, unpack
 
 EXAMPLES = [

@@ -7,7 +7,8 @@ from __future__ import annotations
 import threading
 import time
 
-from tests.processes import Daemon, NetworkTestCase, freePort
+from bench.daemons import freePort
+from tests.processes import Daemon, NetworkTestCase
 from tests.second import Second, Talk
 
 TIMEOUT = 1.0

@@ -11,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.processes import PROJECT, NetworkTestCase, freePort, until
+from bench.daemons import freePort
+from tests.processes import PROJECT, NetworkTestCase, until
 
 DOCUMENT = (PROJECT / "docs" / "strategies.md").read_text()
 
