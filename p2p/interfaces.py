@@ -36,6 +36,7 @@ class INeighbour(Interface):
     heard = Attribute("C{bool}: set at every sign of life; whoever watches resets it")
     rtt = Attribute("C{float | None}: the last round-trip time measured, in seconds")
     suspected = Attribute("C{bool}: it has been silent for too long")
+    byOther = Attribute("C{bool}: the link has ended, and by a word of the neighbour's own")
     arriving = Attribute("C{int}: bytes that have come of a message that is not complete yet")
 
 

@@ -62,8 +62,9 @@ class Heartbeat:
         self._number = 0
         self._last: float | None = None
         self._watched: dict[Any, _Watch] = {}
-        # Who is being dialled afresh: each life apart, and each address that somebody gives for one.
-        self._probing: set[Contact] = set()
+        # Who is being dialled afresh, each life apart, and each address that somebody gives for one; and whether it
+        # proves something that nobody answers: not if the suspect has been heard since.
+        self._probing: dict[Contact, bool] = {}
 
     def neighbourUp(self, neighbour: Any, now: float) -> None:
         """Watch it."""
@@ -71,10 +72,19 @@ class Heartbeat:
         neighbour.heard = True
 
     def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
-        """A connection that broke off without a word is evidence, and so is one on which nothing was read."""
+        """
+        A connection that broke off without a word is evidence, and so is one on which nothing was read.
+
+        Who said goodbye lives, and who was heard before this side did.
+        """
         self._watched.pop(neighbour, None)
-        if reason in reasons.EVIDENCE:
-            self._probe(neighbour.contact)
+        contact = neighbour.contact
+        if reason in reasons.EVIDENCE and not neighbour.byOther:
+            self._probe(contact)
+        elif neighbour.byOther or neighbour.heard or not neighbour.suspected:
+            for asked in self._probing:
+                if asked.id == contact.id and asked.identity <= contact.identity:
+                    self._probing[asked] = False
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
         """Nobody listens where a peer is said to: evidence."""
@@ -93,7 +103,7 @@ class Heartbeat:
 
     def probed(self, contact: Contact, outcome: Outcome, now: float) -> None:
         """The fresh connection was answered, or not."""
-        self._probing.discard(contact)
+        counts = self._probing.pop(contact, False)
         neighbour = self._linked(contact)
         if outcome.verdict is Verdict.UNSURE or (neighbour is not None and neighbour.contact != contact):
             # Nor does another life, or another address, tell anything of the one that this link is to.
@@ -101,6 +111,8 @@ class Heartbeat:
         if outcome.verdict is not Verdict.ALIVE:
             if neighbour is not None and (not neighbour.suspected or self._heardSince(neighbour)):
                 # It was heard meanwhile, or has linked itself anew.
+                return
+            if not counts:
                 return
             self._outlet.dead(contact, outcome.verdict.value)
         elif neighbour is not None and neighbour.suspected and not self._heardSince(neighbour):
@@ -157,6 +169,8 @@ class Heartbeat:
 
     def _probe(self, contact: Contact) -> None:
         """Dial afresh, unless that is under way."""
-        if contact.address and contact not in self._probing:
-            self._probing.add(contact)
-            self._outlet.probe(contact)
+        if contact.address:
+            asked = contact in self._probing
+            self._probing[contact] = True
+            if not asked:
+                self._outlet.probe(contact)

@@ -240,18 +240,18 @@ class Swim:
         neighbour.heard = True
 
     def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
-        """A connection that broke off without a word is evidence; of one that left, nothing is kept."""
+        """A connection that broke off without a word is evidence; who said goodbye lives, and nothing is kept of it."""
         contact = neighbour.contact
+        suspect = self._suspects.get(contact.id)
         member = self._members.get(contact.id)
         if member is not None and member.neighbour is neighbour:
-            self._forget(member)
-        suspect = self._suspects.get(contact.id)
-        if reason == reasons.LEAVING:
-            if suspect is not None:
+            if suspect is not None and suspect.member is member and neighbour.heard:
                 self._clear(suspect)
-            for dial in self._dials.values():
-                if dial.contact.id == contact.id:
-                    dial.own = False
+            self._forget(member)
+        if neighbour.byOther:
+            if suspect is not None and suspect.contact.identity <= contact.identity:
+                self._clear(suspect)
+            self._disown(contact)
         elif reason in reasons.EVIDENCE:
             self._dial(contact)
 
@@ -565,6 +565,7 @@ class Swim:
             return
         if suspect.timer is not None:
             suspect.timer.cancel()
+        self._disown(suspect.contact)
         if suspect.member is not None:
             suspect.member.vouched = 0
             suspect.member.neighbour.suspected = False
@@ -750,6 +751,12 @@ class Swim:
             self._dials[contact] = dial
             self._outlet.probe(contact)
         return dial
+
+    def _disown(self, contact: Contact) -> None:
+        """It lives: that a fresh connection which is under way finds nobody, will show nothing."""
+        for dial in self._dials.values():
+            if dial.contact.id == contact.id and dial.contact.identity <= contact.identity:
+                dial.own = False
 
     def _isLinked(self, neighbour: Any) -> bool:
         member = self._members.get(neighbour.contact.id)

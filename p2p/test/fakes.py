@@ -100,6 +100,7 @@ class FakeNeighbour:
         self.heard = True
         self.rtt: float | None = None
         self.suspected = False
+        self.byOther = False
         self.arriving = 0
 
     def __repr__(self) -> str:

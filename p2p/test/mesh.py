@@ -33,7 +33,7 @@ class End:
     @ivar other: what the one at the other end sees.
     """
 
-    __slots__ = ("busy", "contact", "heard", "node", "other", "outgoing", "rtt", "suspected", "up", "under")
+    __slots__ = ("busy", "byOther", "contact", "heard", "node", "other", "outgoing", "rtt", "suspected", "up", "under")
 
     other: End
 
@@ -44,6 +44,7 @@ class End:
         self.heard = True
         self.rtt: float | None = None
         self.suspected = False
+        self.byOther = False
         self.up = True
         # When the last message sent here arrives there.
         self.busy = 0.0

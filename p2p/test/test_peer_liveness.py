@@ -205,6 +205,51 @@ class HeartbeatTests(SynchronousTestCase):
             self.detector.neighbourDown(self.neighbour, reason, 0.0)
         self.nothingLeft()
 
+    def test_whoSaidGoodbyeWhileItWasDialledLives(self) -> None:
+        """Its last word came after the question, so that nobody answers the question shows nothing."""
+        for reason in sorted(WORDS - reasons.UNSPOKEN):
+            for verdict in (SILENT, REFUSED):
+                self.setUp()
+                self.suspect()
+                self.neighbour.byOther = True
+                self.detector.neighbourDown(self.neighbour, reason, self.now)
+                self.detector.probed(contact(1), verdict, self.now)
+                self.nothingLeft()
+
+    def test_whoWasHeardBeforeThisSideTookLeaveLives(self) -> None:
+        """Whether there has been a tick since or not."""
+        for ticks in (0, 1):
+            self.setUp()
+            self.suspect()
+            self.neighbour.heard = True
+            self.tick(ticks)
+            self.detector.neighbourDown(self.neighbour, reasons.REWIRED, self.now)
+            self.detector.probed(contact(1), SILENT, self.now)
+            self.outlet.take("suspected")
+            self.nothingLeft()
+
+    def test_aSuspectOfWhomThisSideTakesLeaveIsStillOne(self) -> None:
+        """There is nobody else to find it out; and a goodbye without an answer is evidence whatever was before."""
+        for heard in (False, True):
+            self.setUp()
+            self.suspect()
+            self.neighbour.heard = heard
+            self.detector.neighbourDown(self.neighbour, reasons.REWIRED, self.now)
+            if heard:
+                self.detector.neighbourDown(self.neighbour, reasons.TIMEOUT, self.now)
+            self.detector.probed(contact(1), SILENT, self.now)
+            self.assertEqual(self.outlet.take("dead"), [(contact(1), "silent")])
+            self.nothingLeft()
+
+    def test_whatALaterLifeSaysIsNotSaidByAnEarlierOneOnly(self) -> None:
+        """An earlier life's goodbye says nothing of a later one, which is dialled."""
+        self.detector.dialFailed(contact(1, 2), reasons.REFUSED, self.now)
+        self.outlet.take("probe")
+        self.neighbour.byOther = True
+        self.detector.neighbourDown(self.neighbour, reasons.REWIRED, self.now)
+        self.detector.probed(contact(1, 2), REFUSED, self.now)
+        self.assertEqual(self.outlet.take("dead"), [(contact(1, 2), "refused")])
+
     def test_oneProbeAtATime(self) -> None:
         """However much evidence there is."""
         self.suspect()

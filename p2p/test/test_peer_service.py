@@ -1408,7 +1408,7 @@ class RobustnessTests(PeerTestCase):
         self.assertEqual(peer.neighbours, [])
         self.assertEqual((peer._dials, peer.factory._dials, peer.overlay._dialling), ({}, {}, {}))
         self.assertEqual((peer.factory._inbound, peer.factory.connections), ({}, 0))
-        self.assertEqual((peer.detector._watched, peer.detector._probing), ({}, set()))
+        self.assertEqual((peer.detector._watched, peer.detector._probing), ({}, {}))
         self.assertEqual((peer.broadcast._neighbours, peer.broadcast._history._hearing), ({}, {}))
         self.assertLessEqual(len(peer.overlay._known), 16)
         self.assertLessEqual(len(peer.overlay._known._dead), 16)

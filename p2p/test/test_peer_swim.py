@@ -606,15 +606,50 @@ class LinksTests(SwimTestCase):
             self.nothingLeft()
 
     def test_ofWhoSaidGoodbyeNothingIsKept(self) -> None:
-        """Neither suspicion nor question; and what was under way says nothing."""
-        number = self.suspectOne()
-        self.down(number, reasons.LEAVING)
-        self.outlet.take("suspected")
-        self.detector.probed(contact(number), REFUSED, self.now)
-        self.until(self.now + 0.5)
-        self.took(Suspect)
-        self.nothingLeft()
-        self.assertEqual((self.detector._suspects, self.detector._dials), ({}, {}))
+        """Neither suspicion nor question; and what was under way says nothing, whatever the goodbye was."""
+        for reason in sorted(WORDS - reasons.UNSPOKEN):
+            for outcome in (SILENT, REFUSED):
+                self.make()
+                number = self.suspectOne()
+                self.neighbours[number].byOther = True
+                self.down(number, reason)
+                self.outlet.take("suspected")
+                self.outlet.take("probe")
+                self.detector.probed(contact(number), outcome, self.now)
+                self.until(self.now + 0.5)
+                self.took(Suspect)
+                self.nothingLeft()
+                self.assertEqual((self.detector._suspects, self.detector._dials), ({}, {}))
+
+    def test_whoWasHeardIsNoSuspectAfterItsLinkEither(self) -> None:
+        """The connection that was dialled for an old suspicion shows nothing."""
+        for word in (Pong(0), None):
+            self.make()
+            number = self.suspectOne()
+            if word is not None:
+                self.say(number, word)
+            self.neighbours[number].heard = True
+            self.down(number, reasons.REWIRED)
+            self.outlet.take("suspected")
+            self.outlet.take("probe")
+            self.detector.probed(contact(number), SILENT, self.now)
+            self.until(self.now + 0.5)
+            self.took(Suspect)
+            self.nothingLeft()
+            self.assertEqual(self.detector._suspects, {})
+
+    def test_anEarlierLifesGoodbyeSaysNothingOfALaterOne(self) -> None:
+        """That one is dialled, and suspected."""
+        self.detector.neighbourDown(FakeNeighbour(contact(1, 2)), reasons.TIMEOUT, self.now)
+        self.neighbours[1].byOther = True
+        self.down(1, reasons.REWIRED)
+        self.outlet.take("probe")
+        self.detector.probed(contact(1, 2), SILENT, self.now)
+        self.assertEqual(self.detector._suspects[contact(1).id].contact, contact(1, 2))
+        goodbye = FakeNeighbour(1)
+        goodbye.byOther = True
+        self.detector.neighbourDown(goodbye, reasons.REWIRED, self.now)
+        self.assertEqual(self.detector._suspects[contact(1).id].contact, contact(1, 2))
 
     def suspectLaterLife(self) -> FakeNeighbour:
         """One breaks off, is dialled, links itself anew in another life, and is suspected; its new link."""
@@ -657,7 +692,7 @@ class LinksTests(SwimTestCase):
         self.nothingLeft()
 
     def test_aSuspectWhoseLinkEndsIsStillASuspect(self) -> None:
-        """Whoever ended it; there is nobody else to find it out."""
+        """Unless it ended it itself; there is nobody else to find it out."""
         for reason in (reasons.REWIRED, reasons.LOST):
             self.make()
             number = self.suspectOne()

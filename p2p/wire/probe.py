@@ -74,7 +74,7 @@ class _Probe:
         self._again = False
         self._timeout = factory.settings.probeTimeout
         self._pause = self._timeout / 100
-        self._dials: set[Deferred[Link]] = set()
+        self._dials: dict[Deferred[Link], None] = {}
         self.done: Deferred[Outcome] = Deferred()
         self._wait()
         factory.pending[self._giveUp] = None
@@ -93,11 +93,11 @@ class _Probe:
         self._next = self._factory.reactor.callLater(self._timeout / AT_ONCE, self._ask)
         if len(self._dials) < AT_ONCE:
             dialling = self._factory.dial(self._address, PROBE)
-            self._dials.add(dialling)
+            self._dials[dialling] = None
             dialling.addBoth(self._ended, dialling).addCallbacks(self._answered, self._failed)
 
     def _ended(self, result: Link | Failure, dialling: Deferred[Link]) -> Link | Failure:
-        self._dials.discard(dialling)
+        self._dials.pop(dialling, None)
         return result
 
     def _expired(self, due: float) -> None:

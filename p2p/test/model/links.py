@@ -40,6 +40,7 @@ class End:
 
     rtt: float | None = None
     suspected = False
+    byOther = False
     heard = True
     arriving = 0
 
