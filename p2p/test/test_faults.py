@@ -86,7 +86,7 @@ class FaultsTests(SynchronousTestCase):
             (script.transport.abortConnection if number % 2 else script.transport.loseConnection)()
         self.network.run(20)
         self.assertEqual((len(host.timers), len(host.ends)), before)
-        self.assertEqual((peer.neighbours, peer.detector._watched, peer.detector._probing), ([], {}, set()))
+        self.assertEqual((peer.neighbours, peer.detector._watched, peer.detector._probing), ([], {}, {}))
 
     def test_5_aFrozenNeighbourBlocksNothing(self) -> None:
         """5. A frozen (not crashed) neighbour blocks all liveness checks."""
