@@ -38,6 +38,24 @@ class SimPyTests(SynchronousTestCase):
             self.assertGreater(model["deliveriesPerSecondRatio"], 0.0)
 
 
+class BroadcastTests(SynchronousTestCase):
+    """Messages through real daemons."""
+
+    def test_aTreeCarriesAPayloadOnceToEach(self) -> None:
+        """At a rate that any machine bears; a flood carries it two or three times."""
+        command = "-m bench broadcast --peers 8 --rate 50 --seconds 2 --warm 10 --json"
+        found = []
+        for options in ((), ("--option=--broadcast=plumtree",)):
+            typed = [sys.executable, *command.split(), *options]
+            done = subprocess.run(typed, capture_output=True, text=True, check=True)
+            (run,) = json.loads(done.stdout)["runs"]
+            self.assertEqual((run["messages"], run["shareDelivered"], run["givenUp"]), (100, 1.0, 0))
+            found.append(run["framesPerDelivery"])
+        flood, tree = found
+        self.assertGreater(flood, 1.5)
+        self.assertLess(tree, 1.1)
+
+
 class FramesTests(SynchronousTestCase):
     """What a frame costs a peer."""
 
