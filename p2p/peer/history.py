@@ -632,29 +632,36 @@ class History:
 
     def _notKept(self, origins: dict[bytes, Origin], now: float) -> list[Gone]:
         """What somebody who has these lacks of what was seen here and is kept no longer, or is too old."""
-        kept: dict[bytes, Ranges] = {}
-        tooOld: dict[bytes, Ranges] = {}
+        behind: dict[bytes, Ranges] = {}
+        for held in self._held(now):
+            other, all = origins.get(held.origin), [(1, held.top)]
+            lacking = other.lacking(all) if other is not None else all
+            if lacking:
+                behind[held.origin] = lacking
+        gone: list[Gone] = []
+        if not behind:
+            return gone
+        kept: dict[bytes, Ranges] = {identity: [] for identity in behind}
+        tooOld: dict[bytes, Ranges] = {identity: [] for identity in behind}
         for message, came in zip(self._history, self._times, strict=True):
-            if message.age and message.age + now - came > self._maxAge:
-                tooOld.setdefault(message.origin, []).append((message.sequence, message.sequence))
+            known = kept.get(message.origin)
+            if known is None:
                 continue
-            known = kept.setdefault(message.origin, [])
-            if known and message.sequence == known[-1][1] + 1:
+            if message.age and message.age + now - came > self._maxAge:
+                tooOld[message.origin].append((message.sequence, message.sequence))
+            elif known and message.sequence == known[-1][1] + 1:
                 known[-1] = (known[-1][0], message.sequence)
             else:
                 known.append((message.sequence, message.sequence))
         age = max(0.0, now - self._droppedSeen)
-        gone: list[Gone] = []
-        for held in self._held(now):
-            seen = subtract([(1, held.top)] if held.top else [], ranges(held.gaps) or [])
-            old = union(tooOld.get(held.origin, []), [])
-            missing = subtract(subtract(seen, union(kept.get(held.origin, []), [])), old)
-            origin = self._origins[held.origin]
+        for identity, lacking in behind.items():
+            origin = self._origins[identity]
+            seen = subtract([(1, origin.top)], origin.gaps)
+            old = union(tooOld[identity], [])
+            missing = subtract(subtract(seen, union(kept[identity], [])), old)
             waived = intersect(origin.waived, origin.gaps)
             for these, since in (missing, age), (old, max(age, self._maxAge)), (waived, max(0.0, now - origin.before)):
-                other = origins.get(held.origin)
-                lacking = other.lacking(these) if other is not None else these
-                gone += _gone(held.origin, lacking, since)
+                gone += _gone(identity, intersect(these, lacking), since)
         return gone
 
     def _isFull(self, now: float) -> bool:
