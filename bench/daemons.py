@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +19,7 @@ from typing import Any
 
 from bench.client import get
 from bench.output import say
+from bench.ports import freePort
 
 START_TIME = 60.0
 """Seconds that a daemon has until it answers, and a network until it is linked up."""
@@ -31,29 +30,9 @@ END_TIME = 5.0
 SETTLED = 2.0
 """Seconds without a new link after which a network counts as linked up."""
 
-PORTS = (20_000, 30_000)
-"""Where ports are looked for: below those that the kernel gives to outgoing connections."""
-
 
 class BenchFailed(Exception):
     """The benchmark cannot go on; the message is one line."""
-
-
-_given: set[int] = set()
-
-
-def freePort() -> int:
-    """A TCP port that nobody listens on, and that this process has not been given before."""
-    while True:
-        port = random.randrange(*PORTS)
-        if port in _given:
-            continue
-        _given.add(port)
-        with socket.socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                sock.bind(("0.0.0.0", port))
-                return port
 
 
 def raiseDescriptorLimit(wanted: int) -> None:

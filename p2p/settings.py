@@ -73,8 +73,9 @@ class LinkSettings:
         5.0, "how long a new connection may take to say who it is", "seconds", 0.01, 300
     )
     probeTimeout: float = setting(
-        2.0, "how long a suspect has to answer a fresh connection before it is called dead", "seconds", 0.01, 300
-    )
+        2.0, "how long a suspect has to answer one of three fresh connections before it is called dead",
+        "seconds", 0.01, 300,
+    )  # fmt: skip
     maxBacklog: int = setting(
         8 * 2**20, "unsent data at which a slow reader is cut off; at least 4 times maxPayload is wise",
         "bytes", 2**10, 2**31,
@@ -121,7 +122,7 @@ class SeedSettings(LinkSettings):
         300.0, "how long such a reporter is not listened to", "seconds", 0.01, 86400
     )
     maxChecks: int = setting(
-        64, "peers dialled back at a time, to check an address or a report", "checks", 1, 10**5
+        64, "peers dialled back at a time, up to three times each, to check an address or a report", "checks", 1, 10**5
     )
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.daemons import freePort
+from bench.ports import freePort
 from p2p.wire.codec import HEADER, STRANGER_LIMIT, Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (

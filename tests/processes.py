@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from twisted.trial.unittest import TestCase
 
-from bench.daemons import freePort
+from bench.ports import freePort
 
 T = TypeVar("T")
 

@@ -43,17 +43,11 @@ class BroadcastTests(SynchronousTestCase):
 
     def test_aTreeCarriesAPayloadOnceToEach(self) -> None:
         """At a rate that any machine bears; a flood carries it two or three times."""
-        command = "-m bench broadcast --peers 8 --rate 50 --seconds 2 --warm 10 --json"
-        found = []
-        for options in ((), ("--option=--broadcast=plumtree",)):
-            typed = [sys.executable, *command.split(), *options]
-            done = subprocess.run(typed, capture_output=True, text=True, check=True)
-            (run,) = json.loads(done.stdout)["runs"]
-            self.assertEqual((run["messages"], run["shareDelivered"], run["givenUp"]), (100, 1.0, 0))
-            found.append(run["framesPerDelivery"])
-        flood, tree = found
-        self.assertGreater(flood, 1.5)
-        self.assertLess(tree, 1.1)
+        command = "-m bench broadcast --peers 8 --rate 50 --seconds 2 --warm 10 --option=--broadcast=plumtree --json"
+        done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, check=True)
+        (run,) = json.loads(done.stdout)["runs"]
+        self.assertEqual((run["messages"], run["shareDelivered"], run["givenUp"]), (100, 1.0, 0))
+        self.assertLess(run["framesPerDelivery"], 1.1)
 
 
 class FramesTests(SynchronousTestCase):

@@ -16,7 +16,7 @@ from pathlib import Path
 from select import select
 from typing import Any
 
-from bench.daemons import freePort
+from bench.ports import freePort
 from tests.processes import Daemon, NetworkTestCase, until
 
 P2P = [sys.executable, "-m", "p2p"]

@@ -12,7 +12,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from bench.daemons import freePort
+from bench.ports import freePort
 from p2p.commands.client import findDaemon
 from tests.processes import Daemon, NetworkTestCase, until
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.daemons import freePort
+from bench.ports import freePort
 from tests.processes import TWISTD, Daemon, NetworkTestCase, until
 
 TWIST = ["-c", "import sys; from twisted.application.twist._twist import Twist; Twist.main(sys.argv)"]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from bench.daemons import freePort
+from bench.ports import freePort
 from tests.processes import Daemon, NetworkTestCase, until
 from tests.second import Second
 

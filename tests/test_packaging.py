@@ -13,7 +13,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from bench.daemons import freePort
+from bench.ports import freePort
 from tests.processes import PROJECT, TWISTD, Daemon, until
 
 

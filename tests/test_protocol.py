@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bench.daemons import freePort
+from bench.ports import freePort
 from p2p.identity import makeIdentity
 from p2p.wire import messages as catalogue
 from p2p.wire import reasons

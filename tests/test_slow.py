@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 
-from bench.daemons import freePort
+from bench.ports import freePort
 from tests.processes import Daemon, NetworkTestCase
 from tests.second import Second, Talk
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.daemons import freePort
+from bench.ports import freePort
 from tests.processes import PROJECT, NetworkTestCase, until
 
 DOCUMENT = (PROJECT / "docs" / "strategies.md").read_text()

@@ -24,6 +24,7 @@ import attrs
 from zope.interface import implementer
 
 from p2p.interfaces import IDetector
+from p2p.peer.doubt import Doubt
 from p2p.settings import PeerSettings
 from p2p.timers import LATE, slept
 from p2p.wire import reasons
@@ -62,9 +63,8 @@ class Heartbeat:
         self._number = 0
         self._last: float | None = None
         self._watched: dict[Any, _Watch] = {}
-        # Who is being dialled afresh, each life apart, and each address that somebody gives for one; and whether it
-        # proves something that nobody answers: not if the suspect has been heard since.
-        self._probing: dict[Contact, bool] = {}
+        # Who is being dialled afresh: each life apart, and each address that somebody gives for one.
+        self._probing: dict[Contact, Doubt] = {}
 
     def neighbourUp(self, neighbour: Any, now: float) -> None:
         """Watch it."""
@@ -78,13 +78,10 @@ class Heartbeat:
         Who said goodbye lives, and who was heard before this side did.
         """
         self._watched.pop(neighbour, None)
-        contact = neighbour.contact
         if reason in reasons.EVIDENCE and not neighbour.byOther:
-            self._probe(contact)
+            self._probe(neighbour.contact)
         elif neighbour.byOther or neighbour.heard or not neighbour.suspected:
-            for asked in self._probing:
-                if asked.id == contact.id and asked.identity <= contact.identity:
-                    self._probing[asked] = False
+            self._settle(neighbour)
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
         """Nobody listens where a peer is said to: evidence."""
@@ -97,13 +94,18 @@ class Heartbeat:
             self._outlet.send([neighbour], Pong(message.number))
             return
         watch = self._watched.get(neighbour)
-        if watch is not None and message.number == watch.number and watch.number:
+        if watch is None:
+            # In answer to a goodbye.
+            self._settle(neighbour)
+        elif message.number == watch.number and watch.number:
             neighbour.rtt = now - watch.sent
             watch.number = 0
 
     def probed(self, contact: Contact, outcome: Outcome, now: float) -> None:
         """The fresh connection was answered, or not."""
-        counts = self._probing.pop(contact, False)
+        doubt = self._probing.pop(contact, None)
+        if doubt is None:
+            return
         neighbour = self._linked(contact)
         if outcome.verdict is Verdict.UNSURE or (neighbour is not None and neighbour.contact != contact):
             # Nor does another life, or another address, tell anything of the one that this link is to.
@@ -112,9 +114,13 @@ class Heartbeat:
             if neighbour is not None and (not neighbour.suspected or self._heardSince(neighbour)):
                 # It was heard meanwhile, or has linked itself anew.
                 return
-            if not counts:
+            if doubt.over:
                 return
-            self._outlet.dead(contact, outcome.verdict.value)
+            if doubt.settled and outcome.verdict is Verdict.SILENT:
+                # What there is to doubt now came after the question.
+                self._probe(contact)
+            else:
+                self._outlet.dead(contact, outcome.verdict.value)
         elif neighbour is not None and neighbour.suspected and not self._heardSince(neighbour):
             # It lives, but this link does not.
             self._outlet.disconnect(neighbour, reasons.SILENT)
@@ -165,12 +171,20 @@ class Heartbeat:
         if neighbour.suspected:
             neighbour.suspected = False
             self._watched[neighbour].misses = 0
+            self._settle(neighbour)
             self._outlet.suspected(neighbour)
 
     def _probe(self, contact: Contact) -> None:
         """Dial afresh, unless that is under way."""
-        if contact.address:
-            asked = contact in self._probing
-            self._probing[contact] = True
-            if not asked:
-                self._outlet.probe(contact)
+        doubt = self._probing.get(contact)
+        if doubt is not None:
+            doubt.renew()
+        elif contact.address:
+            link = self._linked(contact)
+            self._probing[contact] = Doubt(link if link is not None and link.contact == contact else None)
+            self._outlet.probe(contact)
+
+    def _settle(self, neighbour: Any) -> None:
+        """It has said a word on its link."""
+        for doubt in self._probing.values():
+            doubt.settle(neighbour)

@@ -16,7 +16,7 @@ Process Group Membership Protocol" (DSN 2002) and Dadgar, Phillips, Currey:
     itself, and confirms by a suspicion of its own.  The accused refutes
     (L{Refute}) under a higher number.  Any word on its own link clears it.
  4. The suspicion runs out, the sooner the more have confirmed it (L{Suspicion});
-    if a fresh connection is not answered at that moment either, it is I{dead}.
+    if fresh connections are not answered at that moment either, it is I{dead}.
     L{Faulty} tells others who are linked to it to look for themselves.  The
     link is given up at the earliest of these moments, confirmed or not: who
     has lost many neighbours at once must not wait for the word of the dead.
@@ -47,6 +47,7 @@ from zope.interface import implementer
 from p2p.address import isDialable
 from p2p.identity import idOf
 from p2p.interfaces import IDetector
+from p2p.peer.doubt import Doubt
 from p2p.peer.lifeguard import LocalHealth, Suspicion
 from p2p.peer.rumours import Rumours
 from p2p.rate import RateLimit
@@ -75,7 +76,7 @@ MAX_LOST = 64
 """Suspects that there is no link to any more, at most; beyond them, their seeds will find out."""
 
 MAX_ERRANDS = 16
-"""Fresh connections made for others at a time."""
+"""Peers dialled for others at a time, each up to three times (L{p2p.wire.probe})."""
 
 ERRAND_RATE, ERRAND_BURST = 2.0, 10.0
 """L{PingReq}s a second that are taken from one neighbour, and how many at once after a rest."""
@@ -169,12 +170,12 @@ class _Fresh:
     """
     A fresh connection under way.
 
-    @ivar own: this peer itself wants to know.
+    @ivar doubt: this peer's own, if it wants to know itself.
     @ivar requests: as in L{_Question}, each with the number of refutations that it named.
     """
 
     contact: Contact
-    own: bool = False
+    doubt: Doubt | None = None
     requests: list[tuple[Any, int, int]] = attrs.Factory(list)
 
 
@@ -242,17 +243,18 @@ class Swim:
     def neighbourDown(self, neighbour: Any, reason: str, now: float) -> None:
         """A connection that broke off without a word is evidence; who said goodbye lives, and nothing is kept of it."""
         contact = neighbour.contact
-        suspect = self._suspects.get(contact.id)
+        evidence = reason in reasons.EVIDENCE and not neighbour.byOther
         member = self._members.get(contact.id)
         if member is not None and member.neighbour is neighbour:
-            if suspect is not None and suspect.member is member and neighbour.heard:
-                self._clear(suspect)
+            suspect = self._suspects.get(contact.id)
+            heard = neighbour.byOther or neighbour.heard
+            mine = suspect is not None and suspect.member is member
             self._forget(member)
-        if neighbour.byOther:
-            if suspect is not None and suspect.contact.identity <= contact.identity:
+            if suspect is not None and mine and heard:
                 self._clear(suspect)
-            self._disown(contact)
-        elif reason in reasons.EVIDENCE:
+            if heard and (mine or not evidence):
+                self._settle(neighbour)
+        if evidence:
             self._dial(contact)
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
@@ -265,6 +267,7 @@ class Swim:
         if neighbour.suspected:
             suspect = self._suspects.get(neighbour.contact.id)
             if suspect is not None:
+                self._settle(neighbour)
                 self._clear(suspect)
         self._handlers[type(message)](message, neighbour, now)
 
@@ -285,9 +288,14 @@ class Swim:
         elif verdict is Verdict.UNSURE:
             if suspect is not None:
                 self._dialLater(suspect, now, now + self._period)
-        elif not dial.own or (member is not None and suspect is None):
+        elif dial.doubt is None or (member is not None and suspect is None):
             # For others only; or it was heard meanwhile, or has linked itself anew.
             return
+        elif dial.doubt.over:
+            return
+        elif dial.doubt.settled and verdict is Verdict.SILENT:
+            # What there is to doubt now came after the question.
+            self._dial(contact)
         elif verdict is not Verdict.SILENT:
             self._die(contact, verdict.value, now)
         elif suspect is None:
@@ -438,7 +446,7 @@ class Swim:
             check.requests.append((neighbour, number))
             self._nackLater(check.requests, (neighbour, number))
         else:
-            errands = sum(not dial.own for dial in self._dials.values())
+            errands = sum(dial.doubt is None for dial in self._dials.values())
             if not isDialable(contact.address) or (contact not in self._dials and errands >= MAX_ERRANDS):
                 self._outlet.send([neighbour], Nack(number))
                 return
@@ -533,6 +541,7 @@ class Swim:
         """Once a period: remind a suspect, ask others again while too few confirm it, and give its link up in time."""
         member, suspicion = suspect.member, suspect.suspicion
         if member is not None and member.neighbour.heard:
+            self._settle(member.neighbour)
             self._clear(suspect)
             return
         if not suspicion.confirmed and now - suspect.askedAt > self._settings.probeTimeout + self._period:
@@ -565,7 +574,6 @@ class Swim:
             return
         if suspect.timer is not None:
             suspect.timer.cancel()
-        self._disown(suspect.contact)
         if suspect.member is not None:
             suspect.member.vouched = 0
             suspect.member.neighbour.suspected = False
@@ -743,20 +751,24 @@ class Swim:
     def _dial(self, contact: Contact, own: bool = True) -> _Fresh:
         """Dial afresh, unless that is under way."""
         dial = self._dials.get(contact)
-        if dial is not None:
-            dial.own = dial.own or own
-            return dial
-        dial = _Fresh(contact, own)
-        if contact.address:
+        begun = dial is not None
+        if dial is None:
+            dial = _Fresh(contact)
+        if own and dial.doubt is not None:
+            dial.doubt.renew()
+        elif own:
+            member = self._members.get(contact.id)
+            dial.doubt = Doubt(member.neighbour if member is not None and member.contact == contact else None)
+        if contact.address and not begun:
             self._dials[contact] = dial
             self._outlet.probe(contact)
         return dial
 
-    def _disown(self, contact: Contact) -> None:
-        """It lives: that a fresh connection which is under way finds nobody, will show nothing."""
+    def _settle(self, neighbour: Any) -> None:
+        """It has said a word on its link."""
         for dial in self._dials.values():
-            if dial.contact.id == contact.id and dial.contact.identity <= contact.identity:
-                dial.own = False
+            if dial.doubt is not None:
+                dial.doubt.settle(neighbour)
 
     def _isLinked(self, neighbour: Any) -> bool:
         member = self._members.get(neighbour.contact.id)

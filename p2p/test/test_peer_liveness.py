@@ -144,10 +144,10 @@ class HeartbeatTests(SynchronousTestCase):
     def test_whatBecomesOfAnotherLifeOrAddressIsNothingToThisLink(self) -> None:
         """A suspect is neither dead nor alive by that; it is dialled all the same, and that counts."""
         for other in (contact(1, 0), contact(1, 2), contact(1, address="10.9.9.9:9")):
-            self.detector.dialFailed(other, reasons.REFUSED, self.now)
-            self.assertEqual(self.outlet.take("probe"), [other])
             self.suspect()
             for outcome in (REFUSED, ALIVE):
+                self.detector.dialFailed(other, reasons.REFUSED, self.now)
+                self.assertEqual(self.outlet.take("probe"), [other])
                 self.detector.probed(other, outcome, self.now)
                 self.nothingLeft()
             self.detector.probed(contact(1), UNSURE, self.now)
@@ -237,9 +237,48 @@ class HeartbeatTests(SynchronousTestCase):
             self.detector.neighbourDown(self.neighbour, reasons.REWIRED, self.now)
             if heard:
                 self.detector.neighbourDown(self.neighbour, reasons.TIMEOUT, self.now)
+                self.detector.probed(contact(1), SILENT, self.now)
+                # That was asked before the goodbye.
+                self.assertEqual(self.outlet.take("probe"), [contact(1)])
             self.detector.probed(contact(1), SILENT, self.now)
             self.assertEqual(self.outlet.take("dead"), [(contact(1), "silent")])
             self.nothingLeft()
+
+    def test_aWordAfterTheGoodbyeIsASignOfLife(self) -> None:
+        """The answer to a ping, on a link that this side has closed."""
+        self.suspect()
+        self.detector.neighbourDown(self.neighbour, reasons.REWIRED, self.now)
+        self.detector.received(Pong(1), self.neighbour, self.now)
+        self.detector.probed(contact(1), SILENT, self.now)
+        self.nothingLeft()
+
+    def test_evidenceAfterAWordIsLookedAtAnew(self) -> None:
+        """Silent is what was asked before that word; a refusal is newer."""
+        for outcome in (SILENT, REFUSED):
+            self.setUp()
+            self.suspect()
+            self.neighbour.heard = True
+            self.tick()
+            self.detector.neighbourDown(self.neighbour, reasons.LOST, self.now)
+            self.outlet.take("suspected")
+            self.nothingLeft()
+            self.detector.probed(contact(1), outcome, self.now)
+            if outcome is SILENT:
+                self.assertEqual(self.outlet.take("probe"), [contact(1)])
+                self.detector.probed(contact(1), outcome, self.now)
+            self.assertEqual(self.outlet.take("dead"), [(contact(1), outcome.verdict.value)])
+            self.nothingLeft()
+
+    def test_whoLinksHimselfUnderADeadPeersNameDoesNotHideItsDeath(self) -> None:
+        """Anybody can, and say goodbye; the question was of the link before."""
+        self.detector.neighbourDown(self.neighbour, reasons.LOST, self.now)
+        self.assertEqual(self.outlet.take("probe"), [contact(1)])
+        liar = FakeNeighbour(1)
+        self.detector.neighbourUp(liar, self.now)
+        liar.byOther = True
+        self.detector.neighbourDown(liar, reasons.LEAVING, self.now)
+        self.detector.probed(contact(1), SILENT, self.now)
+        self.assertEqual(self.outlet.take("dead"), [(contact(1), "silent")])
 
     def test_whatALaterLifeSaysIsNotSaidByAnEarlierOneOnly(self) -> None:
         """An earlier life's goodbye says nothing of a later one, which is dialled."""

@@ -638,6 +638,67 @@ class LinksTests(SwimTestCase):
             self.nothingLeft()
             self.assertEqual(self.detector._suspects, {})
 
+    def test_evidenceAfterAWordIsLookedAtAnew(self) -> None:
+        """Silent is what was asked before that word; a refusal is newer."""
+        for outcome in (SILENT, REFUSED):
+            self.make()
+            number = self.suspectOne()
+            self.outlet.take("probe")
+            self.say(number, Pong(0))
+            self.down(number, reasons.LOST)
+            self.assertEqual(self.outlet.take("probe"), [])
+            self.detector.probed(contact(number), outcome, self.now)
+            if outcome is SILENT:
+                self.assertEqual(self.outlet.take("probe"), [contact(number)])
+                self.assertEqual(self.detector._suspects, {})
+            else:
+                self.assertEqual(self.outlet.take("dead"), [(contact(number), "refused")])
+
+    def test_whoLinksHimselfUnderADeadPeersNameDoesNotHideItsDeath(self) -> None:
+        """Anybody can, and say goodbye; the question was of the link before."""
+        self.down(1, reasons.LOST)
+        self.assertEqual(self.outlet.take("probe"), [contact(1)])
+        liar = FakeNeighbour(1)
+        self.detector.neighbourUp(liar, self.now)
+        liar.byOther = True
+        self.detector.neighbourDown(liar, reasons.LEAVING, self.now)
+        self.detector.probed(contact(1), REFUSED, self.now)
+        self.assertEqual(self.outlet.take("dead"), [(contact(1), "refused")])
+
+    def test_hearsaySettlesNoDial(self) -> None:
+        """Whoever claims to have reached it, or that it has refuted, undoes no evidence of this peer's own."""
+        for refute in (False, True):
+            for outcome in (SILENT, REFUSED):
+                self.make()
+                self.down(1, reasons.LOST)
+                self.detector.probed(contact(1), SILENT, self.now)
+                suspect = self.detector._suspects[contact(1).id]
+                self.outlet.take("probe")
+                while not suspect.asked or contact(1) not in self.detector._dials:
+                    self.until(self.now + 0.1)
+                liar: Any = next(iter(suspect.asked))
+                said = Refute(contact(1).identity, 5, 1) if refute else Ack(suspect.number)
+                self.detector.received(said, liar, self.now)
+                self.assertEqual(self.detector._suspects, {})
+                self.detector.probed(contact(1), outcome, self.now)
+                if outcome is REFUSED:
+                    self.assertEqual(self.outlet.take("dead"), [(contact(1), "refused")])
+                else:
+                    self.assertIn(contact(1).id, self.detector._suspects)
+
+    def test_whatIsSettledTakesNoPlaceOfOthersErrands(self) -> None:
+        """Whoever was cut off himself, and has suspected all, can help at once."""
+        self.make(MAX_ERRANDS + 2)
+        others = [number for number in self.neighbours if number != 1]
+        for number in others:
+            member = self.detector._members[contact(number).id]
+            self.detector._suspect(member.contact, member, self.now)
+        for number in others:
+            self.say(number, Pong(0))
+        self.outlet.take("probe")
+        self.detector.received(PingReq(77, contact(99), 0), self.neighbours[1], self.now)
+        self.assertEqual(self.outlet.take("probe"), [contact(99)])
+
     def test_anEarlierLifesGoodbyeSaysNothingOfALaterOne(self) -> None:
         """That one is dialled, and suspected."""
         self.detector.neighbourDown(FakeNeighbour(contact(1, 2)), reasons.TIMEOUT, self.now)

@@ -4,7 +4,7 @@ Tests for L{p2p.wire.probe}: what each way of answering, and of not answering, s
 
 from __future__ import annotations
 
-from errno import ENETUNREACH
+from errno import EMFILE, ENETUNREACH
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError, NoRouteError, TimeoutError
@@ -134,6 +134,14 @@ class ProbeTests(SynchronousTestCase):
         """No descriptor left, no network: that is no verdict on the other."""
         self.node.failed(NoRouteError(ENETUNREACH, "Network is unreachable"))
         self.assertVerdict(Verdict.UNSURE)
+
+    def test_aLaterOneThatCannotBeTriedDoesNotEndTheFirst(self) -> None:
+        """There was no descriptor for it; the answer may be a moment away."""
+        self.clock.advance(0.67)
+        self.node.failed(NoRouteError(EMFILE, "Too many open files"))
+        self.assertNoResult(self.answer)
+        self.say(self.node.connected(0), Welcome(self.wanted, []))
+        self.assertVerdict(Verdict.ALIVE)
 
     def test_aConnectionThatBreaksOffIsTriedAgain(self) -> None:
         """Somebody accepted it: it may be restarting, or have had no room to say so."""

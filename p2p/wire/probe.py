@@ -122,13 +122,15 @@ class _Probe:
         if not self._timer.active():
             return
         error = failure.value
-        if not isinstance(error, DialFailed):
-            error = DialFailed(reasons.TIMEOUT)
+        assert isinstance(error, DialFailed)
         reason = error.reason
         if reason == reasons.REFUSED:
             self._finish(Outcome(Verdict.REFUSED, None, "connection refused"))
         elif reason in (reasons.FULL, reasons.RATE):
             self._finish(Outcome(Verdict.ALIVE, None, str(error)))
+        elif reason == reasons.LOCAL and self._dials:
+            # No descriptor for another one: those that are under way may still be answered.
+            return
         elif reason in (reasons.LOCAL, reasons.FAULT) or (reason == reasons.MALFORMED and not error.byOther):
             # What is wrong with an answer may be a third one's doing, or a fault of ours: it proves nobody's death.
             self._finish(Outcome(Verdict.UNSURE, None, str(error)))
