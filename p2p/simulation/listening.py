@@ -201,13 +201,15 @@ class Attempt:
     """
     A connection that is being tried: the caller's side until the handshake is done.
 
+    @ivar answered: Whether the system is connected; a stopped process does not know yet.
     @ivar over: Whether it has come to an end, one way or the other.
     """
 
-    __slots__ = ("_connector", "_local", "_remote", "_tries", "over")
+    __slots__ = ("_connector", "_local", "_remote", "_tries", "answered", "over")
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
+        self.answered = False
         self.over = False
         self._tries = 0
         self._remote: Where = (connector.host, connector.port)
@@ -274,7 +276,7 @@ class Attempt:
         """
         connector = self._connector
         reactor: SimulatedReactor = connector.reactor
-        if self.over or not reactor.alive:
+        if self.answered or self.over or not reactor.alive:
             return
         wait = FIRST_RETRY * 2**self._tries
         self._tries += 1
@@ -318,9 +320,9 @@ class Attempt:
         """
         connector = self._connector
         reactor: SimulatedReactor = connector.reactor
-        if self.over or not reactor.alive:
+        if self.answered or self.over or not reactor.alive:
             return
-        self.over = True
+        self.answered = True
         mine = Connection(reactor, self._local, connector)
         theirs = Connection(port.reactor, self._remote)
         mine.join(theirs)
@@ -329,11 +331,16 @@ class Attempt:
 
     def _connected(self, end: Connection) -> None:
         connector = self._connector
-        connector.transport = end
+        if self.over:
+            # Given up by a process that was stopped, before it learnt that it is connected.
+            end.protocol = Protocol()
+            end.loseConnection()
+            return
         if end.disconnected:
-            self.over = False
             self._failed(error.ConnectionRefusedError(104, "Connection reset by peer"))
             return
+        self.over = True
+        connector.transport = end
         log = connector.reactor.log
         try:
             protocol = connector.buildProtocol(end.getPeer())

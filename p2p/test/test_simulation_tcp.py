@@ -440,6 +440,27 @@ class ConnectingTests(TCPTestCase):
         self.assertEqual(answering.made[0].lost[1], error.ConnectionDone)
 
 
+    def test_anAttemptThatAStoppedProcessGivesUpIsClosed(self) -> None:
+        """
+        Its system has connected meanwhile, and closes that; the process never learns of it, and its factory is told
+        once that it is not connected.
+        """
+        calling = Calling(self.network, Recorder(self.network))
+        answering = Answering(self.network)
+        self.there.listenTCP(7, answering)
+        connector = self.here.connectTCP("10.0.0.2", 7, calling)
+        self.here.callLater(LATENCY, connector.stopConnecting)
+        self.network.run(LATENCY / 2)
+        self.network.faults.pause(self.here, duration=1.0)
+        self.network.run(20.0)
+        assert calling.failed is not None
+        self.assertEqual(calling.failed[1], error.UserError)
+        self.assertIsNone(calling.made.made)
+        (server,) = answering.made
+        self.assertEqual(server.lost[1], error.ConnectionDone)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
 class ClosingTests(TCPTestCase):
     """
     How connections end.
