@@ -78,10 +78,11 @@ class Heartbeat:
         Who said goodbye lives, and who was heard before this side did.
         """
         self._watched.pop(neighbour, None)
-        if reason in reasons.EVIDENCE and not neighbour.byOther:
-            self._probe(neighbour.contact)
-        elif neighbour.byOther or neighbour.heard or not neighbour.suspected:
+        evidence = reason in reasons.EVIDENCE and not neighbour.byOther
+        if neighbour.byOther or (neighbour.heard if neighbour.suspected else not evidence):
             self._settle(neighbour)
+        if evidence:
+            self._probe(neighbour.contact)
 
     def dialFailed(self, contact: Contact, reason: str, now: float) -> None:
         """Nobody listens where a peer is said to: evidence."""

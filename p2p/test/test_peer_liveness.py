@@ -4,6 +4,7 @@ Tests for L{p2p.peer.liveness}.
 
 from __future__ import annotations
 
+from itertools import product
 from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -254,11 +255,11 @@ class HeartbeatTests(SynchronousTestCase):
 
     def test_evidenceAfterAWordIsLookedAtAnew(self) -> None:
         """Silent is what was asked before that word; a refusal is newer."""
-        for outcome in (SILENT, REFUSED):
+        for outcome, ticks in product((SILENT, REFUSED), (0, 1)):
             self.setUp()
             self.suspect()
             self.neighbour.heard = True
-            self.tick()
+            self.tick(ticks)
             self.detector.neighbourDown(self.neighbour, reasons.LOST, self.now)
             self.outlet.take("suspected")
             self.nothingLeft()
