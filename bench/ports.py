@@ -11,7 +11,7 @@ from contextlib import suppress
 PORTS = range(20_000, 30_000)
 """Where ports are looked for: below those that the kernel gives to outgoing connections."""
 
-_given: set[int] = set()
+_left = random.sample(PORTS, len(PORTS))
 
 
 def freePort() -> int:
@@ -21,8 +21,7 @@ def freePort() -> int:
     @raise IndexError: all of L{PORTS} have been given, or were taken.
     """
     while True:
-        port = random.choice([port for port in PORTS if port not in _given])
-        _given.add(port)
+        port = _left.pop()
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):

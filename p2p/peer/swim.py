@@ -247,13 +247,12 @@ class Swim:
         member = self._members.get(contact.id)
         if member is not None and member.neighbour is neighbour:
             suspect = self._suspects.get(contact.id)
-            heard = neighbour.byOther or neighbour.heard
-            mine = suspect is not None and suspect.member is member
             self._forget(member)
-            if suspect is not None and mine and heard:
-                self._clear(suspect)
-            if heard and (mine or not evidence):
-                self._settle(neighbour)
+            if neighbour.byOther or neighbour.heard:
+                if suspect is not None:
+                    self._clear(suspect)
+                if suspect is not None or not evidence:
+                    self._settle(neighbour)
         if evidence:
             self._dial(contact)
 
@@ -288,10 +287,8 @@ class Swim:
         elif verdict is Verdict.UNSURE:
             if suspect is not None:
                 self._dialLater(suspect, now, now + self._period)
-        elif dial.doubt is None or (member is not None and suspect is None):
+        elif dial.doubt is None or dial.doubt.over or (member is not None and suspect is None):
             # For others only; or it was heard meanwhile, or has linked itself anew.
-            return
-        elif dial.doubt.over:
             return
         elif dial.doubt.settled and verdict is Verdict.SILENT:
             # What there is to doubt now came after the question.
