@@ -5,7 +5,7 @@ islands are more likely than in a large one.  C{make sweep} runs them at their o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
@@ -43,15 +43,18 @@ COMBINATIONS = [dict(zip(STRATEGIES, names, strict=True)) for names in product(*
 class StoriesTests(SynchronousTestCase):
     """Small sweeps over every scenario."""
 
-    def hold(self, points: list[dict[str, Any]], seeds: Sequence[int]) -> list[dict[str, Any]]:
+    def hold(
+        self, points: list[dict[str, Any]], seeds: Sequence[int], stories: Iterable[str] = SCENARIOS
+    ) -> list[dict[str, Any]]:
         """Whatever does not hold is named, with the command that shows it again.  What came of each run."""
         sweeps = {}
-        for name, path in SCENARIOS.items():
+        for name in stories:
+            path = SCENARIOS[name]
             settings = [{"name": name, **SMALL, **SMALLER.get(name, {}), **point} for point in points]
             sweeps[name] = Sweep.read(path, settings, seeds)
         jobs = [job for sweep in sweeps.values() for job in sweep.jobs()]
         found = list(outcomes(jobs, Here(2)))
-        self.assertEqual(len(found), len(SCENARIOS) * len(points) * len(seeds))
+        self.assertEqual(len(found), len(sweeps) * len(points) * len(seeds))
         failed = [outcome for outcome in found if not outcome["held"]]
         commands = [sweeps[outcome["settings"]["name"]].replay(outcome) for outcome in failed]
         problems = [outcome["crash"] or outcome["broken"][0]["problem"] for outcome in failed]
@@ -65,6 +68,12 @@ class StoriesTests(SynchronousTestCase):
     def test_eachHoldsWithEveryOtherCombinationOfStrategies(self) -> None:
         """Overlays, broadcasts and detectors, each with each."""
         self.hold(COMBINATIONS[1:], SEEDS[:1])
+
+    def test_theDeadAreForgotten(self) -> None:
+        """Whoever has been gone for ten minutes is on no list, and nobody names him, whichever overlay."""
+        churn = {"duration": 760.0, "events.0.churn.for": 720.0, "events.0.churn.rate": 0.05}
+        overlays = [{"peers.options.overlay": overlay} for overlay in STRATEGIES["peers.options.overlay"]]
+        self.hold([{**churn, **overlay, "expect.ghostsWithin": 600.0} for overlay in overlays], SEEDS, ["churn"])
 
     def test_eachIsTheSameAgain(self) -> None:
         """

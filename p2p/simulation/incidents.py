@@ -64,6 +64,10 @@ class Incident(Part, frozen=True, kw_only=True):
         """Whether it kills peers, and leaves them dead."""
         return False
 
+    def removes(self) -> bool:
+        """Whether peers are gone after it, dead or in good order."""
+        return self.kills()
+
     def names(self) -> list[str]:
         """The nodes it names."""
         return []
@@ -187,7 +191,7 @@ class Crash(Who, frozen=True, kw_only=True):
 
     def kills(self) -> bool:
         """See L{Incident}."""
-        return self.seeds is None
+        return self.seeds is None and self.fraction != 0
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
@@ -230,6 +234,10 @@ class Leave(Who, frozen=True, kw_only=True):
     def lasting(self) -> float:
         """See L{Incident}."""
         return self.over
+
+    def removes(self) -> bool:
+        """See L{Incident}."""
+        return self.seeds is None and self.fraction != 0
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
@@ -294,6 +302,10 @@ class Churn(Incident, frozen=True, kw_only=True):
     def kills(self) -> bool:
         """See L{Incident}."""
         return self.polite < 1
+
+    def removes(self) -> bool:
+        """See L{Incident}."""
+        return True
 
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""

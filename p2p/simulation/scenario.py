@@ -21,7 +21,7 @@ from msgspec import Meta
 from p2p.peer.strategies import strategy
 from p2p.settings import PeerSettings, SeedSettings, SettingError
 from p2p.simulation import incidents, latency
-from p2p.simulation.expect import Check, Expect, calms
+from p2p.simulation.expect import OF_BROADCASTS, Check, Expect, calms
 from p2p.simulation.incidents import (
     LONGEST,
     Bandwidth,
@@ -324,6 +324,9 @@ def _checkEvents(scenario: Scenario) -> None:
         problem = event.incident.problem()
         if problem is not None:
             raise _Problem((*path, verb), problem)
+        if event.publish is not None and event.publish.size > scenario.peerSettings.maxPayload:
+            most = scenario.peerSettings.maxPayload
+            raise _Problem((*path, verb, "size"), f"is more than maxPayload, {most}, lets a message have")
         if event.at + event.incident.lasting() > duration and not hasattr(event.incident, "for_"):
             end = event.at + event.incident.lasting()
             raise _Problem((*path, verb), f"goes on until {end:g}, and the end is at {duration:g}")
@@ -351,11 +354,15 @@ def _checkExpectations(scenario: Scenario) -> None:
         within = getattr(expect, name)
         if not any(event.incident.kills() and event.at + within <= duration for event in scenario.events):
             raise _Problem(("expect", name), f"no peer is killed {within:g} s before the end")
+    if expect.ghostsWithin is not None and not any(
+        event.incident.removes() and event.at + expect.ghostsWithin < duration for event in scenario.events
+    ):
+        raise _Problem(("expect", "ghostsWithin"), f"no peer is gone for that long at the end, {duration:g}")
     if expect.islandsWithin is not None and scenario.upsets[0][1] + expect.islandsWithin >= duration:
         raise _Problem(("expect", "islandsWithin"), f"it takes that long to the end, {duration:g}")
     publishes = any(event.publish is not None for event in scenario.events)
     gossips = peers.gossipCount > 0 and peers.gossipInterval <= duration
-    for name in sorted(given & {"reach", "meanReach", "lastDelivery", "redundancy", "caughtUpWithin"}):
+    for name in sorted(given.intersection(OF_BROADCASTS)):
         if not (publishes or gossips):
             raise _Problem(("expect", name), "nobody publishes anything")
     if expect.redundancy is not None and not scenario.measure.traffic:

@@ -158,11 +158,14 @@ class Swarm:
         self.network.faults.restart(node.host)
 
     def leave(self, node: Node) -> None:
-        """Let a node's process end in good order, as C{SIGTERM} does."""
+        """
+        Let a node's process end in good order, as C{SIGTERM} does; one that is only just starting ends once it has.
+        """
         node.up = False
         node.left = True
         self.watcher.ended(node, "leave")
-        self.network.machine(node.host).reactor.stop()
+        reactor = self.network.machine(node.host).reactor
+        reactor.callWhenRunning(reactor.stop)
 
     # Private.
 

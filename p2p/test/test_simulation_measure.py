@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.commands.simulate import summaryRows
 from p2p.simulation import graph
 from p2p.simulation.checks import Violation
-from p2p.simulation.expect import Expect, calms
+from p2p.simulation.expect import OF_BROADCASTS, Expect, calms
 from p2p.simulation.journal import BLOCK, Journal
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.run import Run
@@ -351,12 +351,13 @@ class ExpectTests(SynchronousTestCase):
         expect = (
             "[expect]\nreach = 1.0\nmeanReach = 1.0\nlastDelivery = 1.0\nredundancy = 8.0\ncomponents = 1\n"
             "falseDeaths = 0\ncalledDead = 0\ndetectedWithin = 1.0\ndeadRemovedWithin = 1.0\nlisted = true\n"
-            "muted = 0\ndialled = 4\ninbound = 16\nconnectedWithin = 5.0\nislandsWithin = 1.0\ncaughtUpWithin = 1.0\n"
-            "listedWithin = 5.0\nghostsWithin = 10.1\n"
+            "dialled = 4\ninbound = 16\nconnectedWithin = 5.0\nislandsWithin = 1.0\ncaughtUpWithin = 1.0\n"
+            "listedWithin = 5.0\nghostsWithin = 9.0\n"
         )
         for name in Expect.__struct_fields__:
-            self.assertIn(name, expect)
-        self.assertEqual(self.broken(expect, event("publish = { count = 2 }") + event("crash = { count = 1 }")), [])
+            self.assertIn(name, expect + "muted")
+        back = event('crash = { peers = ["peer-5"] }') + event('restart = { peers = ["peer-5"] }', at=11.0)
+        self.assertEqual(self.broken(expect, event("publish = { count = 2 }", at=12.0) + back), [])
 
     def test_atTheEnd(self) -> None:
         """Each expectation can be broken."""
@@ -381,6 +382,13 @@ class ExpectTests(SynchronousTestCase):
         ):
             text = "".join(f"{name} = {value}\n" for name, value in expect.items())
             self.assertEqual(sorted(self.broken(f"[expect]\n{text}", rest)), [(name, 20.0) for name in sorted(expect)])
+
+    def test_nothingWasPublished(self) -> None:
+        """Who should publish is dead: it is told that there was nothing for what is expected to be looked at."""
+        unsent = event('crash = { peers = ["peer-1"] }') + event('publish = { from = "peer-1" }', at=11.0)
+        self.assertEqual(self.broken("[expect]\nfalseDeaths = 0\n", unsent), [])
+        for name in OF_BROADCASTS:
+            self.assertEqual(self.broken(f"[expect]\n{name} = 1.0\n", unsent), [("published", 20.0)])
 
     def test_whileItRuns(self) -> None:
         """What must hold always, or by a moment, ends the run where it does not."""

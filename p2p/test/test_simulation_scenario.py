@@ -190,6 +190,12 @@ class SchemaTests(SynchronousTestCase):
         self.refused("", 3, "peers.join", beginning=late)
         self.assertEqual(len(scenario(event("partition = { groups = [0.5, 0.5], for = 100.0 }")).events), 1)
 
+    def test_tooLargeToBeSent(self) -> None:
+        """A message may have as many bytes as the peers take, and no more."""
+        tiny = BEGINNING.replace("gossipCount = 0", "gossipCount = 0, maxPayload = 10")
+        self.refused(event("publish = { size = 11 }"), 3, "events[0].publish.size", "maxPayload, 10", beginning=tiny)
+        scenario(event("publish = { size = 10 }"), beginning=tiny)
+
     def test_unknownNodes(self) -> None:
         """Peers and seeds that there will not be are refused, whether their names are well-formed or not."""
         self.refused(event('crash = { peers = ["peer-6"] }'), 3, "there is no peer-6: peer-5 is the last")
@@ -304,6 +310,10 @@ class SchemaTests(SynchronousTestCase):
                 "deadRemovedWithin = 1.0", never, event("churn = { rate = 1.0, for = 5.0, polite = 1.0 }"),
                 event("churn = { rate = 1.0, for = 5.0, polite = 0.9 }"),
             ),
+            ("detectedWithin = 1.0", never, event("crash = { fraction = 0.0 }"), event("crash = { fraction = 0.1 }")),
+            ("ghostsWithin = 14.0", "gone for that long", event("restart = { count = 1 }"), leave),
+            ("ghostsWithin = 14.0", "gone for that long", event("leave = { count = 1 }", at=7.0), leave),
+            ("ghostsWithin = 14.0", "gone for that long", event("churn = { rate = 0.1, for = 5.0 }", at=7.0), leave),
             ("islandsWithin = 19.0", "to the end, 20", "", "islandsWithin = 18.9"),
             ("redundancy = 1.0", "not known", "[measure]\ntraffic = false\n" + publish, publish),
             *((f"{name} = 1.0", "nobody publishes", leave, publish) for name in (
@@ -413,6 +423,17 @@ class IncidentTests(SynchronousTestCase):
         self.assertEqual(len(swarm.running()), 4)
         self.assertEqual(len(swarm.seeds["seed-0"].service.registry), 4)
         self.assertEqual(sum(peer.service.factory.counters["deaths"] for peer in swarm.running()), 0)
+
+    def test_leaveInTheInstantOfAStart(self) -> None:
+        """Whose process has only just begun, or was stopped before it ran, leaves once it runs."""
+        late = event("join = {}") + event('leave = { peers = ["peer-6"] }')
+        self.assertEqual(len(self.run_(late).running()), 6)
+        self.assertEqual(len(self.run_(event("leave = { count = 1 }", at=0.0)).running()), 5)
+        stopped = event("join = {}") + event('pause = { peers = ["peer-6"], for = 5.0 }')
+        swarm = self.run_(stopped + event('leave = { peers = ["peer-6"] }', at=6.0), until=9.0)
+        self.assertTrue(swarm.network.machine(swarm.peers["peer-6"].host).reactor.alive)
+        swarm.network.run(until=12.0)
+        self.assertFalse(swarm.network.machine(swarm.peers["peer-6"].host).reactor.alive)
 
     def test_churn(self) -> None:
         """As many come as go."""
