@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
+from p2p.daemon.clock import steady
 from p2p.daemon.logfile import LogFile
 from p2p.daemon.options import DaemonOptions, PeerOptions, SeedOptions, kebab, say
 from p2p.settings import SettingError
@@ -167,6 +168,9 @@ def makePeer(options: PeerOptions, reactor: Any = None) -> Daemon:
 
 
 def _reactor(reactor: Any) -> Any:
+    """The one that is given, or else that of this process, whose clock nobody sets from now on."""
     if reactor is None:
         from twisted.internet import reactor
+
+        steady(reactor)
     return reactor
