@@ -41,7 +41,7 @@ BATCH_LIMIT = 8 * 2**20
 """Bytes in the body of one batch, unless two of the largest payloads are more."""
 
 BATCH_LINES = 10_000
-"""Lines in one batch at most: publishing holds the node up for tens of microseconds each."""
+"""Lines in one batch at most, each one message: publishing holds the node up for tens of microseconds each."""
 
 ID_SIZE = 64
 """Bytes that a message's id has in an answer at most."""
@@ -53,6 +53,9 @@ Bytes of a batch that are published in one go.
 Only then does the node see whether its neighbours take them, and may be busy
 for the rest.
 """
+
+SLICE_MESSAGES = 1000
+"""Messages that are published in one go at most: what is kept of one, and sent with it, is more than its payload."""
 
 LONGEST_WAIT = 3600.0
 """Seconds that a request to publish may wait."""
@@ -158,13 +161,7 @@ class Resources:
     def _publishBatch(self, request: WebRequest) -> None:
         from p2p.peer.errors import Busy, NotRunning
 
-        lines = request.body.count(b"\n") + (not request.body.endswith(b"\n"))
-        if lines > BATCH_LINES:
-            raise HttpError(413, f"{lines} lines, {BATCH_LINES} at most; none was published")
-        try:
-            payloads = [text.encode() for text in _lines.decode_lines(request.body)]
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise HttpError(400, f"{_badLine(request.body)}: {error}") from None
+        payloads = _payloads(request.body)
         largest: int = self._node.settings.maxPayload
         for number, payload in enumerate(payloads, 1):
             if len(payload) > largest:
@@ -235,31 +232,39 @@ def _count(name: str, text: str) -> int:
     return count
 
 
-_lines = msgspec.json.Decoder(str)
+_string = msgspec.json.Decoder(str)
+
+
+def _payloads(body: bytes) -> list[bytes]:
+    """
+    What the lines of a batch hold, one string each; empty lines are none.
+
+    @raise HttpError: there are too many, which is looked at first, or one is no string.
+    """
+    count = body.count(b"\n") + (not body.endswith(b"\n"))
+    if count > BATCH_LINES:
+        raise HttpError(413, f"{count} lines, {BATCH_LINES} at most; none was published")
+    payloads = []
+    for number, line in enumerate(body.split(b"\n"), 1):
+        try:
+            if line.strip():
+                payloads.append(_string.decode(line).encode())
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise HttpError(400, f"line {number}: {error}; none was published") from None
+    return payloads
 
 
 def _slices(payloads: list[bytes]) -> Iterator[list[bytes]]:
-    """Payloads in their order, in pieces of about L{SLICE} bytes."""
+    """Payloads in their order, in pieces of about L{SLICE} bytes, or of L{SLICE_MESSAGES}."""
     slice: list[bytes] = []
     size = 0
     for payload in payloads:
         slice.append(payload)
         size += len(payload)
-        if size >= SLICE:
+        if size >= SLICE or len(slice) >= SLICE_MESSAGES:
             yield slice
             slice, size = [], 0
     yield slice
-
-
-def _badLine(body: bytes) -> str:
-    """Which line of a batch is no JSON string."""
-    for number, line in enumerate(body.split(b"\n"), 1):
-        try:
-            if line.strip():
-                _lines.decode(line)
-        except (msgspec.DecodeError, UnicodeError):
-            return f"line {number}"
-    return "the batch"
 
 
 def _place(recent: list[Any], id: str) -> int:

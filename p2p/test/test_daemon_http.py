@@ -8,6 +8,8 @@ import json
 import os
 import stat
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -222,6 +224,29 @@ class BatchTests(HttpCase):
         self.assertEqual(self.node.published, [])
         answer = self.request("POST", "/messages/batch", b'""\n' * BATCH_LINES)
         self.assertEqual((answer.status, len(self.node.published)), (201, BATCH_LINES))
+
+    def test_aLineIsOneMessage(self) -> None:
+        """Or so many lines would be no bound; whatever else JSON takes for white space ends none."""
+        for between in (b"", b" ", b"\t", b"\r"):
+            answer = self.request("POST", "/messages/batch", b'"a"\n"b"' + between + b'"c"\n')
+            self.assertEqual(answer.status, 400, between)
+            self.assertIn("line 2: ", answer.json["error"])
+        self.assertEqual(self.node.published, [])
+        self.assertEqual(self.request("POST", "/messages/batch", b' "a"\t\r\n"b"\r\n').json, {"ids": ["id-1", "id-2"]})
+
+    def test_noMoreThanSoManyArePublishedInOneGo(self) -> None:
+        """However small they are, what was published is written now and then."""
+        sizes: list[int] = []
+
+        @contextmanager
+        def batch() -> Iterator[None]:
+            before = len(self.node.published)
+            yield
+            sizes.append(len(self.node.published) - before)
+
+        self.patch(self.node, "batch", batch)
+        self.request("POST", "/messages/batch", b'""\n' * 2500)
+        self.assertEqual(sizes, [1000, 1000, 500])
 
     def test_aRealNodeBecomesBusyAmidABatch(self) -> None:
         """What was published is written now and then, so that a neighbour that does not read is noticed."""
