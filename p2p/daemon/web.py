@@ -60,6 +60,13 @@ GRACE = 1.0
 """Seconds that connections have at the end to take what was written to them."""
 
 
+MALFORMED = (
+    "not a request of HTTP/1.0 or 1.1: its first line, a header or a chunk of its body is malformed,"
+    f" or it has more than {HTTPChannel.maxHeaders} headers, or {HTTPChannel.totalHeadersSize} bytes before its body"
+)
+"""What is said of what Twisted takes for no request."""
+
+
 class HttpError(Exception):
     """
     A request cannot be answered as it would like.
@@ -150,6 +157,23 @@ def _canonical(host: str) -> str:
     return hostName(f"[{host.partition('%')[0]}]" if ":" in host else host)
 
 
+def _originForm(target: bytes) -> tuple[bytes, bytes | None]:
+    """
+    A request's target as path and query.
+
+    @return: with the host and port that it names, which count instead of the C{Host} header's, if it is a whole URL,
+        as it is for a proxy (RFC 9112, 3.2.2).
+    """
+    found = _ABSOLUTE.match(target)
+    if found is None:
+        return target, None
+    rest = target[found.end() :]
+    return rest if rest.startswith(b"/") else b"/" + rest, found[1]
+
+
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+
+
 def _json(value: object) -> bytes:
     return msgspec.json.encode(value, enc_hook=str) + b"\n"
 
@@ -176,10 +200,13 @@ class WebRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """The headers are there: refuse a body that is too large, or one from somebody who may not ask."""
         self.content = self._body = BytesIO()
+        # What Twisted fills in only when the body is there.
+        self.method, target, self.clientproto = self.line.split(b" ", 2)
+        self.uri, host = _originForm(target)
+        if host is not None and len(self.requestHeaders.getRawHeaders(b"host") or []) == 1:
+            self.requestHeaders.setRawHeaders(b"host", [host])
         if length == 0:
             return
-        # What Twisted fills in only when the body is there.
-        self.method, self.uri, self.clientproto = self.line.split(b" ", 2)
         self._limit = self._site.limit(self.method, self.uri.partition(b"?")[0])
         try:
             self._site.access.check(self)
@@ -203,7 +230,7 @@ class WebRequest(Request):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """It is here as a whole."""
         if not self.refused:
-            super().requestReceived(command, path, version)
+            super().requestReceived(command, self.uri, version)
 
     def process(self) -> None:
         """Answer, when it is its turn."""
@@ -211,7 +238,7 @@ class WebRequest(Request):
 
     def connectionLost(self, reason: Failure) -> None:
         """The caller is gone."""
-        self._drop()
+        self.drop()
         super().connectionLost(reason)
 
     # What the site calls.
@@ -232,7 +259,12 @@ class WebRequest(Request):
             else:
                 self.loseConnection()
         finally:
-            self._drop()
+            self.drop()
+
+    def drop(self) -> None:
+        """The body is not needed any more."""
+        self.content = self._body = BytesIO()
+        self._site.bodies.take(self, 0)
 
     # What answers use.
 
@@ -299,15 +331,9 @@ class WebRequest(Request):
         if not self._site.bodies.has(self, size):
             raise HttpError(503, "there is no room: others send large bodies, too", {b"Retry-After": b"1"})
 
-    def _drop(self) -> None:
-        """The body is not needed any more."""
-        self.content = self._body = BytesIO()
-        self._site.bodies.take(self, 0)
-
     def _refuse(self, error: HttpError) -> None:
         """Answer while the body is still on its way, and take nothing more on this connection."""
         self.refused = True
-        self._drop()
         for name, value in {**error.headers, b"Connection": b"close"}.items():
             self.setHeader(name, value)
         self._write(_json({"error": str(error), **error.details}), b"application/json", error.status)
@@ -398,6 +424,26 @@ class WebChannel(HTTPChannel):
             request, self._answered = self._answered, None
             super().requestDone(request)
 
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line is longer than all headers may be."""
+        self._respondToBadRequestAndDisconnect()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """
+        What has come is no request: say so, once, and take nothing more on this connection.
+
+        Twisted's own answer is empty, and it has no public place for another.
+        """
+        if self._deaf:
+            return
+        body = _json({"error": MALFORMED})
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+            b"Cache-Control: no-store\r\nConnection: close\r\n\r\n%s" % (len(body), body)
+        )
+        self.setRawMode()
+        self.goDeaf()
+
     def _send100Continue(self) -> None:
         """Ask for the body, unless it was refused already."""
         if not self._deaf:
@@ -412,8 +458,10 @@ class WebChannel(HTTPChannel):
         return later
 
     def goDeaf(self) -> None:
-        """Drop what comes, and end the connection soon."""
+        """Drop what has come of a request and what comes, and end the connection soon."""
         self._deaf = True
+        for request in self.requests:
+            request.drop()
         self.setTimeout(None)
         self._lingering = self.callLater(LINGER, self.transport.abortConnection)
 

@@ -163,13 +163,51 @@ class AnswerTests(SiteCase):
         self.assertEqual(caller.take().status, 200)
         self.assertEqual(self.asked, [(b"POST", b"/a", b"hello")])
 
-    def test_whatIsNoHttpEndsTheConnection(self) -> None:
-        """And nothing else."""
-        for data in (b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"x" * 20000):
+    def test_whatIsNoRequestIsToldSo(self) -> None:
+        """As any other error, once; nothing else comes of it, and soon the connection ends."""
+        post = b"POST /a HTTP/1.1\r\nHost: x\r\n"
+        for data in (
+            b"\x00\x01\x02\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"GET /a HTTP/2.0\r\n\r\n",
+            b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+            b"GET / HTTP/1.1\r\nno colon\r\nno colon either\r\nHost: x\r\n\r\n",
+            post + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+            post + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\nzz\r\n",
+            b"x" * 20_000,
+            post + b"X: " + b"x" * 17_000 + b"\r\n\r\n",
+            post + (b"X: " + b"x" * 1000 + b"\r\n") * 20 + b"\r\n",
+            post + b"X: x\r\n" * 501 + b"\r\n",
+        ):
             caller = Caller(self.site)
-            caller.send(data)
-            self.assertTrue(caller.transport.disconnecting, data[:20])
+            caller.send(data + b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            caller.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = caller.take()
+            self.assertEqual((answer.status, answer.json), (400, {"error": web.MALFORMED}), data[:40])
+            self.assertEqual(answer.headers["connection"], "close")
+            self.assertEqual(caller.transport.value(), b"")
+            self.clock.advance(web.LINGER)
+            self.assertTrue(caller.transport.aborted, data[:40])
         self.assertEqual(self.asked, [])
+
+    def test_aRefusalIsTheOnlyAnswer(self) -> None:
+        """Also where what follows in the same piece is malformed."""
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        caller.send(b"65\r\n" + b"x" * 101 + b"\r\nzz\r\n")
+        self.assertEqual(caller.take().status, 413)
+        self.assertEqual(caller.transport.value(), b"")
+
+    def test_aTargetMayBeAWholeUrl(self) -> None:
+        """As it is for a proxy."""
+        urls = {b"http://x/a?b=c": b"/a", b"HTTP://x:80/a": b"/a", b"http://x": b"/", b"http://x?a": b"/"}
+        for url, path in urls.items():
+            caller = Caller(self.site)
+            caller.send(b"POST " + url + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+            self.assertEqual(caller.take().status, 200, url)
+            self.assertEqual(self.asked.pop(), (b"POST", path, b"x"))
+        answer = Caller(self.site).request("GET", "http://x/refuse")
+        self.assertEqual(answer.status, 409)
 
 
 class SizeTests(SiteCase):
@@ -326,7 +364,7 @@ class BodyTests(RoomCase):
         self.assertEqual(200, self.begin(20, 20).take().status)
 
     def test_howeverItEndsItsRoomIsFree(self) -> None:
-        """Answered, refused, hung up, too slow."""
+        """Answered, refused, hung up, too slow, malformed."""
         callers = [self.begin(99) for _ in range(3)]
         callers[0].send(b"x")
         self.assertEqual((200, 198), (callers[0].take().status, self.site.bodies.taken))
@@ -341,6 +379,10 @@ class BodyTests(RoomCase):
         self.assertEqual(50, self.site.bodies.taken)
         caller.send(b"33\r\n" + b"x" * 51 + b"\r\n")
         self.assertEqual((413, 0), (caller.take().status, self.site.bodies.taken))
+        caller = Caller(self.site)
+        caller.send(b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        caller.send(b"32\r\n" + b"x" * 50 + b"\r\nz\r\n")
+        self.assertEqual((400, 0), (caller.take().status, self.site.bodies.taken))
 
     def test_whoseRequestFailedKeepsNone(self) -> None:
         """Be it an error or a fault."""
@@ -452,6 +494,21 @@ class BrowserTests(SiteCase):
             caller = Caller(self.site, tcp())
             caller.send(b"GET /a HTTP/1.1\r\n" + hosts + b"\r\n")
             self.assertEqual(caller.take().status, 400)
+
+    def test_theHostThatATargetNamesCounts(self) -> None:
+        """Instead of the header's, of which there is still one (RFC 9112, 3.2.2)."""
+        for target, host, status in (
+            ("http://localhost:8001/a", "evil.example", 200),
+            ("http://evil.example/a", "localhost", 403),
+            ("http://localhost@evil.example/a", "localhost", 403),
+            ("http:///a", "localhost", 403),
+        ):
+            for method, body in (("GET", None), ("POST", b"x")):
+                answer = Caller(self.site, tcp()).request(method, target, body, {"Host": host})
+                self.assertEqual(answer.status, status, (method, target))
+        caller = Caller(self.site, tcp())
+        caller.send(b"GET http://localhost/a HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+        self.assertEqual(caller.take().status, 400)
 
     def test_furtherNamesCanBeAllowed(self) -> None:
         """A machine that is reached by a name."""
