@@ -58,6 +58,17 @@ def cli() -> None:
     """
 
 
+def openClosedStreams() -> None:
+    """
+    Let what was closed before the start (C{>&-}) take what is written, and keep nothing.
+
+    Where there is no stderr, Python would print errors on stdout.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+
+
 def dropOutput() -> None:
     """Let what is still in Python's buffer go nowhere: at the end it would be tried again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     @raise SystemExit: always.
     """
+    openClosedStreams()
     try:
         status = cli.main(arguments, prog_name="p2p", standalone_mode=False)
         sys.stdout.flush()

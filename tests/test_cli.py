@@ -116,6 +116,23 @@ class TalkTests(CommandCase):
         where = f"p2p: peer-{port} has no socket in '.': say with --http where its HTTP interface is\n"
         self.assertEqual(status.stderr.read(), where)
 
+    def test_aSeedAndAPeerMayHaveOnePort(self) -> None:
+        """Who is meant is asked; who was killed, and has left its socket behind, is not."""
+        port = freePort()
+        self.configure(port)
+        seed = self.start("seed", port).ready()
+        peer = self.start("peer", port, "--host", "127.0.0.2", "--gossip-count", "0").ready()
+        asked = self.popen("status", "--port", str(port))
+        _, err = asked.communicate(timeout=30)
+        ways = f"--http unix:./peer-{port}.sock or --http unix:./seed-{port}.sock"
+        said = f"p2p: a peer and a seed of port {port} run in '.': say {ways}\n"
+        self.assertEqual((asked.returncode, err), (2, said))
+        self.assertIn("role         seed", self.p2p("status", "--http", f"unix:./seed-{port}.sock"))
+        peer.signal(signal.SIGKILL)
+        peer.wait()
+        self.assertIn("role         seed", self.p2p("status", "--port", str(port)))
+        self.assertEqual(seed.process.poll(), None)
+
     def test_aDaemonThatIsFrozenIsWaitedForAloud(self) -> None:
         """Within a few seconds it is said that it does not answer; when it does, that is printed as ever."""
         _, (first, _second) = self.startNetwork(2)
@@ -209,6 +226,14 @@ class DemoTests(CommandCase):
             self.assertEqual(process.wait(30), status)
             self.assertEqual(self.processes(), set())
             self.assertEqual(os.listdir(self.temporary), [])
+
+    def test_theNameOfTheTemporaryDirectoryMayBeLong(self) -> None:
+        """Longer than a socket's path may be."""
+        short = self.temporary
+        self.temporary = os.path.join(short, "d" * 96)
+        os.mkdir(self.temporary)
+        self.addCleanup(os.rmdir, self.temporary)
+        self.assertTrue(json.loads(self.p2p("demo", "--peers", "3", "--json"))["ok"])
 
     def test_itIsKeptIfAsked(self) -> None:
         """And can be talked to, and ended, as it says."""

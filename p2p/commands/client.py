@@ -9,16 +9,18 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import chdir, closing, contextmanager
 from functools import wraps
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from select import select
+from shlex import quote as quoted
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import click
 
-from p2p.daemon.where import splitEndpoint
+from p2p.daemon.claim import socketIsLive
+from p2p.daemon.where import MAX_PATH, splitEndpoint
 
 TIMEOUT = 15.0
 """Seconds that an answer may take."""
@@ -47,7 +49,22 @@ class _UnixConnection(HTTPConnection):
         """Connect to the path."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        with within(self._path) as path:
+            self.sock.connect(path)
+
+
+@contextmanager
+def within(path: str) -> Iterator[str]:
+    """
+    A UNIX socket's path, however long: one that is too long for the system is given as the name in its directory, which
+    is the working directory meanwhile.
+    """
+    if len(os.fsencode(path)) <= MAX_PATH:
+        yield path
+        return
+    directory, name = os.path.split(path)
+    with chdir(directory or "."):
+        yield name
 
 
 class Daemon:
@@ -99,7 +116,7 @@ class Daemon:
 
     def events(self, types: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
         """What happens, of these types or of all, until the daemon ends."""
-        query = "?type=" + quote(",".join(types)) if types else ""
+        query = "?type=" + quote(",".join(types), errors="surrogateescape") if types else ""
         with self._ask("GET", f"/events{query}", timeout=None) as response:
             for line in response:
                 if line.startswith(b"data: "):
@@ -181,10 +198,28 @@ def findDaemon(port: int | None, directory: str, http: str | None, token: str | 
             raise Failed(_notFound(port, directory))
     elif not names:
         raise Failed(f"no daemon runs in {directory!r} (--log-dir says where its log is)")
-    elif len(names) > 1:
-        ports = ", ".join(f"{match[2]} ({match[1]})" for match in map(SOCKET.fullmatch, names) if match)
-        raise click.UsageError(f"say with --port which daemon is meant: {ports}")
+    if len(names) > 1:
+        # A daemon that was killed has left its socket behind.
+        live = [name for name in names if _listens(os.path.join(directory, name))]
+        if port is None and len(live) != 1:
+            ports = ", ".join(f"{match[2]} ({match[1]})" for match in map(SOCKET.fullmatch, live or names) if match)
+            raise click.UsageError(f"say with --port which daemon is meant: {ports}")
+        if len(live) > 1:
+            ways = " or ".join(f"--http {_endpoint(os.path.join(directory, name))}" for name in live)
+            raise click.UsageError(f"a peer and a seed of port {port} run in {directory!r}: say {ways}")
+        names = live or names
     return Daemon(names[0].removesuffix(".sock"), path=os.path.join(directory, names[0]), token=token)
+
+
+def _listens(path: str) -> bool:
+    with within(path) as short:
+        return socketIsLive(short)
+
+
+def _endpoint(path: str) -> str:
+    """A UNIX socket as an endpoint string, which a shell takes as one word."""
+    kind = "unix:address=" if "=" in path else "unix:"
+    return quoted(kind + re.sub(r"([\\:])", r"\\\1", path))
 
 
 def _notFound(port: int, directory: str) -> str:
@@ -212,7 +247,7 @@ def _daemonAt(text: str, token: str | None) -> Daemon:
             host, port = url.hostname, url.port or 80
         except ValueError:
             host, port = None, 0
-        if host:
+        if host and _isHost(host):
             return Daemon(text, host=host, port=port, token=token)
     kind, plain, named = splitEndpoint(text)
     if kind == "unix" and (named.get("address") or plain):
@@ -220,9 +255,35 @@ def _daemonAt(text: str, token: str | None) -> Daemon:
     if kind in HERE:
         port_ = named.get("port") or (plain[-1] if plain else "")
         host = named.get("host") or named.get("interface") or (plain[0] if len(plain) > 1 else HERE[kind])
-        if port_.isascii() and port_.isdigit() and 0 < int(port_) < 65536:
+        if port_.isascii() and port_.isdigit() and 0 < int(port_) < 65536 and _isHost(host):
             return Daemon(text, host=host, port=int(port_), token=token)
     raise click.UsageError(f"--http: {text!r} is none of http://HOST:PORT, unix:PATH, tcp:HOST:PORT")
+
+
+def _isHost(text: str) -> bool:
+    """Can it be looked up?  What could not be even asked for is no error of the system's."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return text.isprintable() and " " not in text
+
+
+def _readToken(path: str) -> str:
+    """
+    What a token file holds, without the white space around it.
+
+    @raise Failed: it holds something else.
+    """
+    try:
+        with open(path, "rb") as file:
+            words = file.read(4097).split()
+    except OSError as error:
+        raise Failed(f"--token-file {path}: {error.strerror}") from None
+    if len(words) != 1:
+        raise Failed(f"--token-file {path}: should hold one word")
+    # As it is: http.client encodes it so.
+    return words[0].decode("latin-1")
 
 
 def ofDaemon(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -240,15 +301,7 @@ def ofDaemon(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--token-file", metavar="FILE", help="File that holds the token it asks for.")
     @wraps(command)
     def wrapped(port: int | None, log_dir: str, http: str | None, token_file: str | None, **others: Any) -> Any:
-        token = None
-        if token_file is not None:
-            try:
-                with open(token_file, encoding="ascii") as file:
-                    token = file.read().strip()
-            except OSError as error:
-                raise Failed(f"--token-file {token_file}: {error.strerror}") from None
-            except UnicodeDecodeError:
-                raise Failed(f"--token-file {token_file}: holds no token") from None
+        token = None if token_file is None else _readToken(token_file)
         return command(daemon=findDaemon(port, log_dir, http, token), **others)
 
     return wrapped

@@ -32,7 +32,7 @@ from typing import Any
 import attrs
 import click
 
-from p2p.commands.client import Daemon, Failed
+from p2p.commands.client import Daemon, Failed, within
 from p2p.commands.text import columns, duration
 from p2p.text import counted
 
@@ -323,10 +323,14 @@ class Demo:
                 raise Problem(f"{node.name} did not start within {START_LIMIT:.0f} seconds")
             stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                stream.connect(node.path)
-            except OSError:
+                with within(node.path) as path:
+                    stream.connect(path)
+            except (FileNotFoundError, ConnectionRefusedError):
                 stream.close()
                 time.sleep(0.02)
+            except OSError as error:
+                stream.close()
+                raise Problem(f"{node.name} cannot be talked to at {node.path}: {error.strerror or error}") from None
             else:
                 node.stream = stream
         # In HTTP/1.0 the body is not cut into chunks.
@@ -466,7 +470,6 @@ def demo(count: int, keep: bool, asJson: bool) -> int:
     that every live peer had every message and that the dead one was removed.
     """
     with _interruptible() as breathe:
-        # Short, for a socket's path may have some hundred bytes only.
         directory = tempfile.mkdtemp(prefix="p2p-demo-")
         demonstration = Demo(
             directory,

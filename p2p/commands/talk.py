@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -99,14 +99,15 @@ def peers(daemon: Daemon, asJson: bool) -> None:
 
 @click.command()
 @click.argument("text", required=False)
-@click.option("--file", "file", type=click.File("rb"), metavar="FILE", help="Take the payload from a file.")
+@click.option("--file", "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True), metavar="FILE",
+              help="Take the payload from a file.")
 @click.option(
     "--wait", is_flag=False, flag_value=f"{WAIT:g}", metavar="[SECONDS]",
     help=f"Wait until the neighbours that it is sent to have taken it over  [{WAIT:g} s at most].",
 )
 @ofDaemon
 @asJson
-def publish(daemon: Daemon, text: str | None, file: IO[bytes] | None, wait: str | None, asJson: bool) -> None:
+def publish(daemon: Daemon, text: str | None, file: str | None, wait: str | None, asJson: bool) -> None:
     """
     Send TEXT to the whole network, and print the message's id.
 
@@ -124,10 +125,14 @@ def publish(daemon: Daemon, text: str | None, file: IO[bytes] | None, wait: str 
             raise click.UsageError(f"--wait: {wait!r} is no number of seconds above 0 and up to {LONGEST_WAIT:g}")
     if (text is None) == (file is None):
         raise click.UsageError("give either a TEXT (- for standard input) or a --file")
-    if file is not None:
-        payload = file.read()
-    elif text == "-":
+    if "-" in (text, file):
+        # There is none if it was closed.
+        if sys.stdin is None:
+            raise Failed("standard input is closed")
         payload = sys.stdin.buffer.read()
+    elif file is not None:
+        with open(file, "rb") as content:
+            payload = content.read()
     else:
         assert text is not None
         payload = text.encode("utf-8", "surrogateescape")

@@ -7,10 +7,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from click import ClickException, UsageError
@@ -76,12 +78,12 @@ class CommandCase(SynchronousTestCase):
 
         self.patch(client, "findDaemon", find)
 
-    def run_(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
-        """Run C{p2p}: exit status, stdout, stderr."""
+    def run_(self, *arguments: str, stdin: bytes | None = b"") -> tuple[int, str, str]:
+        """Run C{p2p}, with standard input closed if it is C{None}: exit status, stdout, stderr."""
         out, err = io.StringIO(), io.StringIO()
         self.patch(sys, "stdout", out)
         self.patch(sys, "stderr", err)
-        self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        self.patch(sys, "stdin", None if stdin is None else io.TextIOWrapper(io.BytesIO(stdin)))
         exit = self.assertRaises(SystemExit, cli.main, list(arguments))
         assert isinstance(exit.code, int)
         return exit.code, out.getvalue(), err.getvalue()
@@ -104,6 +106,18 @@ class OutputTests(SynchronousTestCase):
         run = subprocess.run([sys.executable, "-m", "p2p", "--help"], stdout=writing, stderr=subprocess.PIPE)
         os.close(writing)
         self.assertEqual((run.stderr, run.returncode), (b"", 1))
+
+
+    def test_ifItIsClosedItTakesAnything(self) -> None:
+        """As /dev/null does, so that what was asked for is done; no error is printed on standard output instead."""
+        for closed, arguments, expected in (
+            (">&-", ["--version"], (0, b"", b"")),
+            (">&-", ["nonsense"], (2, b"", b"p2p: No such command 'nonsense'. (see p2p --help)\n")),
+            ("2>&-", ["nonsense"], (2, b"", b"")),
+        ):
+            command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "p2p", *arguments]
+            run = subprocess.run(command, capture_output=True)
+            self.assertEqual((run.returncode, run.stdout, run.stderr), expected)
 
 
 class UsageTests(CommandCase):
@@ -153,6 +167,20 @@ class UsageTests(CommandCase):
         """In one line."""
         status, _, err = self.run_("status", "--token-file", "/nowhere")
         self.assertEqual((status, err), (1, "p2p: --token-file /nowhere: No such file or directory\n"))
+
+    def test_aTokenIsOneWord(self) -> None:
+        """Of any bytes, as for the daemon; two lines, or nothing, are none."""
+        path = self.mktemp()
+        self.daemon.answers["/status"] = {}
+        for content in (b"correct-horse\nbattery\n", b"correct horse", b"", b" \n"):
+            with open(path, "wb") as file:
+                file.write(content)
+            status, _, err = self.run_("status", "--token-file", path)
+            self.assertEqual((status, err), (1, f"p2p: --token-file {path}: should hold one word\n"))
+        with open(path, "wb") as file:
+            file.write("  h\u00e9sitant\r\n".encode())
+        self.run_("status", "--token-file", path)
+        self.assertEqual([token.encode("latin-1") for *_, token in self.found], ["h\u00e9sitant".encode()])
 
 
 class StatusTests(CommandCase):
@@ -237,6 +265,12 @@ class PublishTests(CommandCase):
         self.run_("publish", "-", stdin=b"\x00\xff\n")
         self.assertEqual(self.daemon.posted, [("/messages", b"\x00\xff\n")])
 
+    def test_standardInputMayBeClosed(self) -> None:
+        """That is not a message of no bytes, but an error, in one line."""
+        for arguments in (["-"], ["--file", "-"]):
+            self.assertEqual(self.run_("publish", *arguments, stdin=None), (1, "", "p2p: standard input is closed\n"))
+        self.assertEqual(self.daemon.posted, [])
+
     def test_aFile(self) -> None:
         """Byte by byte; not together with a text."""
         path = self.mktemp()
@@ -245,6 +279,15 @@ class PublishTests(CommandCase):
         self.run_("publish", "--file", path)
         self.assertEqual(self.daemon.posted, [("/messages", b"\x00\xff")])
         self.assertEqual(self.run_("publish", "--file", path, "text")[0], 2)
+        self.run_("publish", "--file", "-", stdin=b"\x00")
+        self.assertEqual(self.daemon.posted[1:], [("/messages", b"\x00")])
+
+    def test_aFileThatCannotBeReadIsTold(self) -> None:
+        """In one line, be it not there or a directory."""
+        for path, why in (("/nowhere", "does not exist"), ("/", "is a directory")):
+            status, _, err = self.run_("publish", "--file", path)
+            self.assertEqual((status, err.count("\n")), (2, 1))
+            self.assertIn(f"'--file': File {path!r} {why}", err)
 
     def test_waitingForNeighbours(self) -> None:
         """For so long as is said, or five seconds; the client waits that much longer; what follows may be the text."""
@@ -358,6 +401,49 @@ class FindTests(SynchronousTestCase):
         os.unlink(os.path.join(self.directory, "peer-6001.sock"))
         self.assertRaises(Failed, findDaemon, None, self.directory, None, None)
 
+    def both(self, *live: str) -> None:
+        """A peer and a seed of port 5000, and who of all still listens."""
+        with open(os.path.join(self.directory, "peer-5000.sock"), "w"):
+            pass
+        self.patch(client, "socketIsLive", lambda path: os.path.basename(path) in live)
+
+    def test_whoWasKilledIsPassedOver(self) -> None:
+        """Its socket is still there; but who else bears that number, or is alone, is meant."""
+        self.both("seed-5000.sock")
+        self.assertEqual(findDaemon(5000, self.directory, None, None).name, "seed-5000")
+        self.assertEqual(findDaemon(None, self.directory, None, None).name, "seed-5000")
+        self.both("peer-5000.sock")
+        self.assertEqual(findDaemon(5000, self.directory, None, None).name, "peer-5000")
+        self.both()
+        self.assertEqual(findDaemon(5000, self.directory, None, None).name, "peer-5000")
+        self.assertRaises(UsageError, findDaemon, None, self.directory, None, None)
+
+    def test_aPeerAndASeedOfOnePortAreToldApart(self) -> None:
+        """By what the error says to give instead, wherever they are."""
+        for directory in (self.directory, self.directory + "a:b c", self.directory + "a=b"):
+            if directory != self.directory:
+                os.rename(self.directory, directory)
+                self.directory = directory
+            self.both("peer-5000.sock", "seed-5000.sock")
+            error = self.assertRaises(UsageError, findDaemon, 5000, directory, None, None)
+            words = shlex.split(error.message.rpartition(": say ")[2])
+            self.assertEqual((words[0], words[2:4]), ("--http", ["or", "--http"]))
+            self.assertEqual(
+                [findDaemon(None, ".", words[place], None)._path for place in (1, 4)],
+                [os.path.join(directory, name) for name in ("peer-5000.sock", "seed-5000.sock")],
+            )
+
+    def test_aSocketsPathMayBeTooLongForTheSystem(self) -> None:
+        """Then it is its name in the directory where it is; one that is not is left as it is."""
+        here = os.getcwd()
+        deep = os.path.join(os.path.abspath(self.directory), "d" * 96)
+        os.mkdir(deep)
+        with client.within(os.path.join(deep, "peer-6001.sock")) as path:
+            self.assertEqual((path, os.getcwd()), ("peer-6001.sock", os.path.realpath(deep)))
+        self.assertEqual(os.getcwd(), here)
+        with client.within("peer-6001.sock") as path:
+            self.assertEqual((path, os.getcwd()), ("peer-6001.sock", here))
+
     def test_aDirectoryThatIsNotThereIsTold(self) -> None:
         """In one line."""
         error = self.assertRaises(Failed, findDaemon, 6001, "/nowhere", None, None)
@@ -382,8 +468,25 @@ class FindTests(SynchronousTestCase):
 
     def test_whatIsNoneOfTheseIsRefused(self) -> None:
         """As a mistake of usage."""
-        for text in ("", "nonsense", "tcp:", "tcp:x", "tcp:0", "unix:", "http://", "http://x:y", "https://x"):
+        hosts = ("a..b", "a" * 64 + ".x", "a b", "\udcff")
+        wrong = [form.format(host) for form in ("http://{}:80", "tcp:{}:80", "tcp:80:interface={}") for host in hosts]
+        wrong += ["", "nonsense", "tcp:", "tcp:x", "tcp:0", "unix:", "http://", "http://x:y", "https://x"]
+        for text in wrong:
             self.assertRaises(UsageError, findDaemon, None, ".", text, None)
+
+    def test_aTypeThatIsNoTextIsAskedForAllTheSame(self) -> None:
+        """The daemon says that there is none."""
+        daemon = findDaemon(None, ".", "unix:/some/peer.sock", None)
+        asked: list[str] = []
+
+        @contextmanager
+        def ask(method: str, resource: str, **others: object) -> Iterator[list[bytes]]:
+            asked.append(resource)
+            yield []
+
+        self.patch(daemon, "_ask", ask)
+        self.assertEqual(list(daemon.events(("a", "\udcff"))), [])
+        self.assertEqual(asked, ["/events?type=a%2C%FF"])
 
     def test_messagesAreReadPageByPage(self) -> None:
         """Until there is none behind the last."""
