@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -58,15 +59,18 @@ def cli() -> None:
     """
 
 
-def openClosedStreams() -> None:
+def prepareStreams() -> None:
     """
-    Let what was closed before the start (C{>&-}) take what is written, and keep nothing.
+    Let output that was closed before the start (C{>&-}) take what is written, and keep nothing; and have characters
+    that the terminal's encoding lacks written as escapes.
 
     Where there is no stderr, Python would print errors on stdout.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def dropOutput() -> None:
@@ -80,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     @raise SystemExit: always.
     """
-    openClosedStreams()
+    prepareStreams()
     try:
         status = cli.main(arguments, prog_name="p2p", standalone_mode=False)
         sys.stdout.flush()

@@ -355,6 +355,17 @@ class WatchTests(CommandCase):
         own = eventLine({**event, "hops": 0, "from": None, "payloadBase64": "AP8="})
         self.assertTrue(own.endswith("ab-1-1 from itself, 0 hops (base64): AP8="))
 
+    def test_whatTheTerminalCannotShowIsEscaped(self) -> None:
+        """It is no reason to end."""
+        event = {"type": "delivered", "time": 0, "id": "ab-1-1", "hops": 0, "payload": "h\u00e9"}
+        self.daemon.happening = [event, KeyboardInterrupt()]
+        terminal = io.TextIOWrapper(io.BytesIO(), "ascii")
+        self.patch(sys, "stdout", terminal)
+        exit = self.assertRaises(SystemExit, cli.main, ["watch"])
+        self.assertEqual(exit.code, 0)
+        terminal.seek(0)
+        self.assertTrue(terminal.read().endswith("ab-1-1 from itself, 0 hops: h\\xe9\n"))
+
     def test_whatOthersSayDoesNothingToTheTerminal(self) -> None:
         """Control characters are shown, not sent; nor is a second line forged."""
         event = {"type": "delivered", "time": 0, "id": "a", "hops": 1, "payload": "\x1b[2J\nforged\r\u202e"}
