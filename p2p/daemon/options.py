@@ -29,7 +29,7 @@ from p2p import __version__
 from p2p.address import WILDCARDS, Address, AddressError, dialableAddress, readConfig, readHost, readPort
 from p2p.daemon.claim import Claim, Taken, socketIsLive
 from p2p.daemon.lean import importReactorWithoutTls
-from p2p.daemon.where import BadEndpoint, Where
+from p2p.daemon.where import BadEndpoint, Where, readHostNames
 from p2p.numerals import readDecimal, readWhole
 from p2p.peer.strategies import KINDS as STRATEGIES
 from p2p.peer.strategies import strategies
@@ -127,7 +127,7 @@ COMMON: list[tuple[str, Any, str, Callable[[str], Any]]] = [
     ("http-token-file", None, "file that holds the token which HTTP requests must bear;"
      " needed where others than this machine can connect", str),
     ("http-name", None, "further host names, comma-separated, under which the HTTP interface"
-     " is reached over TCP", str),
+     " is reached over TCP", readHostNames),
 ]  # fmt: skip
 """Name, default, meaning and reader of each option that both daemons have, beside the settings."""
 
@@ -257,7 +257,7 @@ class DaemonOptions(usage.Options):
     @property
     def httpNames(self) -> frozenset[str]:
         """The host names that C{--http-name} adds."""
-        return frozenset(name.strip().lower() for name in (self["http-name"] or "").split(",")) - {""}
+        return self["http-name"] or frozenset()
 
     def settings(self) -> Any:
         """The settings record, of the type that L{record} says."""

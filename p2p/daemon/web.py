@@ -27,7 +27,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from ipaddress import ip_address
 from typing import Any
 
 import attrs
@@ -41,7 +40,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
 
 from p2p.daemon.room import Room
-from p2p.daemon.where import LOCAL_NAMES
+from p2p.daemon.where import LOCAL_NAMES, hostName
 
 REQUEST_TIME = 60
 """
@@ -128,28 +127,6 @@ class Access:
                 raise HttpError(403, "a page of another site may not ask")
         if (request.getHeader(b"sec-fetch-site") or b"none") not in (b"none", b"same-origin"):
             raise HttpError(403, "a page of another site may not ask")
-
-
-def hostName(host: str) -> str:
-    """
-    The name or address in a C{Host} header, without port and brackets; an address in its canonical form.
-
-    @return: empty for what is neither.
-    """
-    found = _HOST.fullmatch(host)
-    if found is None:
-        return ""
-    name: str = found["address"] or found["name"]
-    try:
-        address = ip_address(name)
-    except ValueError:
-        return "" if found["address"] else name
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
-
-
-_HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
-"""A C{Host} header, in small letters."""
 
 
 def _canonical(host: str) -> str:

@@ -35,6 +35,45 @@ def isLoopback(host: str) -> bool:
         return host == "localhost"
 
 
+def hostName(host: str) -> str:
+    """
+    The name or address in a C{Host} header, without port and brackets; an address in its canonical form.
+
+    @return: empty for what is neither.
+    """
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return ""
+    name: str = found["address"] or found["name"]
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return "" if found["address"] else name
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+_HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
+"""A C{Host} header, in small letters."""
+
+
+def readHostNames(text: str) -> frozenset[str]:
+    """
+    Read comma-separated host names, as L{hostName} gives them.
+
+    @raise ValueError: one has a port or a scheme, or is none, and so would never be given.
+    """
+    names = set()
+    for given in filter(None, (part.strip() for part in text.split(","))):
+        # An IPv6 address has at least two colons, and may be given without its brackets.
+        address = f"[{given.strip('[]')}]" if given.count(":") > 1 else given
+        name = hostName(address.lower())
+        if not name or given.count(":") == 1:
+            raise ValueError(f"{given!r} is no host name or IP address; scheme and port are no part of it")
+        names.add(name)
+    return frozenset(names)
+
+
 @attrs.frozen
 class Where:
     """
@@ -72,7 +111,13 @@ class Where:
         kind, plain, named = splitEndpoint(text)
         try:
             if kind == "unix":
-                return cls.unix(named.get("address") or plain[0], int(named.get("mode", "600"), 8))
+                paths = [path for path in (*plain, named.pop("address", "")) if path]
+                mode = named.pop("mode", "600")
+                if named or len(paths) != 1:
+                    raise BadEndpoint(f"--http {text}: a UNIX socket has one path, and nothing else here than a mode=")
+                if not _MODE.fullmatch(mode):
+                    raise BadEndpoint(f"--http {text}: mode={mode} is not three octal digits, such as 660")
+                return cls.unix(paths[0], int(mode, 8))
             if kind in ("tcp", "tcp6", "ssl"):
                 host = named.get("interface", "::" if kind == "tcp6" else "")
                 where = cls(text, host=host, port=readPort(named.get("port") or plain[0], lowest=0))
@@ -104,6 +149,9 @@ class Where:
             return UNIXServerEndpoint(reactor, self.path, mode=self.mode, wantPID=False)
         endpoint: IStreamServerEndpoint = serverFromString(reactor, self.text)
         return endpoint
+
+
+_MODE = re.compile("0?[0-7]{3}")
 
 
 def splitEndpoint(text: str) -> tuple[str, list[str], dict[str, str]]:

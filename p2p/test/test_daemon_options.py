@@ -361,6 +361,15 @@ class HttpOptionsTests(OptionsCase):
         for text in ("tcp:8001:interface=127.0.0.1", r"tcp6:8001:interface=\:\:1", "tcp:8001:interface=localhost"):
             self.assertIsNone(self.peer("--http", text).token)
 
+    def test_furtherHostNames(self) -> None:
+        """None by default; one with a port is refused."""
+        self.assertEqual(self.peer().httpNames, frozenset())
+        self.assertEqual(self.peer("--http-name", "node1.example, NODE1").httpNames, {"node1.example", "node1"})
+        self.assertIn(
+            "p2ppeer: --http-name: 'node1:8001' is no host name",
+            self.refused(PeerOptions(self.claim), "--http-name", "node1:8001"),
+        )
+
     def test_aTokenFileMustHoldAToken(self) -> None:
         """An empty one would let everybody in."""
         for content in ("", "short", "two words-of-it"):
