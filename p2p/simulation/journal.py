@@ -41,7 +41,8 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was collected."""
+        """Write what was collected, so that whoever reads the file now finds all of it."""
         if self._lines:
             self._file.write(b"\n".join(self._lines) + b"\n")
             self._lines.clear()
+        self._file.flush()

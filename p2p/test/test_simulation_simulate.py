@@ -1,0 +1,66 @@
+"""
+C{p2p simulate} in this process: what it writes, and what it says of what does not hold or goes wrong.  As a process:
+C{tests/test_simulate.py}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+from click.testing import CliRunner, Result
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2p.commands.simulate import simulate
+
+SCENARIO = """
+name = "tiny"
+duration = 6.0
+
+[peers]
+count = 4
+options = { gossipCount = 0 }
+
+[[events]]
+at = 3.0
+publish = { count = 1 }
+"""
+
+
+class SimulateCase(SynchronousTestCase):
+    """Runs the command in a directory of its own."""
+
+    def setUp(self) -> None:
+        """Go there."""
+        self.directory = os.path.abspath(self.mktemp())
+        os.mkdir(self.directory)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.directory)
+
+    def scenario(self, more: str = "", text: str = SCENARIO) -> str:
+        """Write a scenario."""
+        with open("tiny.toml", "w") as file:
+            file.write(text + more)
+        return "tiny.toml"
+
+    def run_(self, *arguments: str) -> Result:
+        """Call the command."""
+        return CliRunner().invoke(simulate, arguments, standalone_mode=False)
+
+
+class FilesTests(SimulateCase):
+    """What is written."""
+
+    def test_reportOfASmallRunIsWhole(self) -> None:
+        """Also where the trace is smaller than what Python holds back before it writes."""
+        self.assertEqual(self.run_(self.scenario(), "--out", "out").return_value, 0)
+        with open("out/report.html", encoding="utf-8") as file:
+            found = re.search(r"^const story = (.*);$", file.read(), re.MULTILINE)
+        assert found is not None
+        story: dict[str, Any] = json.loads(found.group(1))
+        self.assertEqual(story["names"], ["seed-0", "peer-0", "peer-1", "peer-2", "peer-3"])
+        self.assertTrue(story["links"])
+        (message,) = story["messages"]
+        self.assertEqual(len(message["arrivals"]), 3 * 3)
