@@ -28,6 +28,9 @@ AtMost = Annotated[int, Meta(ge=0)]
 OF_BROADCASTS = ("reach", "meanReach", "lastDelivery", "redundancy", "caughtUpWithin")
 """Expectations that would hold if there were no broadcasts."""
 
+WATCHED = frozenset({"dialled", "inbound", "islandsWithin", "connectedWithin", "listedWithin"})
+"""Expectations that are looked at while the network runs; the first of them that does not hold ends the run."""
+
 
 @attrs.frozen
 class Broken:
@@ -99,6 +102,12 @@ class Expect(Part, frozen=True, kw_only=True):
     caughtUpWithin: Seconds | None = None
     ghostsWithin: Seconds | None = None
 
+    @property
+    def given(self) -> list[str]:
+        """The names of those that must hold."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return [name for name, value in values.items() if value is not None and value is not False]
+
     def watch(
         self,
         swarm: Swarm,
@@ -129,18 +138,9 @@ class Expect(Part, frozen=True, kw_only=True):
         if self.islandsWithin is not None:
             begin = upsets[0][1]
             network.callAt(begin, partial(self._watchIslands, network, self.islandsWithin, components, partitions))
-        if self.dialled is not None or self.inbound is not None:
-
-            def linksWithinBounds(_: object) -> None:
-                for peer in swarm.running():
-                    links = peer.service.neighbours
-                    dialled = sum(link.outgoing for link in links)
-                    most = (self.dialled, dialled, "dialled"), (self.inbound, len(links) - dialled, "taken")
-                    for limit, count, how in most:
-                        assert limit is None or count <= limit, f"{peer.name} has {count} links that it has {how}"
-
-            linksWithinBounds.__qualname__ = "dialled, inbound"
-            network.always(linksWithinBounds, every=1.0)
+        for name, limit in (("dialled", self.dialled), ("inbound", self.inbound)):
+            if limit is not None:
+                network.always(_bounded(swarm, name, limit), every=1.0)
 
     def _watchIslands(
         self,
@@ -262,6 +262,19 @@ def _wrongLists(swarm: Swarm) -> list[str]:
     return wrong
 
 
+def _bounded(swarm: Swarm, name: str, limit: int) -> Callable[[object], None]:
+    """No peer has more links that it C{dialled}, or took (C{inbound})."""
+
+    def statement(_: object) -> None:
+        for peer in swarm.running():
+            count = sum(link.outgoing == (name == "dialled") for link in peer.service.neighbours)
+            how = "dialled" if name == "dialled" else "taken"
+            assert count <= limit, f"{peer.name} has {count} links that it has {how}"
+
+    statement.__qualname__ = name
+    return statement
+
+
 def _watch(network: SimulatedNetwork, name: str, calm: float, due: float, problem: Callable[[], str]) -> None:
     """There must be no problem at some moment from now on."""
 
@@ -303,6 +316,11 @@ class Check(Part, frozen=True, kw_only=True):
     always: bool = False
     by: Seconds | None = None
     every: Interval = 1.0
+
+    @property
+    def watched(self) -> bool:
+        """It is looked at while the network runs."""
+        return self.always or self.by is not None
 
     def found(self) -> Callable[[Swarm], object]:
         """
@@ -348,7 +366,7 @@ class Check(Part, frozen=True, kw_only=True):
 
     def broken(self, swarm: Swarm) -> list[Broken]:
         """Whether it does not hold at the end."""
-        if self.always or self.by is not None:
+        if self.watched:
             return []
         try:
             held = self.found()(swarm)

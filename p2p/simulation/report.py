@@ -80,7 +80,7 @@ def render(
         "verdictClass": "held" if held else "broken",
         "verdict": "✓ everything expected holds" if held else "✗ does not hold",
         "results": "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows),
-        "expectations": _expectations(table, results),
+        "expectations": expectationRows(table, results),
         "errors": _errors(results["errors"]),
         "plots": "".join(f"<figure>{element}</figure>" for element in drawn.values())
         or "<p class=\"note\">There are none; they need matplotlib: pip install '.[simulation]'</p>",
@@ -151,32 +151,29 @@ def _opening(story: Story) -> float:
     return round(story.duration / 2, 6)
 
 
-def _expectations(table: dict[str, Any], results: dict[str, Any]) -> str:
-    """Each expectation, and whether it held."""
-    expected = {name: valueText(value) for name, value in table.get("expect", {}).items()}
+def expectationRows(table: dict[str, Any], results: dict[str, Any]) -> str:
+    """Each expectation, and whether it holds, as a table of the page."""
+    bounds = {name: [valueText(value)] for name, value in table.get("expect", {}).items()}
     for check in table.get("checks", []):
-        expected[check["function"]] = (
-            "always" if check.get("always") else f"by {check['by']} s" if "by" in check else ""
-        )
+        when = "always" if check.get("always") else f"by {check['by']} s" if "by" in check else "at the end"
+        bounds.setdefault(check["function"], []).append(when)
     problems: dict[str, list[str]] = {}
     for broken in results["broken"]:
-        name = next((name for name in expected if name in broken["expectation"]), broken["expectation"])
-        problems.setdefault(name, []).append(f"{broken['time']:.3f} s: {broken['problem']}")
-    expected.update({name: "" for name in problems if name not in expected})
-    if not expected:
+        problems.setdefault(broken["expectation"], []).append(f"{broken['time']:.3f} s: {broken['problem']}")
+    if not results["expected"]:
         return '<p class="note">The scenario expects nothing in particular.</p>'
-    stopped = results["virtualSeconds"] + 1e-6 < table["duration"]
     rows = []
-    for name, bound in expected.items():
-        found = problems.get(name, [])
-        if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            verdict = f'<td class="broken">✗ {escape(found[0])}{more}</td>'
-        elif stopped:
-            verdict = "<td>not looked at: the run was ended before</td>"
-        else:
+    for name, held in results["expected"].items():
+        if held:
             verdict = '<td class="held">✓ holds</td>'
-        rows.append(f"<tr><th>{escape(name)}</th><td>{escape(bound)}</td>{verdict}</tr>")
+        elif held is None:
+            verdict = "<td>not known: the run was ended before</td>"
+        else:
+            first, *others = problems[name]
+            more = f" (and {len(others)} more)" if others else ""
+            verdict = f'<td class="broken">✗ {escape(first)}{more}</td>'
+        bound = escape("; ".join(bounds.get(name, [])))
+        rows.append(f"<tr><th>{escape(name)}</th><td>{bound}</td>{verdict}</tr>")
     return f"<table>{''.join(rows)}</table>"
 
 

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from p2p.simulation.checks import Violation
 from p2p.simulation.clock import COARSE, FINE
-from p2p.simulation.expect import Broken
+from p2p.simulation.expect import WATCHED, Broken
 from p2p.simulation.interrupt import interruptible
 from p2p.simulation.journal import Journal
 from p2p.simulation.measure import Measure
@@ -186,7 +186,8 @@ class Run:
 
     def _results(self) -> dict[str, Any]:
         measured = self.measure.results(self.scenario.measure.window)
-        if not self.broken:
+        stopped = self.broken[0].time if self.broken else None
+        if stopped is None or stopped >= self.scenario.duration:
             self.broken += self.scenario.expect.broken(measured, self.swarm, self.scenario.partitions)
             for check in self.scenario.checks:
                 self.broken += check.broken(self.swarm)
@@ -204,7 +205,23 @@ class Run:
             "events": network.events,
             "deliveries": network.deliveries,
             "held": not self.broken,
+            "expected": self._verdicts(stopped),
             "broken": [{"seed": self.seed, **attrs.asdict(broken)} for broken in self.broken],
             "errors": self.errors.kept,
             **measured,
         }
+
+    def _verdicts(self, stopped: float | None) -> dict[str, bool | None]:
+        """
+        Whether each expectation holds; C{None} if that is not known.
+
+        @param stopped: when one that is watched ended the run.
+        """
+        scenario = self.scenario
+        known = {name: stopped is None or name not in WATCHED for name in scenario.expect.given}
+        for check in scenario.checks:
+            # Several may be about one function.
+            known[check.function] = known.get(check.function, True) and (stopped is None or not check.watched)
+        early = stopped is not None and stopped < scenario.duration
+        verdicts = {name: True if isKnown and not early else None for name, isKnown in known.items()}
+        return {**verdicts, **dict.fromkeys((broken.expectation for broken in self.broken), False)}

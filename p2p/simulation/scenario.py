@@ -345,7 +345,7 @@ def _checkEvents(scenario: Scenario) -> None:
 def _checkExpectations(scenario: Scenario) -> None:
     """Refuse what would hold whatever happens, as nothing is there to look at."""
     expect, duration, peers = scenario.expect, scenario.duration, scenario.peerSettings
-    given = {name for name in Expect.__struct_fields__ if getattr(expect, name) is not None}
+    given = set(expect.given)
     for name in sorted(given & {"connectedWithin", "listedWithin"}):
         within = getattr(expect, name)
         if all(due > duration for _, due in calms(scenario.upsets, within)):

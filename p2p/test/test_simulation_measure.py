@@ -393,8 +393,35 @@ class ExpectTests(SynchronousTestCase):
     def test_whileItRuns(self) -> None:
         """What must hold always, or by a moment, ends the run where it does not."""
         ((statement, time),) = self.broken("[expect]\ndialled = 0\n")
-        self.assertEqual(statement, "dialled, inbound")
+        self.assertEqual(statement, "dialled")
         self.assertLess(time, 5.0)
+        self.assertEqual([name for name, _ in self.broken("[expect]\ninbound = 0\ndialled = 99\n")], ["inbound"])
+
+    def test_verdictOnEach(self) -> None:
+        """Those that had not been looked at when another ended the run are not known."""
+        here = f"function = \"{__name__}:"
+        expect = "[expect]\ncomponents = 0\nfalseDeaths = 0\nlisted = false\ndialled = 99\n"
+
+        def verdicts(*checks: str) -> dict[str, bool | None]:
+            results = run(expect + "".join(f"[[checks]]\n{check}" for check in checks), seed=9).go()
+            self.assertEqual({broken["expectation"] for broken in results["broken"]},
+                             {name for name, held in results["expected"].items() if held is False})  # fmt: skip
+            return {name.removeprefix(f"{__name__}:"): held for name, held in results["expected"].items()}
+
+        ends = {"components": False, "falseDeaths": True}
+        self.assertEqual(verdicts(f'{here}holds"\n'), {**ends, "dialled": True, "holds": True})
+        watch, twice = f'{here}fails"\nby = ', (f'{here}holds"\n', f'{here}holds"\nalways = true\n')
+        self.assertEqual(
+            verdicts(f"{watch}9.0\n", *twice),
+            {"components": None, "falseDeaths": None, "dialled": None, "holds": None, "fails": False},
+        )
+        # What is to be looked at when the run has ended can be looked at.
+        self.assertEqual(
+            verdicts(f"{watch}20.0\n", *twice), {**ends, "dialled": None, "holds": None, "fails": False}
+        )
+        self.assertEqual(
+            verdicts(f"{watch}20.0\n", twice[0]), {**ends, "dialled": None, "holds": True, "fails": False}
+        )
 
     def test_connectedWithin(self) -> None:
         """It is looked at after each event that may part the network, and not while one lasts."""

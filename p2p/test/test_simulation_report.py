@@ -23,7 +23,7 @@ from p2p.commands.simulate import summaryRows
 from p2p.simulation import story as storyModule
 from p2p.simulation.journal import Journal
 from p2p.simulation.layout import HEIGHT, WIDTH, layout
-from p2p.simulation.report import TICKS, writeReport
+from p2p.simulation.report import TICKS, expectationRows, writeReport
 from p2p.simulation.run import Run
 from p2p.simulation.scenario import parseScenario
 from p2p.simulation.story import Spread, Story, tell
@@ -181,6 +181,26 @@ class ReportTests(SynchronousTestCase):
         self.assertRegex(self.text, r"<th>reach</th><td>1.0</td><td class=\"held\">")
         self.assertRegex(self.text, r"<th>listed</th><td>true</td>")
         self.assertRegex(self.text, r"<th>lastDelivery</th><td>0.001</td><td class=\"broken\">")
+
+    def test_verdictsAreThoseOfTheirOwnNames(self) -> None:
+        """However one name may be part of another; what is not known is not said to hold."""
+        table = {"expect": {"reach": 0.5, "listed": True, "listedWithin": 5}, "checks": [
+            {"function": "my:reach_fails"}, {"function": "my:reach"}, {"function": "my:reach", "by": 3.0}]}  # fmt: skip
+        broken = [{"expectation": name, "time": 1.0, "problem": f"no {name}"} for name in ("my:reach_fails", "errors")]
+        results = {
+            "expected": {"reach": True, "listed": True, "listedWithin": None, "my:reach_fails": False,
+                         "my:reach": True, "errors": False},
+            "broken": broken,
+        }  # fmt: skip
+        rows = re.findall(r"<tr><th>(.*?)</th><td>(.*?)</td><td.*?>(.*?)</td></tr>", expectationRows(table, results))
+        self.assertEqual(rows, [
+            ("reach", "0.5", "✓ holds"),
+            ("listed", "true", "✓ holds"),
+            ("listedWithin", "5", "not known: the run was ended before"),
+            ("my:reach_fails", "at the end", "✗ 1.000 s: no my:reach_fails"),
+            ("my:reach", "at the end; by 3.0 s", "✓ holds"),
+            ("errors", "", "✗ 1.000 s: no errors"),
+        ])  # fmt: skip
 
     def test_plotsAreInThePageAndBesideIt(self) -> None:
         """Each with its title and units, all of them in the page's own colour."""
