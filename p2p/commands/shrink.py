@@ -53,10 +53,10 @@ def shrink(
     Leaves out events, peers, time and settings as long as the same expectation does not hold, and writes what is left
     as a scenario. Ctrl-C ends it early, with what was reached. The exit status is 1 if the scenario does not fail.
     """
-    from p2p.simulation.grid import point, replaced
+    from p2p.simulation.grid import point
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.job import Job, run
-    from p2p.simulation.scenario import readScenario, readTable, scenarioOf
+    from p2p.simulation.scenario import readScenario
     from p2p.simulation.shrink import Shrinking, SpentError, failures
 
     try:
@@ -64,14 +64,11 @@ def shrink(
     except ImportError:
         raise click.ClickException("shrink needs tomli-w: pip install '.[simulation]'") from None
     try:
-        read = readScenario(scenario)
-        table = readTable(scenario)
-        if settings:
-            table = replaced(table, point(settings))
-            read = scenarioOf(table, scenario)
+        read = readScenario(scenario).withSettings(point(settings))
     except ScenarioError as error:
         raise _Wrong(str(error)) from None
-    seed = read.seed if seed is None else seed
+    table = read.table
+    seed = read.scenario.seed if seed is None else seed
     out = out or f"{os.path.splitext(os.path.basename(scenario))[0]}-seed{seed}.toml"
     with _opened(out) as file:
         found = failures(run(Job(table, seed, fuzz=fuzz)))

@@ -43,21 +43,18 @@ def simulate(
     everything that the scenario expects holds, else 1.
     """
     # Twisted and all of the network are not needed to print --help.
-    from p2p.simulation.grid import point, replaced
+    from p2p.simulation.grid import point
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.journal import Journal
     from p2p.simulation.report import writeReport
     from p2p.simulation.run import Run, dropLog
-    from p2p.simulation.scenario import readScenario, readTable, scenarioOf
+    from p2p.simulation.scenario import readScenario
 
     try:
-        read = readScenario(scenario)
-        table = readTable(scenario)
-        if settings:
-            table = replaced(table, point(settings))
-            read = scenarioOf(table, scenario)
+        file = readScenario(scenario).withSettings(point(settings))
     except ScenarioError as error:
         raise _Unreadable(str(error)) from None
+    read = file.scenario
     dropLog()
     written: list[str] = []
     with ExitStack() as closing:
@@ -84,13 +81,12 @@ def simulate(
                 if journal is not None:
                     journal.flush()
             if out is not None:
-                with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as file:
-                    json.dump(results, file, indent=1)
-                    file.write("\n")
+                with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as output:
+                    json.dump(results, output, indent=1)
+                    output.write("\n")
                 written.append("results.json")
-                with open(scenario, encoding="utf-8") as file:
-                    text = "".join([*(f"# --set {setting}\n" for setting in settings), file.read()])
-                problem = writeReport(out, text, table, results, summaryRows(results))
+                text = "".join([*(f"# --set {setting}\n" for setting in settings), file.text])
+                problem = writeReport(out, text, file.table, results, summaryRows(results))
                 if problem is not None:
                     click.echo(f"p2p: no plots: {problem}", err=True)
         except KeyboardInterrupt:

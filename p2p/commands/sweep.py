@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
@@ -131,12 +130,13 @@ def _opened(asked: Sweep, out: str, resume: bool) -> Record:
     if not resume and os.path.exists(runs):
         raise ScenarioError(f"{runs} exists: go on with --resume, or take another directory")
     if resume and os.path.exists(copy):
-        with open(copy, "rb") as kept, open(asked.path, "rb") as given:
-            if kept.read() != given.read():
+        with open(copy, "rb") as kept:
+            if kept.read() != asked.text.encode():
                 raise ScenarioError(f"{out} is a sweep of another scenario: {copy} and {asked.path} differ")
     record.read()
     if not os.path.exists(copy):
-        shutil.copyfile(asked.path, copy)
+        with open(copy, "wb") as new:
+            new.write(asked.text.encode())
     return record
 
 

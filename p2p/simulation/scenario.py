@@ -22,6 +22,7 @@ from p2p.peer.strategies import strategy
 from p2p.settings import PeerSettings, SeedSettings, SettingError
 from p2p.simulation import incidents, latency
 from p2p.simulation.expect import OF_BROADCASTS, Check, Expect, calms
+from p2p.simulation.grid import Settings, replaced
 from p2p.simulation.incidents import (
     LONGEST,
     Bandwidth,
@@ -205,20 +206,48 @@ class _Problem(Exception):
     text: str
 
 
-def readScenario(path: str) -> Scenario:
+@attrs.frozen
+class ScenarioFile:
+    """
+    A scenario file as it was read, which is done once: it may be a pipe.
+
+    @ivar path: where it is, as the user said it.
+    @ivar text: all of it.
+    @ivar table: what stands in it, or was set instead.
+    @ivar scenario: what that says.
+    """
+
+    path: str
+    text: str
+    table: dict[str, Any]
+    scenario: Scenario
+
+    def withSettings(self, settings: Settings) -> ScenarioFile:
+        """
+        The same with other values for some keys.
+
+        @raise ScenarioError: that is no scenario.
+        """
+        table = replaced(self.table, settings)
+        return attrs.evolve(self, table=table, scenario=scenarioOf(table, self.path))
+
+
+def readScenario(path: str) -> ScenarioFile:
     """
     Read a scenario file.
 
     @raise ScenarioError: it cannot be read or is not a scenario; one line that names the file, the line and the key.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        # As it stands there: a copy is to be the same.
+        with open(path, encoding="utf-8", newline="") as file:
             text = file.read()
     except OSError as error:
         raise ScenarioError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ScenarioError(f"{path}: is not a text file (UTF-8)") from None
-    return parseScenario(text, path)
+    table, scenario = _parsed(text, path)
+    return ScenarioFile(path, text, table, scenario)
 
 
 def parseScenario(text: str, name: str = "scenario") -> Scenario:
@@ -228,6 +257,10 @@ def parseScenario(text: str, name: str = "scenario") -> Scenario:
     @param name: what to call the text in an error.
     @raise ScenarioError: see L{readScenario}.
     """
+    return _parsed(text, name)[1]
+
+
+def _parsed(text: str, name: str) -> tuple[dict[str, Any], Scenario]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -235,18 +268,12 @@ def parseScenario(text: str, name: str = "scenario") -> Scenario:
         line = f", line {found.group(2)}" if found is not None and found.group(2) else ""
         raise ScenarioError(f"{name}{line}: {found.group(1) if found is not None else error}") from None
     try:
-        return checked(table)
+        return table, checked(table)
     except _Problem as problem:
         number = lineOf(problem.path, keyLines(text))
         where = f"{name}, line {number}" if number is not None else name
         key = f"{pathText(problem.path)}: " if problem.path else ""
         raise ScenarioError(f"{where}: {key}{problem.text}") from None
-
-
-def readTable(path: str) -> dict[str, Any]:
-    """What stands in a scenario file that L{readScenario} takes."""
-    with open(path, "rb") as file:
-        return tomllib.load(file)
 
 
 def scenarioOf(table: dict[str, Any], name: str = "scenario") -> Scenario:

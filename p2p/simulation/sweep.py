@@ -43,7 +43,7 @@ from p2p.simulation.grid import Settings, replaced, settingText
 from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.job import Job, crashed, crashText, run, runApart
 from p2p.simulation.metrics import METRICS, Estimate
-from p2p.simulation.scenario import readScenario, readTable, scenarioOf
+from p2p.simulation.scenario import readScenario
 
 Outcome = dict[str, Any]
 """What came of a run, see L{run}."""
@@ -81,12 +81,14 @@ class Sweep:
     What is to be run: every point of a grid with every seed.
 
     @ivar path: the scenario file.
+    @ivar text: all of it.
     @ivar table: what stands in it.
     @ivar points: the settings of each point; one point without settings for a sweep over seeds only.
     @ivar fuzz: let the seed also choose what otherwise a rule decides.
     """
 
     path: str
+    text: str
     table: dict[str, Any]
     points: Sequence[Settings]
     seeds: Sequence[int]
@@ -102,11 +104,10 @@ class Sweep:
         if any("seed" in point for point in points):
             raise ScenarioError("--set seed: in a sweep --seeds says which")
         # So that an error in the file as it is names the line.
-        readScenario(path)
-        table = readTable(path)
+        file = readScenario(path)
         for point in points:
-            scenarioOf(replaced(table, point), path)
-        return cls(path, table, points, seeds, fuzz)
+            file.withSettings(point)
+        return cls(path, file.text, file.table, points, seeds, fuzz)
 
     def jobs(self) -> Iterator[Job]:
         """All runs; seed by seed, so that a sweep that is cut short has about as many runs of each point."""

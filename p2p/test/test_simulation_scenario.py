@@ -106,7 +106,7 @@ class SchemaTests(SynchronousTestCase):
         paths = sorted(glob(os.path.join(SCENARIOS, "*.toml")))
         self.assertGreaterEqual(len(paths), 16)
         for path in paths:
-            read = readScenario(path)
+            read = readScenario(path).scenario
             self.assertNotEqual(read.expect, Expect(), path)
             self.assertTrue(read.description, path)
 

@@ -172,13 +172,23 @@ class CommandTests(SynchronousTestCase):
         out = self.mktemp()
         result = CliRunner().invoke(shrink, [self.path, "--seed", "1", "--out", out], standalone_mode=False)
         self.assertEqual(result.return_value, 0, result.output)
-        small = readScenario(out)
+        small = readScenario(out).scenario
         self.assertEqual([list(event.verbs) for event in small.events], [["publish"]])
         self.assertLess(small.peers.count, 6)
         self.assertEqual(small.seed, 1)
         self.assertIn("lastDelivery", result.output)
         again = CliRunner().invoke(shrink, [out, "--out", self.mktemp(), "--json"], standalone_mode=False)
         self.assertIn('"steps": []', again.output)
+
+    def test_scenarioIsReadOnce(self) -> None:
+        """So it may be a pipe."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        with open(writing, "w") as pipe, open(self.path) as file:
+            pipe.write(file.read())
+        arguments = [f"/dev/fd/{reading}", "--set", "peers.count=5", "--runs", "1", "--json", "--out", self.mktemp()]
+        result = CliRunner().invoke(shrink, arguments, standalone_mode=False)
+        self.assertEqual(json.loads(result.output)["before"]["peers"], 5)
 
     def test_seedThatIsSetIsTaken(self) -> None:
         """As C{p2p simulate} takes it; one on the command line comes first."""

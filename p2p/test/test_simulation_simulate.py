@@ -45,6 +45,14 @@ class SimulateCase(SynchronousTestCase):
             file.write(text + more)
         return "tiny.toml"
 
+    def pipe(self, more: str = "") -> str:
+        """A scenario that can be read but once, as a shell's C{<(...)} is; its path."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        with open(writing, "w") as file:
+            file.write(SCENARIO + more)
+        return f"/dev/fd/{reading}"
+
     def run_(self, *arguments: str) -> Result:
         """Call the command."""
         return CliRunner().invoke(simulate, arguments, standalone_mode=False)
@@ -64,3 +72,11 @@ class FilesTests(SimulateCase):
         self.assertTrue(story["links"])
         (message,) = story["messages"]
         self.assertEqual(len(message["arrivals"]), 3 * 3)
+
+    def test_scenarioIsReadOnce(self) -> None:
+        """So it may be a pipe, also with settings, and for a report, which shows its text."""
+        result = self.run_(self.pipe("# the end"), "--set", "peers.count=3", "--out", "out")
+        self.assertEqual((result.return_value, result.exception), (0, None))
+        with open("out/report.html", encoding="utf-8") as file:
+            self.assertIn("# --set peers.count=3", page := file.read())
+        self.assertIn("# the end", page)

@@ -14,9 +14,11 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from math import sqrt
 from typing import Any
 
+from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.commands.sweep import estimateText, tables
+from p2p.commands.sweep import estimateText, sweep, tables
+from p2p.simulation import sweep as sweepModule
 from p2p.simulation import sweepplots
 from p2p.simulation.grid import grid, point, readSettings, replaced, settingText
 from p2p.simulation.incidents import ScenarioError
@@ -284,7 +286,7 @@ class SweepTests(SynchronousTestCase):
 
     def test_summaryHasMeansAndFailures(self) -> None:
         """By point; a failure comes with the command that does it again."""
-        sweep = Sweep(self.path, tomllib.loads(SCENARIO), grid(["a.b=1,2"]), [1, 2], fuzz=True)
+        sweep = Sweep(self.path, SCENARIO, tomllib.loads(SCENARIO), grid(["a.b=1,2"]), [1, 2], fuzz=True)
         summary = sweep.summary(
             [
                 outcome(2, False, {"a.b": 1}, reach=0.5),
@@ -338,6 +340,38 @@ def fail(swarm: object) -> bool:
     return 1 / 0 > 1
 
 
+class CommandTests(SynchronousTestCase):
+    """C{p2p sweep}, with runs that are done at once, in this process."""
+
+    def setUp(self) -> None:
+        """A scenario file, and a directory for what comes of it."""
+        self.path, self.out = self.mktemp(), self.mktemp()
+        self.write(SCENARIO)
+        self.work: Callable[[Job], Outcome] = lambda job: outcome(job.seed, True, job.settings, reach=1.0)
+        self.patch(sweepModule, "Here", lambda workers: Inside(lambda job: self.work(job)))
+
+    def write(self, text: str) -> None:
+        """Another scenario."""
+        with open(self.path, "w") as file:
+            file.write(text)
+
+    def sweep(self, *arguments: str) -> Result:
+        """Call it."""
+        return CliRunner().invoke(sweep, [self.path, "--seeds", "0:2", *arguments], standalone_mode=False)
+
+    def test_scenarioIsReadOnce(self) -> None:
+        """So it may be a pipe; what is kept in the directory is what came through it."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        with open(writing, "w") as pipe:
+            pipe.write(SCENARIO)
+        self.path = f"/dev/fd/{reading}"
+        result = self.sweep("--set", "peers.count=3,4", "--out", self.out)
+        self.assertEqual((result.return_value, result.exception), (0, None))
+        with open(os.path.join(self.out, "scenario.toml")) as file:
+            self.assertEqual(file.read(), SCENARIO)
+
+
 class PlotTests(SynchronousTestCase):
     """What a sweep draws."""
 
@@ -345,7 +379,7 @@ class PlotTests(SynchronousTestCase):
         """The figures, by the names of their files."""
         figures: dict[str, Any] = {}
         self.patch(sweepplots, "save", lambda figure, path: figures.__setitem__(os.path.basename(path), figure))
-        sweep = Sweep("x.toml", tomllib.loads(SCENARIO), grid(settings), [1, 2])
+        sweep = Sweep("x.toml", SCENARIO, tomllib.loads(SCENARIO), grid(settings), [1, 2])
         written = sweepplots.writePlots("plots", sweep.summary(outcomes), outcomes)
         self.assertEqual([os.path.basename(path) for path in written], list(figures))
         return figures
