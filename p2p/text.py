@@ -14,6 +14,11 @@ def harmless(text: str, width: int = 0) -> str:
     return text if not width or len(text) <= width else text[: width - 1] + "…"
 
 
+def oneLine(text: str) -> str:
+    """A text of several lines on one, without control characters."""
+    return harmless(" ".join(text.split()))
+
+
 def counted(number: int, what: str) -> str:
     """C{1 link}, C{2 links}."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import IO, Any
 import click
 
 from p2p.commands.text import columns
-from p2p.text import counted
+from p2p.text import counted, oneLine
 
 
 class _Wrong(click.ClickException):
@@ -98,9 +99,9 @@ def shrink(
             **shrinking.table,
         }
         small["seed"] = shrinking.seed
-        command = f"p2p simulate {out}{' --fuzz' if fuzz else ''}"
-        head = f"# From {os.path.basename(scenario)} with seed {seed}: {expectation}: {shrinking.problem}\n\n"
-        file.write(head + tomli_w.dumps(small))
+        command = shlex.join(["p2p", "simulate", out, *(["--fuzz"] if fuzz else [])])
+        head = oneLine(f"From {os.path.basename(scenario)} with seed {seed}: {expectation}: {shrinking.problem}")
+        file.write(f"# {head}\n\n{tomli_w.dumps(small)}")
     report = {
         "scenario": scenario,
         "seed": shrinking.seed,

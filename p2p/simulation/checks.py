@@ -25,12 +25,14 @@ class Violation(SimulationError):
     @ivar seed: The seed of the network, with which this can be seen again.
     @ivar time: When it was seen, in virtual seconds.
     @ivar statement: The name of the function.
+    @ivar problem: What is wrong with it.
     """
 
     def __init__(self, seed: object, time: float, statement: str, problem: str) -> None:
         self.seed = seed
         self.time = time
         self.statement = statement
+        self.problem = problem
         super().__init__(f"seed {seed}, at {time:.6f} s: {statement} {problem}")
 
 

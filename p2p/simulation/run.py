@@ -26,6 +26,7 @@ from p2p.simulation.measure import Measure
 from p2p.simulation.network import LARGE, SimulatedNetwork
 from p2p.simulation.scenario import Scenario
 from p2p.simulation.swarm import Swarm
+from p2p.text import oneLine
 
 SLICES = 64
 
@@ -158,7 +159,7 @@ class Run:
                     if progress is not None:
                         progress(number / SLICES)
         except Violation as violation:
-            self.broken.append(Broken(violation.statement, str(violation), violation.time))
+            self.broken.append(Broken(violation.statement, violation.problem, violation.time))
         self.wallSeconds = perf_counter() - started
         return self._results()
 
@@ -206,7 +207,11 @@ class Run:
             "deliveries": network.deliveries,
             "held": not self.broken,
             "expected": self._verdicts(stopped),
-            "broken": [{"seed": self.seed, **attrs.asdict(broken)} for broken in self.broken],
+            # A check of somebody's own may say what it likes, and it is to be told on one line.
+            "broken": [
+                {"seed": self.seed, **attrs.asdict(broken), "problem": oneLine(broken.problem)}
+                for broken in self.broken
+            ],
             "errors": self.errors.kept,
             **measured,
         }

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tomllib
 from typing import Any
 
@@ -154,6 +155,11 @@ class ShrinkingTests(SynchronousTestCase):
         self.assertEqual(found, {"ValueError": "ValueError: 3 (run.py:7)"})
 
 
+def multiline(swarm: object) -> None:
+    """A check that does not hold, and says so at length."""
+    raise AssertionError("one\ntwo \x1b[31m\r\nthree")
+
+
 class CommandTests(SynchronousTestCase):
     """C{p2p shrink}."""
 
@@ -179,6 +185,19 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("lastDelivery", result.output)
         again = CliRunner().invoke(shrink, [out, "--out", self.mktemp(), "--json"], standalone_mode=False)
         self.assertIn('"steps": []', again.output)
+
+    def test_whateverACheckSaysTheFileIsAScenario(self) -> None:
+        """What fails is told on one line, without what a comment cannot hold; the name of the file is quoted."""
+        with open(self.path, "a") as file:
+            file.write(f'[[checks]]\nfunction = "{__name__}:multiline"\n')
+        out = self.mktemp() + " big.toml"
+        arguments = [self.path, "--expectation", f"{__name__}:multiline", "--runs", "1", "--out", out]
+        result = CliRunner().invoke(shrink, arguments, standalone_mode=False)
+        self.assertEqual(result.return_value, 0, result.exception)
+        with open(out) as file:
+            self.assertTrue(file.readline().endswith(": does not hold: one two \\x1b[31m three (at 12.000 s)\n"))
+        self.assertEqual(readScenario(out).scenario.name, "few")
+        self.assertEqual(shlex.split(result.output.splitlines()[-1]), ["see", "p2p", "simulate", out])
 
     def test_scenarioIsReadOnce(self) -> None:
         """So it may be a pipe."""

@@ -80,3 +80,27 @@ class FilesTests(SimulateCase):
         with open("out/report.html", encoding="utf-8") as file:
             self.assertIn("# --set peers.count=3", page := file.read())
         self.assertIn("# the end", page)
+
+
+def multiline(swarm: object) -> None:
+    """A check that does not hold, and says so at length."""
+    raise AssertionError("one\ntwo \x1b[31m\r\nthree")
+
+
+class FailureTests(SimulateCase):
+    """What is said of what does not hold, or goes wrong."""
+
+    def check(self, function: str, more: str = "always = true\n") -> str:
+        """A scenario with one of the checks above."""
+        return self.scenario(f'[[checks]]\nfunction = "{__name__}:{function}"\n{more}')
+
+    def test_whatACheckSaysIsOneLine(self) -> None:
+        """Whatever it says, at the end or on the way; with what it is, when, and with which seed."""
+        for more, when in (("", 6), ("always = true\n", 0)):
+            result = self.run_(self.check("multiline", more))
+            self.assertEqual(result.return_value, 1)
+            self.assertEqual(
+                result.stderr,
+                f"p2p: tiny.toml: does not hold with seed 0, seen at {when:.3f} s: {__name__}:multiline: "
+                "does not hold: one two \\x1b[31m three\n",
+            )
