@@ -141,17 +141,18 @@ class SimulateTests(NetworkTestCase):
         self.assertEqual([json.loads(line)["type"] for line in lines].count("joined"), 13)
 
     def test_crashedItLeavesItsTrace(self) -> None:
-        """With what happened until then, and without the results of the run that was there before."""
+        """With what happened until then, one line, and a traceback; nothing is left of the run before."""
         out = Path(self.directory, "out")
         self.results(self.scenario(), "--out", "out")
         Path(self.directory, "raising.py").write_text("def check(swarm):\n    return 1 / (swarm.network.now < 9)\n")
         check = '[[checks]]\nfunction = "raising:check"\nalways = true\n'
         run = self.simulate(self.scenario(SMALL + check), "--out", "out")
         self.assertEqual(run.returncode, 1)
-        self.assertIn("ZeroDivisionError", run.stderr)
+        what = r"ZeroDivisionError: [^\n]* \(raising\.py:2, at 9\.000 s\)"
+        self.assertRegex(run.stderr, rf"\Ap2p: small\.toml: crashed with seed 0: {what}; [^\n]*out/traceback\.txt\n\Z")
         types = [json.loads(line)["type"] for line in (out / "trace.jsonl").read_text().splitlines()]
         self.assertEqual((types.count("joined"), types.count("published"), types.count("crashed")), (13, 3, 0))
-        self.assertEqual({path.name for path in out.iterdir()} - {"plots"}, {"trace.jsonl"})
+        self.assertEqual({path.name for path in out.iterdir()}, {"trace.jsonl", "traceback.txt"})
 
     def test_whatDoesNotHold(self) -> None:
         """Exit status 1, and a line that names scenario, seed and time."""

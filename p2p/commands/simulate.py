@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import ExitStack, suppress
+import traceback
+from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
@@ -45,7 +46,9 @@ def simulate(
     # Twisted and all of the network are not needed to print --help.
     from p2p.simulation.grid import point
     from p2p.simulation.incidents import ScenarioError
+    from p2p.simulation.job import crashText
     from p2p.simulation.journal import Journal
+    from p2p.simulation.output import REPORT, RESULTS, TRACE, cleared
     from p2p.simulation.report import writeReport
     from p2p.simulation.run import Run, dropLog
     from p2p.simulation.scenario import readScenario
@@ -62,13 +65,9 @@ def simulate(
         run = None
         try:
             if out is not None:
-                os.makedirs(out, exist_ok=True)
-                journal = Journal(closing.enter_context(open(os.path.join(out, "trace.jsonl"), "wb")))
-                written.append("trace.jsonl")
-                # What tells of another run, should this one not come to its end.
-                for name in ("results.json", "report.html"):
-                    with suppress(FileNotFoundError):
-                        os.remove(os.path.join(out, name))
+                trace = os.path.join(cleared(out), TRACE)
+                journal = Journal(closing.enter_context(open(trace, "wb")))
+                written.append(TRACE)
             try:
                 run = Run.of(read, seed, fuzz=fuzz, journal=journal)
                 bar = closing.enter_context(
@@ -77,14 +76,20 @@ def simulate(
                     )
                 )
                 results = run.go(lambda share: bar.update(round(share * 1000) - bar.pos))
+            except ScenarioError:
+                raise
+            except Exception as error:
+                how = crashText(error, run.network.now if run is not None else None)
+                with_ = f"with seed {read.seed if seed is None else seed}"
+                raise click.ClickException(f"{scenario}: crashed {with_}: {how}; {_kept(error, out)}") from None
             finally:
                 if journal is not None:
                     journal.flush()
             if out is not None:
-                with open(os.path.join(out, "results.json"), "w", encoding="utf-8") as output:
+                with open(os.path.join(out, RESULTS), "w", encoding="utf-8") as output:
                     json.dump(results, output, indent=1)
                     output.write("\n")
-                written.append("results.json")
+                written.append(RESULTS)
                 text = "".join([*(f"# --set {setting}\n" for setting in settings), file.text])
                 problem = writeReport(out, text, file.table, results, summaryRows(results))
                 if problem is not None:
@@ -106,7 +111,7 @@ def simulate(
             raise click.ClickException(f"{where}{error.strerror or error}") from None
     rows = summaryRows(results)
     if out is not None:
-        rows.append(("report", os.path.join(out, "report.html")))
+        rows.append(("report", os.path.join(out, REPORT)))
     click.echo(json.dumps(results, indent=1) if asJson else columns(rows))
     found: dict[str, list[dict[str, Any]]] = {}
     for broken in results["broken"]:
@@ -119,6 +124,21 @@ def simulate(
             err=True,
         )
     return 0 if results["held"] else 1
+
+
+def _kept(error: Exception, out: str | None) -> str:
+    """Where the traceback is that a line has no room for."""
+    from p2p.simulation.output import TRACEBACK
+
+    if out is None:
+        return "with --out DIR the traceback is written there"
+    path = os.path.join(out, TRACEBACK)
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            traceback.print_exception(error, file=file)
+    except OSError as problem:
+        return f"the traceback cannot be written: {path}: {problem.strerror or problem}"
+    return f"the traceback is in {path}"
 
 
 def summaryRows(results: dict[str, Any]) -> list[tuple[str, str]]:

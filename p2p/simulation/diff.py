@@ -16,6 +16,8 @@ from typing import Any
 
 import attrs
 
+from p2p.simulation.output import RESULTS, TRACE
+
 
 class NoTraceError(ValueError):
     """There is no trace; the message is one line that names the file."""
@@ -45,7 +47,7 @@ class Parting:
 
 def traceOf(path: str) -> str:
     """The trace file that is meant by a file or by the output directory of a run."""
-    return os.path.join(path, "trace.jsonl") if os.path.isdir(path) else path
+    return os.path.join(path, TRACE) if os.path.isdir(path) else path
 
 
 def part(first: str, second: str, context: int = 5) -> Parting | None:
@@ -77,7 +79,7 @@ def digests(first: str, second: str) -> tuple[str, str] | None:
     found = []
     for path in (first, second):
         try:
-            with open(os.path.join(path, "results.json"), encoding="utf-8") as file:
+            with open(os.path.join(path, RESULTS), encoding="utf-8") as file:
                 found.append(str(json.load(file)["digest"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -14,16 +14,24 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import traceback
 from typing import Any
 
 import attrs
 
+import p2p
+import twisted
+from p2p.simulation.clock import SimulationError
 from p2p.simulation.grid import Settings
 from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.metrics import metrics
 from p2p.simulation.run import Run, dropLog
 from p2p.simulation.scenario import scenarioOf
+from p2p.text import oneLine
+
+_OURS = tuple(os.path.dirname(package.__file__ or "") + os.sep for package in (p2p, twisted))
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 
 KEPT_BROKEN = 20
 """What is kept of a run of what did not hold, which may be one for each broadcast; of each expectation the first is."""
@@ -57,10 +65,12 @@ def run(job: Job) -> dict[str, Any]:
     if not _quiet:
         dropLog()
         _quiet = True
+    going = None
     try:
-        results = Run.of(scenarioOf(job.table), job.seed, fuzz=job.fuzz).go()
+        going = Run.of(scenarioOf(job.table), job.seed, fuzz=job.fuzz)
+        results = going.go()
     except Exception as error:
-        return crashed(job, crashText(error))
+        return crashed(job, crashText(error, going.network.now if going is not None else None))
     return {
         "settings": job.settings,
         "seed": job.seed,
@@ -97,13 +107,29 @@ def crashed(job: Job, how: str) -> dict[str, Any]:
     }
 
 
-def crashText(error: Exception) -> str:
-    """An exception on one line, with the place where it was raised."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames or isinstance(error, ScenarioError):
-        return text
-    return f"{text} ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})"
+def crashText(error: Exception, time: float | None = None) -> str:
+    """
+    An exception on one line: what it says, and where in the program that is simulated, or in a check, it was raised.
+
+    @param time: when, in virtual seconds, if that is known.
+    """
+    where = []
+    # What the simulation itself raises says where.
+    if not isinstance(error, ScenarioError | SimulationError):
+        frames = traceback.extract_tb(error.__traceback__)
+        frame = next(filter(_isOthers, reversed(frames)), frames[-1] if frames else None)
+        if frame is not None:
+            where.append(f"{os.path.basename(frame.filename)}:{frame.lineno}")
+    if time is not None:
+        where.append(f"at {time:.3f} s")
+    return oneLine(f"{type(error).__name__}: {error}") + (f" ({', '.join(where)})" if where else "")
+
+
+def _isOthers(frame: traceback.FrameSummary) -> bool:
+    """Whether it belongs neither to this package nor to what that stands on."""
+    file = frame.filename
+    installed = f"{os.sep}site-packages{os.sep}" in file
+    return not (file.startswith((*_OURS, "<frozen")) or (file.startswith(_STANDARD_LIBRARY) and not installed))
 
 
 def runApart(job: Job) -> dict[str, Any]:

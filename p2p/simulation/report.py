@@ -17,6 +17,7 @@ from typing import Any
 
 from p2p.simulation.grid import valueText
 from p2p.simulation.layout import HEIGHT, WIDTH, layout
+from p2p.simulation.output import REPORT, TRACE, plotPath
 from p2p.simulation.plots import PlotsMissing, save, svg
 from p2p.simulation.runplots import plots
 from p2p.simulation.story import Story, readTrace, tell
@@ -36,17 +37,17 @@ def writeReport(
     @param rows: the results as a table for people.
     @return: why there are no plots, if so.
     """
-    story = tell(readTrace(os.path.join(directory, "trace.jsonl")), results)
+    story = tell(readTrace(os.path.join(directory, TRACE)), results)
     drawn: dict[str, str] = {}
     problem = None
     try:
         for name, figure in plots(story, results, table.get("measure", {}).get("window")).items():
-            save(figure, os.path.join(directory, "plots", f"{name}.png"))
+            save(figure, plotPath(directory, name))
             drawn[name] = svg(figure, name)
     except PlotsMissing as missing:
         problem = str(missing)
     page = render(story, scenario, table, results, rows, drawn)
-    with open(os.path.join(directory, "report.html"), "w", encoding="utf-8") as file:
+    with open(os.path.join(directory, REPORT), "w", encoding="utf-8") as file:
         file.write(page)
     return problem
 

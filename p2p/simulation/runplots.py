@@ -12,6 +12,9 @@ from typing import Any
 from p2p.simulation.plots import BLUE, GREEN, GREY, ORANGE, RED, VIOLET, bars, legend, subplots, tidy
 from p2p.simulation.story import Story
 
+NAMES = ("reach", "latency", "degree", "paths", "overlay", "detection", "traffic")
+"""The figures that there may be."""
+
 STEPS = 200
 """Points of a curve."""
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
+import time
 from typing import Any
 
+from click import ClickException
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -73,6 +76,19 @@ class FilesTests(SimulateCase):
         (message,) = story["messages"]
         self.assertEqual(len(message["arrivals"]), 3 * 3)
 
+    def test_whatARunBeforeWroteIsGone(self) -> None:
+        """And what is of somebody else stays, wherever it is."""
+        crash = "[[events]]\nat = 4.0\ncrash = { count = 1 }\n"
+        self.run_(self.scenario(crash), "--out", "out")
+        for name in ("notes.txt", "plots/mine.png", "traceback.txt"):
+            with open(os.path.join("out", name), "w") as file:
+                file.write("here")
+        silent = self.scenario(text=SCENARIO.partition("[[events]]")[0])
+        self.assertEqual(self.run_(silent, "--out", "out").return_value, 0)
+        files = ["notes.txt", "plots", "report.html", "results.json", "trace.jsonl"]
+        self.assertEqual(sorted(os.listdir("out")), files)
+        self.assertEqual(sorted(os.listdir("out/plots")), ["degree.png", "mine.png", "traffic.png"])
+
     def test_scenarioIsReadOnce(self) -> None:
         """So it may be a pipe, also with settings, and for a report, which shows its text."""
         result = self.run_(self.pipe("# the end"), "--set", "peers.count=3", "--out", "out")
@@ -85,6 +101,21 @@ class FilesTests(SimulateCase):
 def multiline(swarm: object) -> None:
     """A check that does not hold, and says so at length."""
     raise AssertionError("one\ntwo \x1b[31m\r\nthree")
+
+
+def realTime(swarm: Any) -> None:
+    """A check that looks at the clock."""
+    time.time()
+
+
+def forEver(swarm: Any) -> None:
+    """A check that keeps the network busy."""
+    network = swarm.network
+
+    def again() -> None:
+        network.callAt(network.now, again)
+
+    again()
 
 
 class FailureTests(SimulateCase):
@@ -104,3 +135,37 @@ class FailureTests(SimulateCase):
                 f"p2p: tiny.toml: does not hold with seed 0, seen at {when:.3f} s: {__name__}:multiline: "
                 "does not hold: one two \\x1b[31m three\n",
             )
+
+    def test_exceptionIsOneLine(self) -> None:
+        """What it is, where in the check, and when; the whole traceback is in a file, the trace beside it."""
+        self.run_(self.scenario(), "--out", "out")
+        self.patch(sys, "path", [*sys.path, os.getcwd()])
+        self.addCleanup(sys.modules.pop, "raisingcheck")
+        with open("raisingcheck.py", "w") as file:
+            file.write("import json\ndef raising(swarm):\n    if swarm.network.now >= 4:\n        json.loads('{')\n")
+        check = '[[checks]]\nfunction = "raisingcheck:raising"\nalways = true\n'
+        result = self.run_(self.scenario(check), "--out", "out")
+        assert isinstance(result.exception, ClickException)
+        traceback = os.path.join("out", "traceback.txt")
+        self.assertEqual(result.exception.exit_code, 1)
+        self.assertRegex(
+            result.exception.message,
+            r"\Atiny.toml: crashed with seed 0: JSONDecodeError: Expecting property name.* "
+            rf"\(raisingcheck.py:4, at 4.000 s\); the traceback is in {traceback}\Z",
+        )
+        with open(traceback) as file:
+            self.assertIn("line 4, in raising\n", file.read())
+        self.assertEqual(sorted(os.listdir("out")), ["trace.jsonl", "traceback.txt"])
+        with open("out/trace.jsonl") as file:
+            self.assertIn("published", [json.loads(line)["type"] for line in file])
+
+    def test_whatTheSimulationRefusesIsOneLine(self) -> None:
+        """It says itself where it was."""
+        line = realTime.__code__.co_firstlineno + 2
+        for function, words in (
+            ("realTime", rf"RealityError: \S+simulate.py:{line} uses time.time\(\) .* \(at 0.000 s\)"),
+            ("forEver", r"SimulationError: time stands still at .*forEver.* \(at 0.000 s\)"),
+        ):
+            result = self.run_(self.check(function), "--json")
+            assert isinstance(result.exception, ClickException)
+            self.assertRegex(result.exception.message, words + "; with --out DIR the traceback is written there$")

@@ -332,7 +332,7 @@ class SweepTests(SynchronousTestCase):
         table = replaced(tomllib.loads(SCENARIO), {"checks": [{"function": "p2p.test.test_simulation_sweep:fail"}]})
         found = run(Job(table, 3))
         self.assertEqual((found["seed"], found["held"]), (3, False))
-        self.assertRegex(found["crash"], r"ZeroDivisionError: .* \(test_simulation_sweep.py:\d+\)")
+        self.assertRegex(found["crash"], r"ZeroDivisionError: .* \(test_simulation_sweep.py:\d+, at 8.000 s\)")
 
 
 def fail(swarm: object) -> bool:
