@@ -100,6 +100,10 @@ def shrink(
         }
         small["seed"] = shrinking.seed
         command = shlex.join(["p2p", "simulate", out, *(["--fuzz"] if fuzz else [])])
+        if "checks" in small and read.directory not in (None, os.path.dirname(os.path.abspath(out))):
+            # They would not be found from there.
+            where = os.pathsep.join(filter(None, [read.directory, os.environ.get("PYTHONPATH")]))
+            command = f"PYTHONPATH={shlex.quote(where)} {command}"
         head = oneLine(f"From {os.path.basename(scenario)} with seed {seed}: {expectation}: {shrinking.problem}")
         file.write(f"# {head}\n\n{tomli_w.dumps(small)}")
     report = {

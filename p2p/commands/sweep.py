@@ -89,14 +89,14 @@ def sweep(
         stack.callback(record.close)
         bar: Any = stack.enter_context(
             click.progressbar(
-                length=len(jobs), label=asked.table["name"], file=sys.stderr, hidden=not sys.stderr.isatty(),
+                length=len(jobs), label=asked.file.table["name"], file=sys.stderr, hidden=not sys.stderr.isatty(),
                 show_pos=True, item_show_func=lambda _: f"{failed} failed" if failed else None,
             )
         )  # fmt: skip
         if not sys.stderr.isatty():
             # There is no bar; without a word a long sweep would look like one that hangs.
             before = f", {len(found)} of them done before" if found else ""
-            click.echo(f"p2p: {asked.table['name']}: {counted(len(jobs), 'run')}{before}", err=True)
+            click.echo(f"p2p: {asked.file.table['name']}: {counted(len(jobs), 'run')}{before}", err=True)
         bar.update(len(found))
         ending = stack.enter_context(closing(outcomes(todo, place)))  # type: ignore[type-var]
         try:
@@ -131,12 +131,12 @@ def _opened(asked: Sweep, out: str, resume: bool) -> Record:
         raise ScenarioError(f"{runs} exists: go on with --resume, or take another directory")
     if resume and os.path.exists(copy):
         with open(copy, "rb") as kept:
-            if kept.read() != asked.text.encode():
-                raise ScenarioError(f"{out} is a sweep of another scenario: {copy} and {asked.path} differ")
+            if kept.read() != asked.file.text.encode():
+                raise ScenarioError(f"{out} is a sweep of another scenario: {copy} and {asked.file.path} differ")
     record.read()
     if not os.path.exists(copy):
         with open(copy, "wb") as new:
-            new.write(asked.text.encode())
+            new.write(asked.file.text.encode())
     return record
 
 

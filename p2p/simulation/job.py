@@ -46,12 +46,14 @@ class Job:
 
     @ivar table: the scenario file, with C{settings} in it already.
     @ivar settings: what was set; it names the point of the grid.
+    @ivar directory: where modules with checks are looked for, too.
     """
 
     table: dict[str, Any]
     seed: int
     settings: Settings = attrs.Factory(dict)
     fuzz: bool = False
+    directory: str | None = None
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def run(job: Job) -> dict[str, Any]:
         _quiet = True
     going = None
     try:
-        going = Run.of(scenarioOf(job.table), job.seed, fuzz=job.fuzz)
+        going = Run.of(scenarioOf(job.table, directory=job.directory), job.seed, fuzz=job.fuzz)
         results = going.go()
     except Exception as error:
         return crashed(job, crashText(error, going.network.now if going is not None else None))

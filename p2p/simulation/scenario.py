@@ -9,7 +9,9 @@ docs/simulation.md describes every key.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import tomllib
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -212,12 +214,14 @@ class ScenarioFile:
     A scenario file as it was read, which is done once: it may be a pipe.
 
     @ivar path: where it is, as the user said it.
+    @ivar directory: where modules with its checks are looked for, too; C{None} if it is a pipe.
     @ivar text: all of it.
     @ivar table: what stands in it, or was set instead.
     @ivar scenario: what that says.
     """
 
     path: str
+    directory: str | None
     text: str
     table: dict[str, Any]
     scenario: Scenario
@@ -229,7 +233,7 @@ class ScenarioFile:
         @raise ScenarioError: that is no scenario.
         """
         table = replaced(self.table, settings)
-        return attrs.evolve(self, table=table, scenario=scenarioOf(table, self.path))
+        return attrs.evolve(self, table=table, scenario=scenarioOf(table, self.path, self.directory))
 
 
 def readScenario(path: str) -> ScenarioFile:
@@ -246,8 +250,9 @@ def readScenario(path: str) -> ScenarioFile:
         raise ScenarioError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ScenarioError(f"{path}: is not a text file (UTF-8)") from None
-    table, scenario = _parsed(text, path)
-    return ScenarioFile(path, text, table, scenario)
+    directory = os.path.dirname(os.path.abspath(path)) if os.path.isfile(path) else None
+    table, scenario = _parsed(text, path, directory)
+    return ScenarioFile(path, directory, text, table, scenario)
 
 
 def parseScenario(text: str, name: str = "scenario") -> Scenario:
@@ -260,7 +265,7 @@ def parseScenario(text: str, name: str = "scenario") -> Scenario:
     return _parsed(text, name)[1]
 
 
-def _parsed(text: str, name: str) -> tuple[dict[str, Any], Scenario]:
+def _parsed(text: str, name: str, directory: str | None = None) -> tuple[dict[str, Any], Scenario]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -268,7 +273,7 @@ def _parsed(text: str, name: str) -> tuple[dict[str, Any], Scenario]:
         line = f", line {found.group(2)}" if found is not None and found.group(2) else ""
         raise ScenarioError(f"{name}{line}: {found.group(1) if found is not None else error}") from None
     try:
-        return table, checked(table)
+        return table, checked(table, directory)
     except _Problem as problem:
         number = lineOf(problem.path, keyLines(text))
         where = f"{name}, line {number}" if number is not None else name
@@ -276,26 +281,31 @@ def _parsed(text: str, name: str) -> tuple[dict[str, Any], Scenario]:
         raise ScenarioError(f"{where}: {key}{problem.text}") from None
 
 
-def scenarioOf(table: dict[str, Any], name: str = "scenario") -> Scenario:
+def scenarioOf(table: dict[str, Any], name: str = "scenario", directory: str | None = None) -> Scenario:
     """
     A scenario of what a program has put together: a file's table in which something was changed.
 
     @param name: what to call it in an error.
+    @param directory: see L{checked}.
     @raise ScenarioError: something is wrong with it; one line that names the key.
     """
     try:
-        return checked(table)
+        return checked(table, directory)
     except _Problem as problem:
         key = f"{pathText(problem.path)}: " if problem.path else ""
         raise ScenarioError(f"{name}: {key}{problem.text}") from None
 
 
-def checked(table: dict[str, Any]) -> Scenario:
+def checked(table: dict[str, Any], directory: str | None = None) -> Scenario:
     """
     A scenario of what stands in a file.
 
+    @param directory: where modules with its checks are looked for from now on, if they are nowhere else; so nothing
+        there takes the place of a library.
     @raise _Problem: something is wrong with it.
     """
+    if directory is not None and table.get("checks") and directory not in sys.path:
+        sys.path.append(directory)
     try:
         scenario = msgspec.convert(table, Scenario)
     except msgspec.ValidationError as error:

@@ -43,7 +43,7 @@ from p2p.simulation.grid import Settings, replaced, settingText
 from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.job import Job, crashed, crashText, run, runApart
 from p2p.simulation.metrics import METRICS, Estimate
-from p2p.simulation.scenario import readScenario
+from p2p.simulation.scenario import ScenarioFile, readScenario
 
 Outcome = dict[str, Any]
 """What came of a run, see L{run}."""
@@ -80,16 +80,12 @@ class Sweep:
     """
     What is to be run: every point of a grid with every seed.
 
-    @ivar path: the scenario file.
-    @ivar text: all of it.
-    @ivar table: what stands in it.
+    @ivar file: the scenario file.
     @ivar points: the settings of each point; one point without settings for a sweep over seeds only.
     @ivar fuzz: let the seed also choose what otherwise a rule decides.
     """
 
-    path: str
-    text: str
-    table: dict[str, Any]
+    file: ScenarioFile
     points: Sequence[Settings]
     seeds: Sequence[int]
     fuzz: bool = False
@@ -107,18 +103,18 @@ class Sweep:
         file = readScenario(path)
         for point in points:
             file.withSettings(point)
-        return cls(path, file.text, file.table, points, seeds, fuzz)
+        return cls(file, points, seeds, fuzz)
 
     def jobs(self) -> Iterator[Job]:
         """All runs; seed by seed, so that a sweep that is cut short has about as many runs of each point."""
-        tables = [replaced(self.table, point) for point in self.points]
+        tables = [replaced(self.file.table, point) for point in self.points]
         for seed in self.seeds:
             for table, point in zip(tables, self.points, strict=True):
-                yield Job(table, seed, point, self.fuzz)
+                yield Job(table, seed, point, self.fuzz, self.file.directory)
 
     def replay(self, outcome: Outcome) -> str:
         """The command that does one of the runs again."""
-        words = ["p2p", "simulate", self.path, "--seed", str(outcome["seed"])]
+        words = ["p2p", "simulate", self.file.path, "--seed", str(outcome["seed"])]
         for key, value in outcome["settings"].items():
             words += ["--set", settingText(key, value)]
         return shlex.join([*words, "--fuzz"] if self.fuzz else words)
@@ -134,8 +130,8 @@ class Sweep:
             point.outcomes.sort(key=lambda outcome: outcome["seed"])
         every = [outcome for point in points.values() for outcome in point.outcomes]
         return {
-            "scenario": self.path,
-            "name": self.table["name"],
+            "scenario": self.file.path,
+            "name": self.file.table["name"],
             "runs": len(every),
             "held": all(outcome["held"] for outcome in every),
             "points": [point.summary() for point in points.values()],

@@ -190,7 +190,7 @@ class CommandTests(SynchronousTestCase):
         """What fails is told on one line, without what a comment cannot hold; the name of the file is quoted."""
         with open(self.path, "a") as file:
             file.write(f'[[checks]]\nfunction = "{__name__}:multiline"\n')
-        out = self.mktemp() + " big.toml"
+        out = self.path + " big.toml"
         arguments = [self.path, "--expectation", f"{__name__}:multiline", "--runs", "1", "--out", out]
         result = CliRunner().invoke(shrink, arguments, standalone_mode=False)
         self.assertEqual(result.return_value, 0, result.exception)
@@ -198,6 +198,21 @@ class CommandTests(SynchronousTestCase):
             self.assertTrue(file.readline().endswith(": does not hold: one two \\x1b[31m three (at 12.000 s)\n"))
         self.assertEqual(readScenario(out).scenario.name, "few")
         self.assertEqual(shlex.split(result.output.splitlines()[-1]), ["see", "p2p", "simulate", out])
+
+    def test_checksAreFoundFromWhereverTheFileIs(self) -> None:
+        """They are looked for beside the scenario; the command says where that was, if the file is elsewhere."""
+        with open(self.path, "a") as file:
+            file.write(f'[[checks]]\nfunction = "{__name__}:multiline"\n')
+        os.mkdir(elsewhere := self.mktemp())
+        out = os.path.join(elsewhere, "small.toml")
+        self.patch(os, "environ", {**os.environ, "PYTHONPATH": "/some where"})
+        arguments = [self.path, "--expectation", f"{__name__}:multiline", "--runs", "1", "--out", out]
+        result = CliRunner().invoke(shrink, arguments, standalone_mode=False)
+        where = os.path.dirname(os.path.abspath(self.path))
+        self.assertEqual(
+            shlex.split(result.output.splitlines()[-1])[1:],
+            [f"PYTHONPATH={where}:/some where", "p2p", "simulate", out],
+        )
 
     def test_scenarioIsReadOnce(self) -> None:
         """So it may be a pipe."""

@@ -137,9 +137,12 @@ class FailureTests(SimulateCase):
             )
 
     def test_exceptionIsOneLine(self) -> None:
-        """What it is, where in the check, and when; the whole traceback is in a file, the trace beside it."""
+        """
+        What it is, where in the check, and when; the whole traceback is in a file, the trace beside it.  The check is
+        beside the scenario, where it is found.
+        """
         self.run_(self.scenario(), "--out", "out")
-        self.patch(sys, "path", [*sys.path, os.getcwd()])
+        self.patch(sys, "path", list(sys.path))
         self.addCleanup(sys.modules.pop, "raisingcheck")
         with open("raisingcheck.py", "w") as file:
             file.write("import json\ndef raising(swarm):\n    if swarm.network.now >= 4:\n        json.loads('{')\n")

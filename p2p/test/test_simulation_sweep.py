@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -24,6 +25,7 @@ from p2p.simulation.grid import grid, point, readSettings, replaced, settingText
 from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.job import Job, run
 from p2p.simulation.metrics import METRICS, Estimate, metrics, studentQuantile
+from p2p.simulation.scenario import ScenarioFile, parseScenario, readScenario
 from p2p.simulation.sweep import Outcome, Place, Record, Sweep, outcomes, readSeeds
 
 SCENARIO = """
@@ -286,7 +288,7 @@ class SweepTests(SynchronousTestCase):
 
     def test_summaryHasMeansAndFailures(self) -> None:
         """By point; a failure comes with the command that does it again."""
-        sweep = Sweep(self.path, SCENARIO, tomllib.loads(SCENARIO), grid(["a.b=1,2"]), [1, 2], fuzz=True)
+        sweep = Sweep(readScenario(self.path), grid(["a.b=1,2"]), [1, 2], fuzz=True)
         summary = sweep.summary(
             [
                 outcome(2, False, {"a.b": 1}, reach=0.5),
@@ -335,6 +337,24 @@ class SweepTests(SynchronousTestCase):
         self.assertRegex(found["crash"], r"ZeroDivisionError: .* \(test_simulation_sweep.py:\d+, at 8.000 s\)")
 
 
+    def test_checksAreFoundBesideTheScenario(self) -> None:
+        """Wherever the run is done."""
+        directory = os.path.abspath(self.mktemp())
+        os.mkdir(directory)
+        with open(os.path.join(directory, "besidesweep.py"), "w") as file:
+            file.write("def check(swarm): return False\n")
+        path = os.path.join(directory, "few.toml")
+        with open(path, "w") as file:
+            file.write(SCENARIO + '[[checks]]\nfunction = "besidesweep:check"\n')
+        self.patch(sys, "path", list(sys.path))
+        (job,) = Sweep.read(path, grid([]), [1]).jobs()
+        # As in another process, or on another machine that has the directory.
+        sys.path.remove(directory)
+        del sys.modules["besidesweep"]
+        self.addCleanup(sys.modules.pop, "besidesweep")
+        self.assertEqual([one["expectation"] for one in run(job)["broken"]], ["besidesweep:check"])
+
+
 def fail(swarm: object) -> bool:
     """A check that cannot be made."""
     return 1 / 0 > 1
@@ -379,7 +399,8 @@ class PlotTests(SynchronousTestCase):
         """The figures, by the names of their files."""
         figures: dict[str, Any] = {}
         self.patch(sweepplots, "save", lambda figure, path: figures.__setitem__(os.path.basename(path), figure))
-        sweep = Sweep("x.toml", SCENARIO, tomllib.loads(SCENARIO), grid(settings), [1, 2])
+        file = ScenarioFile("x.toml", None, SCENARIO, tomllib.loads(SCENARIO), parseScenario(SCENARIO))
+        sweep = Sweep(file, grid(settings), [1, 2])
         written = sweepplots.writePlots("plots", sweep.summary(outcomes), outcomes)
         self.assertEqual([os.path.basename(path) for path in written], list(figures))
         return figures
