@@ -18,6 +18,9 @@ import attrs
 
 from p2p.simulation.output import RESULTS, TRACE
 
+_BEGINS, _ENDS = b'{"time":', b"}\n"
+"""Every line of a trace as it is written; what looks otherwise is read, which takes longer."""
+
 
 class NoTraceError(ValueError):
     """There is no trace; the message is one line that names the file."""
@@ -62,6 +65,9 @@ def part(first: str, second: str, context: int = 5) -> Parting | None:
     before: deque[bytes] = deque(maxlen=context)
     with open(first, "rb") as a, open(second, "rb") as b:
         for number, (one, other) in enumerate(zip_longest(a, b), 1):
+            if number == 1:
+                for line, path in ((one, first), (other, second)):
+                    _line(line or b"", path)
             if one != other:
                 rest = (
                     [line, *islice(file, max(0, context - 1))] if line else [] for line, file in ((one, a), (other, b))
@@ -70,7 +76,11 @@ def part(first: str, second: str, context: int = 5) -> Parting | None:
                     [_line(text, path) for text in lines] for lines, path in zip(rest, (first, second), strict=True)
                 )
                 return Parting(number, [_line(text, first) for text in before], mine, yours)
+            if not (one.startswith(_BEGINS) and one.endswith(_ENDS)):
+                _line(one, first)
             before.append(one)
+        if not before:
+            _line(b"", first)
     return None
 
 
@@ -88,10 +98,15 @@ def digests(first: str, second: str) -> tuple[str, str] | None:
 
 def _line(line: bytes, path: str) -> str:
     text = line.decode("utf-8", "replace").rstrip("\n")
+    if not line:
+        raise NoTraceError(f"{path}: is no trace of a run: it is empty")
     try:
-        _time(text)
+        event = json.loads(text)
+        isEvent = type(event["time"]) in (int, float) and isinstance(event["type"], str)
     except (ValueError, KeyError, TypeError):
-        raise NoTraceError(f"{path}: is no trace of a run: {text[:60]!r}") from None
+        isEvent = False
+    if not isEvent:
+        raise NoTraceError(f"{path}: is no trace of a run: {text[:60]!r}")
     return text
 
 

@@ -88,11 +88,24 @@ class DiffTests(SynchronousTestCase):
         self.assertEqual(json.loads(self.run_(self.trace("a"), self.trace("a"), "--json").output)["equal"], True)
 
     def test_whatIsNoTraceIsRefused(self) -> None:
-        """With its name."""
+        """With its name, also where both are the same."""
         path: str = self.mktemp()
         with open(path, "w") as file:
             file.write("name = 1\n")
         self.assertIn(path, str(self.assertRaises(NoTraceError, part, path, self.trace("a"))))
+        wrongTime, noType = b'{"time": "1", "type": "joined"}\n', b'{"time": 1.0}\n'
+        for content in (b"name = 1\n", b"", b"\x00\xff" * 99, wrongTime, noType, b"[]"):
+            with open(path, "wb") as file:
+                file.write(content)
+            # However much the same both are.
+            self.assertIn(f"{path}: is no trace", str(self.assertRaises(NoTraceError, part, path, path)))
+            for two in ((path, path), (path, self.trace("a")), (self.trace("a"), path)):
+                result = CliRunner().invoke(diff, two)
+                self.assertEqual(result.exit_code, 2, content)
+                self.assertIn(f"{path}: is no trace", result.output)
+        with open(self.trace("a")) as begins, open(path, "w") as file:
+            file.write(begins.read() + "and then not\n")
+        self.assertIn(path, str(self.assertRaises(NoTraceError, part, path, path)))
         result = CliRunner().invoke(diff, [path, "nowhere"])
         self.assertEqual(result.exit_code, 2)
         self.assertIn("nowhere", result.output)
