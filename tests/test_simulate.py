@@ -114,12 +114,12 @@ class SimulateTests(NetworkTestCase):
         self.assertEqual((types.count("joined"), types.count("published"), types.count("crashed")), (13, 3, 2))
 
     def test_itSaysWhereTheReportIs(self) -> None:
-        """In the table, if there is one."""
-        run = self.simulate(self.scenario(), "--out", "out")
-        where = Path("out", "report.html")
-        self.assertRegex(run.stdout, rf"(?m)^report +{where}$")
-        self.assertTrue(Path(self.directory, where).exists())
-        self.assertNotIn("report", self.simulate(self.scenario()).stdout)
+        """In the table: where it was told to be, or in a directory that is named after scenario and seed."""
+        for arguments, directory in ((["--out", "out"], "out"), (["--seed", "3"], "small-seed3")):
+            run = self.simulate(self.scenario(), *arguments)
+            where = Path(directory, "report.html")
+            self.assertRegex(run.stdout, rf"(?m)^report +{where}$")
+            self.assertTrue(Path(self.directory, where).exists())
 
     def test_interruptedItSaysWhatItWrote(self) -> None:
         """Ctrl-C ends it with one line; the trace has whole lines up to there."""

@@ -70,7 +70,7 @@ def shrink(
         raise _Wrong(str(error)) from None
     table = read.table
     seed = read.scenario.seed if seed is None else seed
-    out = out or f"{os.path.splitext(os.path.basename(scenario))[0]}-seed{seed}.toml"
+    out = out or f"{read.named(seed)}.toml"
     with _opened(out) as file:
         found = failures(run(Job(table, seed, fuzz=fuzz)))
         if not found:

@@ -18,8 +18,8 @@ from p2p.commands.text import columns
 from p2p.text import counted
 
 
-class _Unreadable(click.ClickException):
-    """The scenario is none."""
+class _Wrong(click.ClickException):
+    """It was asked for in the wrong way: the scenario is none, for instance."""
 
     exit_code = 2
 
@@ -30,15 +30,22 @@ class _Unreadable(click.ClickException):
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Another value for a key of the file.")
 @click.option(
     "--out", type=click.Path(file_okay=False), metavar="DIR",
-    help="Write results.json, trace.jsonl, report.html and plots there.",
+    help="Write results.json, trace.jsonl, report.html and plots there  [default: NAME-seedN, here].",
 )  # fmt: skip
-@click.option("--json", "asJson", is_flag=True, help="Print the results as JSON.")
+@click.option("--no-files", "bare", is_flag=True, help="Write nothing.")
+@click.option("--json", "asJson", is_flag=True, help="Print the results as JSON; write nothing but to --out.")
 @click.option("--fuzz", is_flag=True, help="Let the seed also cut segments and shift times.")
 def simulate(
-    scenario: str, seed: int | None, settings: tuple[str, ...], out: str | None, asJson: bool, fuzz: bool
+    scenario: str,
+    seed: int | None,
+    settings: tuple[str, ...],
+    out: str | None,
+    bare: bool,
+    asJson: bool,
+    fuzz: bool,
 ) -> int:
     """
-    Run SCENARIO, a TOML file, on a simulated network.
+    Run SCENARIO, a TOML file, on a simulated network, and write a report of it.
 
     The seeds and peers are those that the daemons run. The same seed gives the same run. The exit status is 0 if
     everything that the scenario expects holds, else 1.
@@ -48,16 +55,24 @@ def simulate(
     from p2p.simulation.incidents import ScenarioError
     from p2p.simulation.job import crashText
     from p2p.simulation.journal import Journal
-    from p2p.simulation.output import REPORT, RESULTS, TRACE, cleared
+    from p2p.simulation.output import REPORT, RESULTS, TRACE, cleared, isForeign
     from p2p.simulation.report import writeReport
     from p2p.simulation.run import Run, dropLog
     from p2p.simulation.scenario import readScenario
 
+    if bare and out is not None:
+        raise _Wrong("say either --out or --no-files")
     try:
         file = readScenario(scenario).withSettings(point(settings))
     except ScenarioError as error:
-        raise _Unreadable(str(error)) from None
+        raise _Wrong(str(error)) from None
     read = file.scenario
+    seed = read.seed if seed is None else seed
+    if out is None and not (bare or asJson):
+        out = file.named(seed)
+        # Nobody has said that it may be written to.
+        if isForeign(out):
+            raise _Wrong(f"{out} has other things in it than a run: name another directory with --out")
     dropLog()
     written: list[str] = []
     with ExitStack() as closing:
@@ -79,9 +94,8 @@ def simulate(
             except ScenarioError:
                 raise
             except Exception as error:
-                how = crashText(error, run.network.now if run is not None else None)
-                with_ = f"with seed {read.seed if seed is None else seed}"
-                raise click.ClickException(f"{scenario}: crashed {with_}: {how}; {_kept(error, out)}") from None
+                how = f"{crashText(error, run.network.now if run is not None else None)}; {_kept(error, out)}"
+                raise click.ClickException(f"{scenario}: crashed with seed {seed}: {how}") from None
             finally:
                 if journal is not None:
                     journal.flush()

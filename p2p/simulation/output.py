@@ -17,6 +17,15 @@ TRACE, RESULTS, REPORT, TRACEBACK = "trace.jsonl", "results.json", "report.html"
 PLOTS = "plots"
 
 
+def isForeign(directory: str) -> bool:
+    """Whether there is something in a directory and no run among it."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return False
+    return bool(names) and TRACE not in names
+
+
 def plotPath(directory: str, name: str) -> str:
     """Where a plot of a run is, which is called by one of L{NAMES}."""
     return os.path.join(directory, PLOTS, f"{name}.png")

@@ -226,6 +226,11 @@ class ScenarioFile:
     table: dict[str, Any]
     scenario: Scenario
 
+    def named(self, seed: int) -> str:
+        """What a run of it with some seed is called, in names of files: C{partition-seed7}."""
+        name = os.path.splitext(os.path.basename(self.path))[0] if self.directory is not None else "scenario"
+        return f"{name}-seed{seed}"
+
     def withSettings(self, settings: Settings) -> ScenarioFile:
         """
         The same with other values for some keys.

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.commands.simulate import simulate
+from p2p.test.test_simulation_report import missing
 
 SCENARIO = """
 name = "tiny"
@@ -75,6 +76,52 @@ class FilesTests(SimulateCase):
         self.assertTrue(story["links"])
         (message,) = story["messages"]
         self.assertEqual(len(message["arrivals"]), 3 * 3)
+
+    def test_withoutAWordItIsHereAndNamedAfterScenarioAndSeed(self) -> None:
+        """The table says where; once more, it takes the place of the one before."""
+        os.mkdir("scenarios")
+        os.rename(self.scenario(), path := os.path.join("scenarios", "tiny.toml"))
+        for _ in range(2):
+            result = self.run_(path, "--seed", "5")
+            self.assertEqual((result.return_value, result.stderr), (0, ""))
+            self.assertRegex(result.stdout, r"(?m)^report +tiny-seed5/report.html$")
+            self.assertEqual(sorted(os.listdir(".")), ["scenarios", "tiny-seed5"])
+            files = ["plots", "report.html", "results.json", "trace.jsonl"]
+            self.assertEqual(sorted(os.listdir("tiny-seed5")), files)
+        self.run_(self.pipe())
+        self.assertTrue(os.path.exists("scenario-seed0/report.html"))
+
+    def test_directoryOfSomebodyElseIsLeftAlone(self) -> None:
+        """Where nobody has named it; an empty one is nobody's."""
+        os.mkdir("tiny-seed0")
+        self.assertEqual(self.run_(self.scenario()).return_value, 0)
+        os.remove("tiny-seed0/trace.jsonl")
+        result = self.run_(self.scenario())
+        assert isinstance(result.exception, ClickException)
+        self.assertEqual(result.exception.exit_code, 2)
+        self.assertIn("tiny-seed0", result.exception.message)
+        self.assertEqual(self.run_(self.scenario(), "--out", "tiny-seed0").return_value, 0)
+
+    def test_nothingIsWrittenIfNotWanted(self) -> None:
+        """With a word for it, or if a program reads the results; unless it is said where."""
+        for arguments in (["--no-files"], ["--json"], ["--json", "--no-files"]):
+            result = self.run_(self.scenario(), *arguments)
+            self.assertEqual((result.return_value, os.listdir(".")), (0, ["tiny.toml"]))
+            self.assertNotIn("report", result.stdout)
+        self.assertIsInstance(self.run_(self.scenario(), "--no-files", "--out", "out").exception, ClickException)
+        self.assertEqual(os.listdir("."), ["tiny.toml"])
+        self.run_(self.scenario(), "--json", "--out", "out")
+        self.assertTrue(os.path.exists("out/report.html"))
+
+    def test_withoutMatplotlibThereIsAReport(self) -> None:
+        """And one line says what is missing in it."""
+        with missing("matplotlib"):
+            result = self.run_(self.scenario())
+        self.assertEqual(result.return_value, 0)
+        self.assertEqual(
+            result.stderr, "p2p: no plots: matplotlib is not installed: pip install '.[simulation]'\n"
+        )
+        self.assertTrue(os.path.exists("tiny-seed0/report.html"))
 
     def test_whatARunBeforeWroteIsGone(self) -> None:
         """And what is of somebody else stays, wherever it is."""
