@@ -62,7 +62,12 @@ class SweepTests(SynchronousTestCase):
         return summary
 
     def test_clusterGivesTheNumbersOfThePool(self) -> None:
-        """A scheduler and two workers, real ones, give the same summary as processes here do."""
+        """
+        A scheduler and two workers, real ones, give the same summary as processes here do, for a scenario with a check
+        in its directory, which neither was started in.
+        """
+        (self.directory / "besides.py").write_text("def some(swarm):\n    return len(swarm.running()) == 7\n")
+        self.scenario.write_text(SCENARIO + '[[checks]]\nfunction = "besides:some"\n')
         address = self.startCluster()
         grid = ["--seeds", "0:3", "--set", "peers.options.maxConnections=2,3"]
         there = self.sweep(*grid, "--dask", address, "--out", str(self.directory / "there"))
@@ -80,9 +85,17 @@ class SweepTests(SynchronousTestCase):
 
     def test_interruptedSweepGoesOn(self) -> None:
         """Ctrl-C ends it with one line and no process left; what was done is not done again."""
+        self.interrupted("--workers", "2")
+
+    def test_interruptedSweepOnAClusterGoesOn(self) -> None:
+        """The same; the cluster goes on, too."""
+        self.interrupted("--dask", self.startCluster())
+
+    def interrupted(self, *where: str) -> None:
+        """Interrupt a sweep after its first run, and go on with it."""
         out = self.directory / "out"
         runs = out / "runs.jsonl"
-        command = [*P2P, "sweep", str(self.scenario), "--seeds", "0:12", "--workers", "2", "--out", str(out)]
+        command = [*P2P, "sweep", str(self.scenario), "--seeds", "0:12", *where, "--out", str(out)]
         # A session of its own is what a shell gives a command: the signal goes to all of its processes.
         running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
         try:
@@ -98,7 +111,7 @@ class SweepTests(SynchronousTestCase):
         before = runs.read_text().splitlines()
         self.assertLess(len(before), 12)
         started = time.monotonic()
-        summary = self.sweep("--seeds", "0:12", "--workers", "2", "--out", str(out), "--resume")
+        summary = self.sweep("--seeds", "0:12", *where, "--out", str(out), "--resume")
         self.assertEqual(summary["runs"], 12)
         after = runs.read_text().splitlines()
         self.assertEqual(after[: len(before)], before)
@@ -126,17 +139,15 @@ class SweepTests(SynchronousTestCase):
             self.assertEqual(done.stderr.splitlines()[0], f"p2p: a few: {words}")
 
     def test_schedulerThatIsNotThereIsOneLine(self) -> None:
-        """And status 2."""
+        """And status 2, also if what was given is no address that Dask can use."""
         if find_spec("distributed") is None:
             self.skipTest("Dask is not installed")
-        done = subprocess.run(
-            [*P2P, "sweep", str(self.scenario), "--dask", "tcp://127.0.0.1:1"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        self.assertEqual(done.returncode, 2)
-        self.assertRegex(done.stderr, r"\Ap2p: --dask tcp://127.0.0.1:1: no scheduler answers[^\n]*\n\Z")
+        for address in ("tcp://127.0.0.1:1", "foo", "http://127.0.0.1:1", "tls://127.0.0.1:1"):
+            done = subprocess.run(
+                [*P2P, "sweep", str(self.scenario), "--dask", address], capture_output=True, text=True, timeout=60
+            )
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, rf"\Ap2p: --dask {address}: no scheduler answers[^\n]*\n\Z")
 
     def startCluster(self) -> str:
         """A scheduler and two workers on this machine; its address."""

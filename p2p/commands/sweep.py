@@ -112,10 +112,10 @@ def sweep(
         except OSError as error:
             raise _notDone(error) from None
     summary = asked.summary(found)
-    if out is not None:
-        _write(out, summary, found)
     click.echo(json.dumps(summary, indent=1) if asJson else tables(summary))
     _tellFailures(summary, asJson)
+    if out is not None:
+        _write(out, summary, found)
     return 0 if summary["held"] else 1
 
 
@@ -129,7 +129,7 @@ def _opened(asked: Sweep, out: str, resume: bool) -> Record:
     record = Record(runs)
     if not resume and os.path.exists(runs):
         raise ScenarioError(f"{runs} exists: go on with --resume, or take another directory")
-    if resume and os.path.exists(copy):
+    if os.path.exists(copy):
         with open(copy, "rb") as kept:
             if kept.read() != asked.file.text.encode():
                 raise ScenarioError(f"{out} is a sweep of another scenario: {copy} and {asked.file.path} differ")

@@ -38,6 +38,7 @@ from itertools import islice
 from typing import IO, Any, Protocol
 
 import attrs
+import msgspec
 
 from p2p.simulation.grid import Settings, replaced, settingText
 from p2p.simulation.incidents import ScenarioError
@@ -176,8 +177,29 @@ def _key(settings: Settings) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
-_KEYS = {"settings", "seed", "fuzz", "held", "broken", "crash", "digest", "wallSeconds", "metrics"}
-"""What a line of C{runs.jsonl} has."""
+class _Broken(msgspec.Struct):
+    seed: int
+    expectation: str
+    problem: str
+    time: float
+
+
+class _Run(msgspec.Struct):
+    """What a line of C{runs.jsonl} has."""
+
+    settings: dict[str, Any]
+    seed: int
+    fuzz: bool
+    held: bool
+    broken: list[_Broken]
+    crash: str | None
+    digest: str | None
+    wallSeconds: float | None
+    metrics: dict[str, float | None]
+
+    def __post_init__(self) -> None:
+        if self.held is (bool(self.broken) or self.crash is not None):
+            raise ValueError("a run holds if nothing is broken")
 
 
 class Record:
@@ -207,10 +229,9 @@ class Record:
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 outcome = json.loads(line)
-            except ValueError:
-                outcome = None
-            if not isinstance(outcome, dict) or not outcome.keys() >= _KEYS:
-                raise ScenarioError(f"{self._path}, line {number}: is not a run of a sweep")
+                msgspec.convert(outcome, _Run)
+            except (ValueError, msgspec.ValidationError):
+                raise ScenarioError(f"{self._path}, line {number}: is not a run of a sweep") from None
             key = _key(outcome["settings"]), outcome["seed"], outcome["fuzz"]
             # What crashed did so by the fault of the machine, maybe.
             if outcome["crash"] is None:
@@ -298,10 +319,17 @@ class Cluster:
             from distributed import Client
         except ImportError:
             raise ScenarioError("--dask needs Dask, which is not installed: pip install '.[cluster]'") from None
+
+        class Connection(Client):
+            """One that did not come about complains no more when it is collected; the others are closed."""
+
+            def __del__(self) -> None:
+                pass
+
         try:
-            self._client = Client(address, timeout=patience, set_as_default=False)
+            self._client = Connection(address, timeout=patience, set_as_default=False)
             self.hands: int = sum(self._client.nthreads().values())
-        except (OSError, ValueError, TimeoutError) as error:
+        except Exception as error:
             raise ScenarioError(f"--dask {address}: no scheduler answers: {' '.join(str(error).split())}") from None
         if not self.hands:
             self._client.close()

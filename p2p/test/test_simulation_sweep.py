@@ -15,6 +15,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future
 from math import sqrt
 from typing import Any
 
+from click import Abort, ClickException
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -26,7 +27,7 @@ from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.job import Job, run
 from p2p.simulation.metrics import METRICS, Estimate, metrics, studentQuantile
 from p2p.simulation.scenario import ScenarioFile, parseScenario, readScenario
-from p2p.simulation.sweep import Outcome, Place, Record, Sweep, outcomes, readSeeds
+from p2p.simulation.sweep import Here, Outcome, Place, Record, Sweep, outcomes, readSeeds
 
 SCENARIO = """
 name = "a few"
@@ -368,7 +369,13 @@ class CommandTests(SynchronousTestCase):
         self.path, self.out = self.mktemp(), self.mktemp()
         self.write(SCENARIO)
         self.work: Callable[[Job], Outcome] = lambda job: outcome(job.seed, True, job.settings, reach=1.0)
-        self.patch(sweepModule, "Here", lambda workers: Inside(lambda job: self.work(job)))
+        self.workers: list[int | None] = []
+
+        def here(workers: int | None) -> Inside:
+            self.workers.append(workers)
+            return Inside(lambda job: self.work(job))
+
+        self.patch(sweepModule, "Here", here)
 
     def write(self, text: str) -> None:
         """Another scenario."""
@@ -390,6 +397,51 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual((result.return_value, result.exception), (0, None))
         with open(os.path.join(self.out, "scenario.toml")) as file:
             self.assertEqual(file.read(), SCENARIO)
+
+
+    def test_allCoresWorkUnlessItIsSaidHowMany(self) -> None:
+        """And no more than there are runs."""
+        for arguments in ([], ["--workers", "1"], ["--workers", "99"]):
+            self.sweep(*arguments)
+        self.assertEqual(self.workers, [None, 1, 2])
+        self.assertEqual(Here(None).hands, len(os.sched_getaffinity(0)))
+        self.assertEqual(Here(7).hands, 7)
+
+    def test_directoryIsOfOneScenario(self) -> None:
+        """From the moment on in which it was begun, though no run of it was done."""
+
+        def interrupted(job: Job) -> Outcome:
+            raise KeyboardInterrupt
+
+        done, self.work = self.work, interrupted
+        self.assertIsInstance(self.sweep("--out", self.out).exception, Abort | KeyboardInterrupt)
+        self.assertEqual(os.listdir(self.out), ["scenario.toml"])
+        self.work = done
+        self.write(other := SCENARIO.replace("5.0", "5.5"))
+        for arguments in ([], ["--resume"]):
+            result = self.sweep("--out", self.out, *arguments)
+            self.assertIn("is a sweep of another scenario", str(result.exception))
+        self.assertEqual(os.listdir(self.out), ["scenario.toml"])
+        self.write(SCENARIO)
+        self.assertEqual(self.sweep("--out", self.out).return_value, 0)
+        self.write(other)
+        self.assertIn("another scenario", str(self.sweep("--out", self.out, "--resume").exception))
+
+    def test_whatCannotBeWrittenIsToldAfterTheTable(self) -> None:
+        """The runs were made, and what they amount to is known."""
+        for name in ("sweep.json", "plots"):
+            out = self.mktemp()
+            os.mkdir(out)
+            if name == "plots":
+                with open(os.path.join(out, name), "w"):
+                    pass
+            else:
+                os.mkdir(os.path.join(out, name))
+            result = self.sweep("--out", out)
+            self.assertIn("share of peers reached", result.stdout)
+            assert isinstance(result.exception, ClickException)
+            self.assertEqual(result.exception.exit_code, 1)
+            self.assertIn(os.path.join(out, name), result.exception.message)
 
 
 class PlotTests(SynchronousTestCase):
@@ -530,6 +582,27 @@ class RecordTests(SynchronousTestCase):
             with open(self.path, "wb") as file:
                 file.write(lines[0] + json.dumps(other).encode() + b"\n")
             self.assertIn("line 2", str(self.assertRaises(ScenarioError, self.reopened)))
+
+    def test_fileWithOtherValuesIsRefused(self) -> None:
+        """Of another type, or which contradict each other."""
+        whole = {**outcome(1, False, {"a": 1}), "fuzz": False}
+        (one,) = whole["broken"]
+        self.assertEqual(self.written(whole).done(Job({}, 1, {"a": 1})), whole)
+        for key, value in (
+            ("seed", [0]), ("seed", "1"), ("seed", True), ("settings", 1), ("fuzz", None), ("held", 0), ("held", True),
+            ("broken", []), ("broken", [1]), ("broken", [{**one, "problem": 1}]), ("broken", None), ("crash", 1),
+            ("digest", 1), ("wallSeconds", "1"), ("metrics", []), ("metrics", {"reach": "1"}),
+        ):  # fmt: skip
+            error = self.assertRaises(ScenarioError, self.written, {**whole, key: value})
+            self.assertIn("line 1: is not a run of a sweep", str(error))
+        large = {**whole, "seed": 10**30}
+        self.assertEqual(self.written(large).done(Job({}, 10**30, {"a": 1})), large)
+
+    def written(self, line: dict[str, Any]) -> Record:
+        """The record in a file of one line."""
+        with open(self.path, "w") as file:
+            file.write(json.dumps(line) + "\n")
+        return self.reopened()
 
     def test_nothingIsThereYet(self) -> None:
         """Then nothing is done."""
