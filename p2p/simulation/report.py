@@ -168,7 +168,7 @@ def expectationRows(table: dict[str, Any], results: dict[str, Any]) -> str:
         if held:
             verdict = '<td class="held">✓ holds</td>'
         elif held is None:
-            verdict = "<td>not known: the run was ended before</td>"
+            verdict = "<td>not known: it was not looked at</td>"
         else:
             first, *others = problems[name]
             more = f" (and {len(others)} more)" if others else ""

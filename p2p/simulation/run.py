@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from p2p.simulation.checks import Violation
 from p2p.simulation.clock import COARSE, FINE
-from p2p.simulation.expect import WATCHED, Broken
+from p2p.simulation.expect import OF_BROADCASTS, WATCHED, Broken
 from p2p.simulation.interrupt import interruptible
 from p2p.simulation.journal import Journal
 from p2p.simulation.measure import Measure
@@ -229,4 +229,7 @@ class Run:
             known[check.function] = known.get(check.function, True) and (stopped is None or not check.watched)
         early = stopped is not None and stopped < scenario.duration
         verdicts = {name: True if isKnown and not early else None for name, isKnown in known.items()}
-        return {**verdicts, **dict.fromkeys((broken.expectation for broken in self.broken), False)}
+        broken = dict.fromkeys((broken.expectation for broken in self.broken), False)
+        if "published" in broken:
+            verdicts.update(dict.fromkeys(verdicts.keys() & OF_BROADCASTS))
+        return {**verdicts, **broken}

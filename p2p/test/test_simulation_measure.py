@@ -389,6 +389,8 @@ class ExpectTests(SynchronousTestCase):
         self.assertEqual(self.broken("[expect]\nfalseDeaths = 0\n", unsent), [])
         for name in OF_BROADCASTS:
             self.assertEqual(self.broken(f"[expect]\n{name} = 1.0\n", unsent), [("published", 20.0)])
+        results = run(unsent + "[expect]\nfalseDeaths = 0\nreach = 1.0\n", seed=9).go()
+        self.assertEqual(results["expected"], {"reach": None, "falseDeaths": True, "published": False})
 
     def test_whileItRuns(self) -> None:
         """What must hold always, or by a moment, ends the run where it does not."""

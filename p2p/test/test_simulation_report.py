@@ -196,7 +196,7 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(rows, [
             ("reach", "0.5", "✓ holds"),
             ("listed", "true", "✓ holds"),
-            ("listedWithin", "5", "not known: the run was ended before"),
+            ("listedWithin", "5", "not known: it was not looked at"),
             ("my:reach_fails", "at the end", "✗ 1.000 s: no my:reach_fails"),
             ("my:reach", "at the end; by 3.0 s", "✓ holds"),
             ("errors", "", "✗ 1.000 s: no errors"),
