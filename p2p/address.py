@@ -7,6 +7,7 @@ addresses: a list that is handed from peer to peer must mean the same to each.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
@@ -16,6 +17,9 @@ WILDCARDS = ("0.0.0.0", "::")
 """Addresses to listen on that stand for all of the machine's."""
 
 BROADCAST = ip_address("255.255.255.255")
+
+END_OF_LINE = re.compile(r"\r\n|\r|\n")
+"""What ends a line for every editor; what else Python takes for an end may stand in a comment."""
 
 
 class AddressError(ValueError):
@@ -62,6 +66,11 @@ class Address:
         """Can a connection be made to it?  Not to all addresses of a machine, nor to many machines at once."""
         ip = ip_address(self.host)
         return not (ip.is_unspecified or ip.is_multicast or ip == BROADCAST)
+
+    @property
+    def isSixth(self) -> bool:
+        """Is it one of IPv6?"""
+        return ":" in self.host
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -158,7 +167,7 @@ def parseConfig(text: str, name: str = "config.txt") -> list[Address]:
         names file and line), or there is no address at all.
     """
     found: dict[Address, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(END_OF_LINE.split(text), 1):
         entry = line.partition("#")[0].strip()
         if not entry:
             continue
@@ -182,7 +191,8 @@ def readConfig(path: str) -> list[Address]:
     @raise AddressError: the file cannot be read, is not text, or is not a list of addresses.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        # Some editors put a byte order mark in front.
+        with open(path, encoding="utf-8-sig", newline="") as file:
             text = file.read()
     except FileNotFoundError as error:
         what = "the file that lists the seeds, one IP:PORT a line"

@@ -205,6 +205,21 @@ class ConfigTests(SynchronousTestCase):
                 readConfig(path)
             self.assertIn(path, str(caught.exception))
 
+    def test_aLineEndsWhereEditorsEndIt(self) -> None:
+        """Not at what only Python takes for an end: a comment may hold it, and lines are counted as people see them."""
+        for character in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029":
+            self.assertEqual(parseConfig(f"# a{character}b\r\n[::1]:5000\n"), [Address("::1", 5000)], character)
+            self.assertRefused(f"# a{character}b\nnonsense\n", "line 2")
+            self.assertRefused(f"1.2.3.4:5000{character}1.2.3.5:1", "line 1", "; there is one a line")
+        self.assertEqual(parseConfig("1.2.3.4:1\r1.2.3.4:2\r\n"), [Address("1.2.3.4", 1), Address("1.2.3.4", 2)])
+
+    def test_aByteOrderMarkIsPassedOver(self) -> None:
+        """Some editors begin a file with it."""
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(b"\xef\xbb\xbf127.0.0.1:5000\r\n# seeds\r\n127.0.0.1:5001\r\n")
+        self.assertEqual(readConfig(path), [Address("127.0.0.1", 5000), Address("127.0.0.1", 5001)])
+
     def test_aFileIsReadLikeItsText(self) -> None:
         """And an error in it names the path."""
         path = self.mktemp()
