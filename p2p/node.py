@@ -146,6 +146,11 @@ class NodeService(Service):
 
     # For those two.
 
+    def whereabouts(self, address: Address) -> str:
+        """For the log: where it listens, and if that is another one, the address at which others know it."""
+        here = str(Address(self._host, self.factory.port))
+        return here if here == str(address) else f"{here}, others reach it at {address}"
+
     def describe(self, address: Address, gauges: Mapping[str, int]) -> dict[str, Any]:
         """What L{p2p.interfaces.INode.status} answers."""
         identity = self.factory.identity

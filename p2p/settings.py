@@ -25,6 +25,9 @@ def _checked(instance: object, field: attrs.Attribute[Any], value: Any) -> None:
     right = isinstance(value, (int, float) if kind is float else kind)
     if not right or (isinstance(value, bool) and kind is not bool):
         raise SettingError(f"{field.name}: {value!r} is not {KINDS[kind]}")
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        # So Python reads from a command line what is no UTF-8; nobody could be told of it.
+        raise SettingError(f"{field.name}: {value!r} is not {KINDS[str]} (UTF-8)")
     size = len(value) if isinstance(value, str) else value
     if not low <= size <= high:
         unit = field.metadata["unit"]

@@ -96,12 +96,33 @@ class AddressTests(NetworkTestCase):
         until(lambda: all(entry["reachable"] for entry in seed.get("/peers")["peers"]), "and was dialled there")
         until(lambda: all(peer.neighbours() for peer in peers), "they are linked")
 
+    def test_onAllAddressesItIsReachedOverEitherFamily(self) -> None:
+        """With nothing but --host 0.0.0.0, a seed on an IPv6 address and one on an IPv4 one."""
+        first, second, port = freePort(), freePort(), freePort()
+        Path(self.directory, "config.txt").write_text(f"[::1]:{first}\n127.0.0.1:{second}\n")
+        seeds = {
+            family: self.start("seed", seedPort, "--host", "0.0.0.0").ready()
+            for family, seedPort in (("[::1]", first), ("127.0.0.1", second))
+        }
+        self.assertIn(f"listens on [::]:{first}, others reach it at [::1]:{first}; ", seeds["[::1]"].log)
+        self.assertIn(f"listens on 0.0.0.0:{second}, others reach it at 127.0.0.1:{second}; ", seeds["127.0.0.1"].log)
+        peer = self.start("peer", port, "--host", "0.0.0.0", "--gossip-count", "0").ready()
+        self.assertIn(f"listens on [::]:{port}; ", peer.log)
+        for family, seed in seeds.items():
+            expected = [(f"{family}:{port}", True)]
+            until(
+                lambda seed=seed, expected=expected:  # type: ignore[misc]
+                [(one["address"], one["reachable"]) for one in seed.get("/peers")["peers"]] == expected,
+                f"it is listed under {expected}, and was dialled there",
+            )
+
     def test_betweenMachinesItIsTheAddressFromWhichItReachesTheSeed(self) -> None:
         """With nothing but --host 0.0.0.0, or ::, on two machines: network namespaces, joined by one wire."""
         here, there = Machines(self).two()
         for family, seedHost, peers in (
             ("0.0.0.0", "10.77.0.1", ["10.77.0.1", "10.77.0.2"]),
             ("::", "[fd77::1]", ["[fd77::1]", "[fd77::2]"]),
+            ("0.0.0.0", "[fd77::1]", ["[fd77::1]", "[fd77::2]"]),
         ):
             port, first, second = freePort(), freePort(), freePort()
             Path(self.directory, "config.txt").write_text(f"{seedHost}:{port}\n")

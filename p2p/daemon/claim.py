@@ -40,12 +40,15 @@ class Claim:
         @return: the port's number.
         @raise Taken: it is in use, or this process may not have it.
         """
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, port))
+            sock = _socket(host)
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((host, port))
+            except OSError:
+                sock.close()
+                raise
         except OSError as error:
-            sock.close()
             raise Taken(f"cannot listen on port {port} of {host or 'any address'}: {_why(error)}") from None
         self._sockets.append(sock)
         number: int = sock.getsockname()[1]
@@ -53,12 +56,20 @@ class Claim:
 
     def isOurs(self, host: str) -> bool:
         """Is that IP address one of this machine's?"""
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as sock:
-            try:
+        try:
+            with _socket(host) as sock:
                 sock.bind((host, 0))
-            except OSError:
-                return False
+        except OSError:
+            return False
         return True
+
+    def sixthOnly(self) -> bool:
+        """Does who listens on C{::} here take no callers over IPv4?"""
+        try:
+            with _socket("::") as sock:
+                return bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+        except OSError:
+            return False
 
     def files(self, directory: str, name: str) -> None:
         """
@@ -67,11 +78,13 @@ class Claim:
         @raise Taken: another living process has them.
         """
         path = os.path.join(directory, f"{name}.lock")
-        if any(path == held for _, held in self._locks):
-            return
         try:
             while True:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                if any(_sameFile(held, path) for held, _ in self._locks):
+                    # One directory, perhaps by two paths.
+                    os.close(descriptor)
+                    return
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # Its last owner may have removed it between our two calls.
                 if _sameFile(descriptor, path):
@@ -110,6 +123,11 @@ def socketIsLive(path: str) -> bool:
         except OSError:
             return False
         return True
+
+
+def _socket(host: str) -> socket.socket:
+    """A socket of the address's family."""
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
 
 
 def _sameFile(descriptor: int, path: str) -> bool:

@@ -116,6 +116,14 @@ def _port(text: str) -> int:
     return readPort(text, lowest=0)
 
 
+def _host(text: str) -> str:
+    """An address to listen on: one of a machine's, or all of them."""
+    host = readHost(text)
+    if host not in WILDCARDS and not Address(host, 1).dialable:
+        raise ValueError(f"{text!r} is not an address of one machine")
+    return host
+
+
 COMMON: list[tuple[str, Any, str, Callable[[str], Any]]] = [
     ("config", "config.txt", "file that lists the seeds, one IP:PORT a line", str),
     ("log-dir", ".", "directory for the log file and the UNIX socket", str),
@@ -211,6 +219,28 @@ class DaemonOptions(usage.Options):
     def chooseListen(self) -> Address:
         """Where the node listens; port 0 for any."""
         raise NotImplementedError
+
+    def everywhere(self, host: str, known: Sequence[Address]) -> str:
+        """
+        The address to listen on, if C{host} is, so that this node is reached where others know it.
+
+        Who says C{0.0.0.0} means all addresses of the machine: where IPv6 ones are in use that is C{::}, which takes
+        callers over IPv4, too.
+
+        @param known: addresses of the families that are in use.
+        @raise usage.UsageError: there is no such address on this system.
+        """
+        if host not in WILDCARDS:
+            return host
+        fourth = any(not address.isSixth for address in known)
+        sixth = any(address.isSixth for address in known)
+        if host == "0.0.0.0" and sixth and (not fourth or self.claim.isOurs("::")):
+            # Else this machine has no IPv6, and may do without.
+            host = "::"
+        if host == "::" and fourth and self.claim.sixthOnly():
+            where = " and ".join(map(str, known))
+            raise usage.UsageError(f"--host {self['host']}: :: takes IPv6 only on this system (bindv6only): {where}")
+        return host
 
     def chooseWhere(self) -> Where | None:
         """
@@ -315,7 +345,7 @@ class SeedOptions(DaemonOptions):
         ["port", None, None, "the port of this seed's entry in the list [default: that of the first entry]",
          _coercer("port", readPort)],
         ["host", None, None, "IP address to listen on; 0.0.0.0 or :: for all [default: that of the entry]",
-         _coercer("host", readHost)],
+         _coercer("host", _host)],
         ["advertise", None, None, "IP:PORT under which peers reach this seed [default: its entry in the list]",
          _coercer("advertise", dialableAddress)],
         *settingParameters(SeedSettings),
@@ -353,7 +383,8 @@ class SeedOptions(DaemonOptions):
                     f"{config} lists {' and '.join(map(str, exact))}: say with --host or --advertise which one this is"
                 )
             self.address = exact[0]
-        return Address(host or self.address.host, port or self.address.port)
+        host = self.everywhere(host or self.address.host, [self.address])
+        return Address(host, port or self.address.port)
 
 
 class PeerOptions(DaemonOptions):
@@ -364,18 +395,24 @@ class PeerOptions(DaemonOptions):
 
     optParameters: ClassVar[list[list[Any]]] = [
         ["port", None, 0, "port to listen on; 0 for any free one", _coercer("port", _port)],
-        ["host", None, "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for all", _coercer("host", readHost)],
+        ["host", None, "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for all", _coercer("host", _host)],
         ["advertise", None, None, "IP:PORT under which others reach this peer"
          " [default: the address from which it reaches them]", _coercer("advertise", dialableAddress)],
         *settingParameters(PeerSettings),
     ]  # fmt: skip
 
     def chooseListen(self) -> Address:
-        """What the user says."""
-        listen = Address(self["host"], self["port"])
-        if listen in self.seeds:
-            raise usage.UsageError(f"--port {listen.port}: {listen} is a seed's address in {self['config']}")
-        return listen
+        """What the user says; a seed's place is never right."""
+        host, port, advertise = self["host"], self["port"], self["advertise"]
+        for seed in self.seeds:
+            here = port == seed.port and (
+                host == seed.host or (host in WILDCARDS and self.claim.isOurs(seed.host))
+            )
+            for option, taken in (("port", here), ("advertise", advertise == seed)):
+                if taken:
+                    raise usage.UsageError(f"--{option} {self[option]}: {seed} is a seed's address in {self['config']}")
+        known = [*self.seeds, advertise] if advertise is not None else self.seeds
+        return Address(self.everywhere(host, known), port)
 
 
 WITHOUT_TLS = ("None", "none", "unix", "tcp", "tcp6", "systemd")

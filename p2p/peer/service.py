@@ -204,7 +204,7 @@ class PeerService(NodeService):
     ) -> None:
         """
         @param seeds: where the seeds listen.
-        @param host: the address to listen on; C{0.0.0.0} or C{::} for all.
+        @param host: the address to listen on; C{0.0.0.0} for all of IPv4, C{::} for all (on most systems).
         @param port: 0 for any free one.
         @param advertise: where others can dial this peer, if that is not the
             address from which it reaches them.
@@ -266,8 +266,8 @@ class PeerService(NodeService):
         self._gossiped = 0
         settings = self.settings
         self._log.info(
-            "peer {peer} listens on {address}; overlay {overlay}, broadcast {broadcast}, detector {detector}",
-            peer=identityText(self.identity), address=str(self.address),
+            "peer {peer} listens on {where}; overlay {overlay}, broadcast {broadcast}, detector {detector}",
+            peer=identityText(self.identity), where=self.whereabouts(self.address), address=str(self.address),
             overlay=settings.overlay, broadcast=settings.broadcast, detector=settings.detector,
         )  # fmt: skip
 

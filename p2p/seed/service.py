@@ -51,7 +51,8 @@ class SeedService(NodeService):
     ) -> None:
         """
         @param address: the seed's entry in config.txt, where others find it.
-        @param host: the address to listen on, if it is not that of the entry (C{0.0.0.0}, say).
+        @param host: the address to listen on, if it is not that of the entry (say C{0.0.0.0}, for all of
+            IPv4, or C{::}, for all on most systems).
         @param port: the port to listen on, if it is not that of the entry (behind a forwarded one, say).
         @param random: where chance comes from; the system's by default.
         @param store: where the list outlives this process; C{None} for nowhere.
@@ -77,8 +78,9 @@ class SeedService(NodeService):
     def listening(self) -> None:
         """See L{NodeService}."""
         self._log.info(
-            "seed {seed} listens on {address}, {active} on the list",
-            seed=identityText(self.identity), address=str(self.address), active=len(self.registry),
+            "seed {seed} listens on {where}; {active} on the list",
+            seed=identityText(self.identity), where=self.whereabouts(self.address), address=str(self.address),
+            active=len(self.registry),
         )  # fmt: skip
 
     def begin(self) -> None:

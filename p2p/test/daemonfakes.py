@@ -144,6 +144,7 @@ class FakeClaim(Claim):
     @ivar taken: what was asked for.
     @ivar refuse: what to raise when a port is asked for.
     @ivar ours: this machine's addresses.
+    @ivar separate: who listens on C{::} takes no callers over IPv4.
     """
 
     def __init__(self) -> None:
@@ -151,7 +152,8 @@ class FakeClaim(Claim):
         self.taken: list[tuple[str, Any]] = []
         self.refuse: Exception | None = None
         self.released = 0
-        self.ours = {"127.0.0.1"}
+        self.ours = {"127.0.0.1", "::1", "::"}
+        self.separate = False
 
     def port(self, host: str, port: int) -> int:
         """Grant any port; 40000 where it does not matter."""
@@ -163,6 +165,10 @@ class FakeClaim(Claim):
     def isOurs(self, host: str) -> bool:
         """As told."""
         return host in self.ours
+
+    def sixthOnly(self) -> bool:
+        """As told."""
+        return self.separate
 
     def files(self, directory: str, name: str) -> None:
         """Grant all files of a name."""

@@ -4,11 +4,31 @@ Tests for L{p2p.daemon.claim}: the files.  The ports, which need real sockets, a
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+from typing import NoReturn
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.daemon.claim import Claim, Taken, socketIsLive
+
+
+class AddressTests(SynchronousTestCase):
+    """What can be known of addresses where the kernel has none of a family."""
+
+    def test_aSystemWithoutIpv6HasNoAddressOfIt(self) -> None:
+        """It is no fault, and a port of it is refused in one line."""
+
+        def socketOf(family: int, type: int) -> NoReturn:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+        self.patch(socket, "socket", socketOf)
+        claim = Claim()
+        self.assertFalse(claim.isOurs("::"))
+        self.assertFalse(claim.sixthOnly())
+        error = self.assertRaises(Taken, claim.port, "::", 6001)
+        self.assertEqual(str(error), "cannot listen on port 6001 of ::: Address family not supported by protocol")
 
 
 class FilesTests(SynchronousTestCase):
@@ -38,6 +58,16 @@ class FilesTests(SynchronousTestCase):
         """Its log and its state may be in one directory."""
         self.first.files(self.directory, "peer-6001")
         self.first.files(self.directory, "peer-6001")
+
+    def test_oneDirectoryByTwoPathsIsOneDirectory(self) -> None:
+        """A symbolic link to it, say."""
+        link = self.mktemp()
+        os.symlink(os.path.abspath(self.directory), link)
+        self.first.files(self.directory, "peer-6001")
+        self.first.files(link, "peer-6001")
+        self.assertRaises(Taken, self.second.files, link, "peer-6001")
+        self.first.release()
+        self.assertEqual(os.listdir(self.directory), [])
 
     def test_whatIsReleasedIsFreeAndLeavesNothingBehind(self) -> None:
         """Also not the file that was locked."""

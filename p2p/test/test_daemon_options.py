@@ -112,6 +112,15 @@ class SettingsTests(OptionsCase):
             "p2ppeer: --gossip-count: '1.5' is not a whole number",
         )
 
+    def test_aNameThatIsNoUtf8IsRefused(self) -> None:
+        """It could not be told to anybody."""
+        for options in (SeedOptions, PeerOptions):
+            self.claim.released = 0
+            self.assertIn(
+                r"--network: 'a\udcff' is not a text (UTF-8)", self.refused(options(self.claim), "--network", "a\udcff")
+            )
+        self.assertEqual(self.peer("--network", "Übung 網").settings().network, "Übung 網")
+
     def test_whatOnlyPythonTakesForANumberIsRefused(self) -> None:
         """No setting means it."""
         for option in ("--gossip-interval", "--max-payload", "--log-messages"):
@@ -301,6 +310,52 @@ class SeedAddressTests(OptionsCase):
             "say with --host or --advertise", self.refused(SeedOptions(self.claim), "--host", "::", "--port", "5000")
         )
 
+    def test_allAddressesAreThoseOfTheFamiliesInUse(self) -> None:
+        """Where others know it by an IPv6 address, C{0.0.0.0} means C{::}; who says C{::} gets that."""
+        for config, host, seed, peer in (
+            ("127.0.0.1:5000\n", "0.0.0.0", "0.0.0.0", "0.0.0.0"),
+            ("[::1]:5000\n", "0.0.0.0", "::", "::"),
+            ("[::1]:5000\n127.0.0.1:5001\n", "0.0.0.0", "::", "::"),
+            ("127.0.0.1:5000\n[::1]:5001\n", "0.0.0.0", "0.0.0.0", "::"),
+            ("127.0.0.1:5000\n", "::", "::", "::"),
+            ("[::1]:5000\n", "127.0.0.1", "127.0.0.1", "127.0.0.1"),
+        ):
+            self.write("config.txt", config)
+            found = (
+                self.seed("--host", host, "--port", "5000").listen.host,
+                self.peer("--host", host, "--port", "6001").listen.host,
+            )
+            self.assertEqual(found, (seed, peer), config)
+        self.write("config.txt", "127.0.0.1:5000\n")
+        self.assertEqual(self.peer("--host", "0.0.0.0", "--advertise", "[2001:db8::1]:6001").listen.host, "::")
+
+    def test_aSystemThatDoesNotTakeBothOnOneAddressIsNoMachineOfBoth(self) -> None:
+        """The line says why; a peer on a machine without any IPv6 reaches the other seeds."""
+        self.write("config.txt", "[::1]:5000\n127.0.0.1:5001\n")
+        self.claim.separate = True
+        self.assertEqual(self.seed("--host", "0.0.0.0", "--port", "5000").listen.host, "::")
+        self.assertEqual(self.seed("--host", "0.0.0.0", "--port", "5001").listen.host, "0.0.0.0")
+        for options, host, port in ((PeerOptions, "0.0.0.0", "6001"), (PeerOptions, "::", "6001"),
+                                    (SeedOptions, "::", "5001")):  # fmt: skip
+            self.claim.released = 0
+            self.assertIn(
+                f"--host {host}: :: takes IPv6 only on this system (bindv6only): ",
+                self.refused(options(self.claim), "--host", host, "--port", port),
+            )
+        self.claim.separate = False
+        self.claim.ours.discard("::")
+        self.assertEqual(self.peer("--host", "0.0.0.0").listen.host, "0.0.0.0")
+
+    def test_itListensOnAMachinesAddress(self) -> None:
+        """Nobody can dial many machines at once."""
+        for host in ("224.0.0.1", "255.255.255.255", "ff02::1"):
+            for options in (SeedOptions, PeerOptions):
+                self.claim.released = 0
+                self.assertIn(
+                    f"--host: {host!r} is not an address of one machine",
+                    self.refused(options(self.claim), "--host", host),
+                )
+
     def test_whatNobodyCanDialIsNotAdvertised(self) -> None:
         """All of a machine's addresses, or many machines' at once."""
         for text in ("0.0.0.0:6001", "[::]:6001", "224.0.0.1:6001"):
@@ -324,6 +379,21 @@ class SeedAddressTests(OptionsCase):
             self.refused(PeerOptions(self.claim), "--port", "5000"),
             "p2ppeer: --port 5000: 127.0.0.1:5000 is a seed's address in config.txt",
         )
+        for arguments, said in (
+            (("--port", "5000", "--host", "0.0.0.0"), "--port 5000: 127.0.0.1:5000 is"),
+            (("--port", "5000", "--host", "::"), "--port 5000: 127.0.0.1:5000 is"),
+            (("--port", "6001", "--advertise", "10.0.0.1:5001"), "--advertise 10.0.0.1:5001: 10.0.0.1:5001 is"),
+        ):
+            self.claim.released = 0
+            self.assertEqual(
+                self.refused(PeerOptions(self.claim), *arguments), f"p2ppeer: {said} a seed's address in config.txt"
+            )
+
+    def test_aPeerMayHaveThePortOfASeedElsewhere(self) -> None:
+        """Another machine's, or another address's of this one."""
+        self.write("config.txt", "10.0.0.1:5001\n127.0.0.1:5002\n")
+        self.assertEqual(self.peer("--port", "5001", "--host", "0.0.0.0").listen, Address("0.0.0.0", 5001))
+        self.assertEqual(self.peer("--port", "5002", "--host", "127.0.0.2").listen, Address("127.0.0.2", 5002))
 
 
 class HttpOptionsTests(OptionsCase):
