@@ -131,13 +131,19 @@ class NodeService(Service):
         return DeferredList(closing, consumeErrors=True).addCallback(self._allClosed)
 
     def save(self) -> None:
-        """Keep what is to outlive the process; if that fails, say so once, and try on."""
+        """
+        Keep what is to outlive the process; if that fails, however it does, say so once, and try on.
+
+        Nothing else is to fail with it: leaving in good order least of all.
+        """
         try:
             self.keep()
-        except OSError as error:
+        except Exception as error:
             self.factory.counters["saveErrors"] += 1
             if not self._saveFailed:
-                self._log.error("{what} cannot be kept: {error}; trying on", what=self.kept, error=str(error))
+                # What is no disk's fault is somebody's who wants to see where.
+                say = self._log.error if isinstance(error, OSError) else self._log.failure
+                say("{what} cannot be kept: {error}; trying on", what=self.kept, error=str(error))
             self._saveFailed = True
         else:
             if self._saveFailed:

@@ -148,6 +148,7 @@ def makePeer(options: PeerOptions, reactor: Any = None) -> Daemon:
     """The service of C{twistd p2ppeer}."""
     from p2p.daemon.store import PeerStateFile
     from p2p.peer.service import PeerService
+    from p2p.peer.strategies import installed
 
     reactor = _reactor(reactor)
     try:
@@ -161,9 +162,12 @@ def makePeer(options: PeerOptions, reactor: Any = None) -> Daemon:
             store=PeerStateFile(options.file("state", "state")),
         )
     except SettingError as error:
-        # A strategy that nobody has.
+        # A strategy that nobody has, or that is broken.
         setting, _, why = str(error).partition(": ")
         options.fail(f"--{kebab(setting)}: {why}")
+    for fault in installed().faults:
+        # It does not need them.
+        say(f"p2ppeer: {fault}")
     return Daemon(reactor, options, node)
 
 

@@ -11,7 +11,7 @@ which calls L{PeerService.send} and L{PeerService.deliver}.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from random import Random
 from typing import Any
@@ -39,7 +39,7 @@ from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.seedlink import SeedLink
 from p2p.peer.slow import SlowReaders
-from p2p.peer.strategies import strategy
+from p2p.peer.strategies import KINDS, makeStrategy
 from p2p.peer.subscribers import Subscribers
 from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
@@ -156,8 +156,7 @@ class PeerFactory(LinkFactory):
 
     def others(self, exclude: bytes) -> list[Contact]:
         """A few contacts worth trying."""
-        others: list[Contact] = self.peer.overlay.known(NAMED, (exclude,))
-        return others
+        return self.peer.known(NAMED, (exclude,))
 
     def linkEnded(self, link: Link, now: float) -> None:
         """A link is of no more use."""
@@ -210,7 +209,7 @@ class PeerService(NodeService):
             address from which it reaches them.
         @param random: where chance comes from; the system's by default.
         @param store: where identity and known addresses outlive this process.
-        @raise SettingError: a strategy is named that does not exist.
+        @raise SettingError: a strategy is named that does not exist, or that cannot be made.
         """
         super().__init__(reactor, host, port, random, store, PEER_EVENTS)
         self.settings = settings
@@ -289,7 +288,7 @@ class PeerService(NodeService):
     def keep(self) -> None:
         """Keep who this peer is and whom it knows."""
         # If nobody answers any more, those that did once are worth keeping.
-        self._remembered = self.overlay.known(self.settings.maxKnown) or self._remembered
+        self._remembered = self.known(self.settings.maxKnown) or self._remembered
         if self._store is not None:
             self._store.save(self._memory())
 
@@ -545,6 +544,14 @@ class PeerService(NodeService):
 
     # What links and seeds tell.
 
+    def known(self, count: int, exclude: Container[bytes] = ()) -> list[Contact]:
+        """See L{p2p.interfaces.IOverlay.known}; nobody, if the overlay cannot say."""
+        try:
+            return list(self.overlay.known(count, exclude))
+        except Exception:
+            self._log.failure("a strategy failed on {event}", event="known")
+            return []
+
     def admit(self, link: PeerProtocol, contact: Contact, now: float) -> str | None:
         """May this caller become a neighbour, on that link?  C{None} for yes, else the reason."""
         if not self.running:
@@ -732,15 +739,12 @@ class PeerService(NodeService):
 
     def _makeStrategies(self) -> None:
         """Begin with strategies that know nothing yet."""
-        settings = self.settings
-        self.overlay = strategy("overlay", settings.overlay).make(self, settings, self.random)
-        self.broadcast = strategy("broadcast", settings.broadcast).make(self, settings, self.random)
-        self.detector = strategy("detector", settings.detector).make(self, settings, self.random)
-        made = {"overlay": self.overlay, "broadcast": self.broadcast, "detector": self.detector}
-        self._custom = {kind: each.received for kind, each in made.items() if Custom in each.messages}
+        made = {kind: makeStrategy(kind, self, self.settings, self.random) for kind in KINDS}
+        self.overlay, self.broadcast, self.detector = (made[kind][0] for kind in KINDS)
+        self._custom = {kind: handlers[Custom] for kind, (_, handlers) in made.items() if Custom in handlers}
         self.handlers: Handlers = {
             Alive: self._alive,
-            **{type: each.received for each in made.values() for type in each.messages},
+            **{type: received for _, handlers in made.values() for type, received in handlers.items()},
             Custom: self._customReceived,
             Sync: lambda message, link, now: link.send(Synced(message.number)),
             Synced: lambda message, link, now: self._confirmations.synced(message.number, link),
@@ -814,7 +818,7 @@ class PeerService(NodeService):
 
     def _knownOthers(self) -> int:
         """How many it could name to others, besides its neighbours."""
-        return len(self.overlay.known(self.settings.maxKnown, self._neighbours))
+        return len(self.known(self.settings.maxKnown, self._neighbours))
 
     def _holdsUp(self, link: PeerProtocol) -> bool:
         """Nothing is published until that neighbour has read."""
@@ -833,7 +837,7 @@ class PeerService(NodeService):
 
     def _askSeeds(self) -> None:
         # A sample is enough to meet newcomers by, unless contacts are lacking.
-        plenty = bool(self._neighbours) and len(self.overlay.known(SAMPLE)) >= SAMPLE
+        plenty = bool(self._neighbours) and len(self.known(SAMPLE)) >= SAMPLE
         for seed in self._seeds:
             seed.ask(SAMPLE if plenty else self.settings.maxKnown)
 

@@ -18,8 +18,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2p.address import Address
 from p2p.daemon import peer as peerPlugin
 from p2p.daemon import seed as seedPlugin
+from p2p.daemon import service as module
 from p2p.daemon.options import PeerOptions
 from p2p.daemon.service import Daemon, StartFailed, makePeer, makeSeed
+from p2p.peer import strategies
+from p2p.peer.strategies import Installed, Strategy
 from p2p.test.daemonfakes import FakeClaim, FakeNode
 
 WEB = "/nowhere/web.sock"
@@ -229,6 +232,28 @@ class MakeServiceTests(DaemonCase):
         error = self.assertRaises(SystemExit, makePeer, options, self.reactor)
         self.assertIn("p2ppeer: --overlay: there is no 'nonsense', only ", str(error.code))
         self.assertNotIn("\n", str(error.code))
+
+    def test_aStrategyThatCannotBeMadeEndsTheStart(self) -> None:
+        """With one line, and the files are given back."""
+        strategy = Strategy("overlay", "broken", "", "no.such.Home")
+        self.patch(strategies, "installed", lambda: Installed({"overlay": {"broken": strategy}}, []))
+        options = self.options("--port", "6001", "--overlay", "broken")
+        error = self.assertRaises(SystemExit, makePeer, options, self.reactor)
+        self.assertEqual(
+            error.code,
+            "p2ppeer: --overlay: 'broken' (no.such.Home) cannot be made:"
+            " ObjectNotFound: 'no.such.Home' does not name an object",
+        )
+        self.assertEqual(self.claim.released, 1)
+
+    def test_aStrategyThatIsBrokenIsTold(self) -> None:
+        """By a peer, which goes on without it."""
+        there = Installed(strategies.installed().usable, ["the strategy a.B is passed over: it is broken"])
+        self.patch(strategies, "installed", lambda: there)
+        said: list[str] = []
+        self.patch(module, "say", said.append)
+        makePeer(self.options("--port", "6001"), self.reactor)
+        self.assertEqual(said, ["p2ppeer: the strategy a.B is passed over: it is broken"])
 
     def test_thePluginsPointHere(self) -> None:
         """By the names that ServiceMaker looks for."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.internet.defer import fail
 from twisted.logger import capturedLogs, formatEvent
@@ -97,6 +97,26 @@ class NodeTests(SynchronousTestCase):
                 [f"{node.kept} cannot be kept: no space left; trying on", f"{node.kept} is kept again"],
             )
             self.assertEqual(node.factory.counters["saveErrors"], 3)
+
+    def test_howeverKeepingFailsItLeavesInGoodOrder(self) -> None:
+        """It is told with a traceback, once, for it is no disk's fault; port, links and disk are closed."""
+
+        def broken() -> NoReturn:
+            raise ZeroDivisionError("of all things")
+
+        for node in self.nodes:
+            node.startService()
+            self.patch(node, "keep", broken)
+            port: Any = node._port
+            with capturedLogs() as logs:
+                node.save()
+                self.assertIsNone(self.successResultOf(self.stopped(node)))
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            lines = [str(formatEvent(entry)) for entry in logs]
+            self.assertIn(f"{node.kept} cannot be kept: of all things; trying on", lines)
+            self.assertEqual(node.factory.counters["saveErrors"], 2)
+            self.assertEqual(port._host.ports, {})
+        self.assertTrue(self.disks[0].closed)
 
     def test_itSavesNowAndThen(self) -> None:
         """As often as it says, while it runs."""

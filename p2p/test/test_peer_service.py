@@ -1397,6 +1397,29 @@ class RobustnessTests(PeerTestCase):
         self.successResultOf(stopped)
         self.assertGreater(len(self.flushLoggedErrors(RuntimeError)), 3)
 
+    def test_anOverlayThatCannotSayWhomItKnowsKeepsNoPeerFromLeaving(self) -> None:
+        """Its neighbour hears the goodbye, its status can be asked for, and who it is is kept."""
+        disk = FakePeerStore()
+        first, second = self.network.peer(1, seeds=(), store=disk), self.network.peer(2, seeds=())
+
+        def broken(*what: Any) -> None:
+            raise RuntimeError("broken")
+
+        first.overlay.known = broken
+        self.know(second, me(first))
+        self.network.run(2)
+        self.assertTrue(linked(first, second))
+        self.assertEqual(first.status()["gauges"]["known"], 0)
+        self.assertEqual(first.peers()["known"], 0)
+        kept, events = disk.saves, self.told(second)
+        stopped = first.stopService()
+        self.network.run(3)
+        self.successResultOf(stopped)
+        self.assertEqual([event["reason"] for event in events if event["type"] == "neighbourDown"], ["leaving"])
+        self.assertEqual(first.factory.counters["saveErrors"], 0)
+        self.assertGreater(disk.saves, kept)
+        self.flushLoggedErrors(RuntimeError)
+
     def test_nothingGrowsWithChurn(self) -> None:
         """After neighbours have come and gone by the hundred, what is kept per link or dial is gone."""
         peer = self.network.peer(1, seeds=(), maxKnown=16)
