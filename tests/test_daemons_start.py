@@ -231,6 +231,19 @@ class LifeTests(StartCase):
         peer.ready()
         self.assertEqual(peer.log.count(line), 1)
 
+    def test_aLogThatIsTakenAwayIsBegunAnew(self) -> None:
+        """Removed, or renamed as logrotate does it, while the daemon writes."""
+        self.configure(freePort())
+        port = freePort()
+        self.start("peer", port, "--gossip-interval", "0.1", "--gossip-count", "1000000").ready()
+        log = Path(self.directory, f"peer-{port}.log")
+        aside = Path(self.directory, "aside")
+        for takeAway in (log.unlink, lambda: log.rename(aside)):
+            takeAway()
+            until(log.exists, "there is a new one")
+            until(lambda: "message: " in log.read_text(), "it is written")
+        self.assertIn("message: ", aside.read_text())
+
     def test_theSocketIsForThisUserOnly(self) -> None:
         """Nobody else on the machine may drive the daemon."""
         self.configure(freePort())

@@ -14,6 +14,7 @@ A disk that is full costs lines, nothing else.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,9 @@ TOLD_AGAIN = 60.0
 RETRY = 5.0
 """Seconds after a failure until the file is tried again."""
 
+LOOK = 1.0
+"""Seconds after which it is looked again whether the file still stands where it should."""
+
 
 class Stamp:
     """
@@ -78,6 +82,9 @@ class LineFile:
     written is complained of, once; the file is then left alone for L{RETRY}
     seconds, and the first line that can be written again says how many are missing.
 
+    Where somebody removes the file, renames it or cuts it short, the first line
+    that comes later than L{LOOK} seconds after that begins it anew.
+
     @param complain: called with one line when writing begins to fail.
     @param seconds: the time, to wait with the next attempt.
     @param missing: makes the line that says how many are missing.
@@ -99,6 +106,7 @@ class LineFile:
         self._file: _WholeLines | None = None
         self._lost = 0
         self._failed = 0.0
+        self._looked = 0.0
 
     def open(self) -> None:
         """
@@ -114,6 +122,11 @@ class LineFile:
             self._lost += 1
             return
         try:
+            now = self._seconds()
+            if self._file is not None and not 0 <= now - self._looked < LOOK:
+                self._looked = now
+                if not self._file.isThere():
+                    self.close()
             if self._file is None:
                 self.open()
             assert self._file is not None
@@ -160,6 +173,16 @@ class _WholeLines(RotatedFile):
             self._file.seek(self.size)
             raise
         self.size += len(data)
+
+    def isThere(self) -> bool:
+        """Does its path, as far as can be seen, still lead to what is written here, and is that as long as it was?"""
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return os.path.samestat(there, os.fstat(self._file.fileno())) and there.st_size == self.size
 
 
 class TextLines:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -78,6 +79,125 @@ class StampTests(SynchronousTestCase):
         texts = [stamp(when) for when in (1_700_000_000.5, 1_700_000_001.5, 1_700_000_000.5)]
         self.assertEqual(texts[0], texts[2])
         self.assertEqual([text[17:19] for text in texts[:2]], ["20", "21"])
+
+
+class MovedTests(LogCase):
+    """What becomes of the file when others lay hands on it."""
+
+    def setUp(self) -> None:
+        """A file of lines."""
+        super().setUp()
+        say = self.complaints.append
+        self.file = LineFile(self.directory, "peer-6001.log", say, self.clock.seconds, lambda lost: b"lost %d\n" % lost)
+        self.path = os.path.join(self.directory, "peer-6001.log")
+        self.file.open()
+        self.addCleanup(self.file.close)
+        self.file.write(b"before\n")
+
+    def test_oneThatIsRemovedIsBegunAnew(self) -> None:
+        """Within a second; nothing is complained of."""
+        os.unlink(self.path)
+        self.file.write(b"to nobody\n")
+        self.assertFalse(os.path.exists(self.path))
+        self.clock.advance(1.0)
+        self.file.write(b"after\n")
+        self.file.write(b"and on\n")
+        self.assertEqual(self.read(), ["after", "and on"])
+        self.assertEqual(self.complaints, [])
+
+    def test_oneThatIsRenamedKeepsWhatItHasAndANewOneIsBegun(self) -> None:
+        """As logrotate does it, whether it makes an empty one in its place or none."""
+        for number, create in enumerate((False, True)):
+            aside = f"{self.path}-{number}"
+            os.rename(self.path, aside)
+            if create:
+                open(self.path, "wb").close()
+            self.clock.advance(1.0)
+            self.file.write(b"after\n")
+            self.assertEqual(self.read(), ["after"])
+        self.assertEqual(self.read("peer-6001.log-0"), ["before"])
+        self.assertEqual(self.read("peer-6001.log-1"), ["after"])
+
+    def test_oneThatIsCutShortHasNoHole(self) -> None:
+        """It goes on where it ends."""
+        os.truncate(self.path, 0)
+        self.clock.advance(1.0)
+        self.file.write(b"after\n")
+        self.assertEqual(self.read(), ["after"])
+
+    def test_oneThatAnotherTookThePlaceOfIsGoneOnWith(self) -> None:
+        """As an editor does it that writes a new file."""
+        shutil.copy(self.path, f"{self.path}-new")
+        os.replace(f"{self.path}-new", self.path)
+        self.clock.advance(1.0)
+        self.file.write(b"after\n")
+        self.assertEqual(self.read(), ["before", "after"])
+
+    def test_whatOthersWroteIsNotWrittenOver(self) -> None:
+        """It goes on behind that."""
+        with open(self.path, "ab") as file:
+            file.write(b"a remark\n")
+        self.clock.advance(1.0)
+        self.file.write(b"after\n")
+        self.assertEqual(self.read(), ["before", "a remark", "after"])
+
+    def test_whatCannotBeSeenIsTakenToBeThere(self) -> None:
+        """The open file can still be written."""
+        stat = os.stat
+
+        def sealed(path: Any, **how: Any) -> os.stat_result:
+            if path == self.path:
+                raise PermissionError(13, "Permission denied")
+            return stat(path, **how)
+
+        self.patch(os, "stat", sealed)
+        self.clock.advance(1.0)
+        self.file.write(b"after\n")
+        self.assertEqual(self.read(), ["before", "after"])
+        self.assertEqual(self.complaints, [])
+
+    def test_itIsLookedAtOnceASecondAtMost(self) -> None:
+        """However many lines there are; also when the clock has been put back."""
+        looked: list[float] = []
+        stat = os.stat
+
+        def counted(path: Any, **how: Any) -> os.stat_result:
+            if path == self.path:
+                looked.append(self.clock.seconds())
+            return stat(path, **how)
+
+        self.patch(os, "stat", counted)
+        for _ in range(30):
+            self.clock.advance(0.1)
+            self.file.write(b"line\n")
+        self.assertIn(len(looked), (2, 3))
+        self.clock.rightNow -= 1000
+        self.file.write(b"line\n")
+        self.assertIn(len(looked), (3, 4))
+
+    def test_whereNoneCanBeBegunItIsComplainedOf(self) -> None:
+        """The directory is gone, say; once it is there again, so is the file."""
+        shutil.rmtree(self.directory)
+        self.clock.advance(1.0)
+        self.file.write(b"lost\n")
+        (complaint,) = self.complaints
+        self.assertIn("peer-6001.log: ", complaint)
+        os.mkdir(self.directory)
+        self.clock.advance(logfile.RETRY)
+        self.file.write(b"after\n")
+        self.assertEqual(self.read(), ["lost 1", "after"])
+
+    def test_itsOwnRotationIsNoneOfThat(self) -> None:
+        """What was put aside, and what was begun, have each line once."""
+        self.patch(logfile, "ROTATE_AT", 100)
+        self.file.close()
+        for number in range(30):
+            self.clock.advance(0.5)
+            self.file.write(b"line %06d\n" % number)
+        names = sorted(os.listdir(self.directory), reverse=True)
+        self.assertEqual(names, [f"peer-6001.log.{number}" for number in (3, 2, 1)] + ["peer-6001.log"])
+        lines = [line for name in names for line in self.read(name)]
+        self.assertEqual(lines, ["before", *(f"line {number:06d}" for number in range(30))])
 
 
 class LogFileTests(LogCase):
