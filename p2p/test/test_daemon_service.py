@@ -211,6 +211,7 @@ class MakeServiceTests(DaemonCase):
         self.assertEqual(daemon.node.role, "peer")
         self.assertEqual(daemon.node.settings.maxConnections, 2)
         daemon.privilegedStartService()
+        self.addCleanup(daemon.log.stopService)
         self.assertEqual(daemon.node.address, Address("192.0.2.1", 7000))
         self.assertEqual([server[0] for server in self.reactor.tcpServers], [6001])
         self.assertEqual([server[0] for server in self.reactor.unixServers], [WEB])
