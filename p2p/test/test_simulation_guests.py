@@ -239,20 +239,34 @@ class EndpointTests(GuestTestCase):
 
     def test_reconnectingClientFactory(self) -> None:
         """
-        It comes back to a server that was restarted.
+        It loses its connection with the process of the server, tries in vain, and finds the one that is started next.
         """
 
         class Again(ReconnectingClientFactory):
             protocol = Echo
             noisy = False
+            tries = 0
 
-        Again.clock = self.client  # type: ignore[assignment]
-        self.client.connectTCP("10.0.0.2", 80, Again())
+            def startedConnecting(self, connector: Any) -> None:
+                self.tries += 1
+
+        calling = Again()
+        calling.clock = self.client  # type: ignore[assignment]
+        first, second = Answering(self.network), Answering(self.network)
+        self.server.listenTCP(80, first)
+        self.client.connectTCP("10.0.0.2", 80, calling)
         self.network.run(5)
-        answering = Answering(self.network)
-        self.server.listenTCP(80, answering)
+        (connected,) = first.made
+        self.assertEqual((calling.tries, connected.lost), (1, None))
+        self.network.faults.crash(self.server)
         self.network.run(30)
-        self.assertEqual(len(answering.made), 1)
+        self.assertGreaterEqual(calling.tries, 3)
+        self.network.faults.restart(self.server).listenTCP(80, second)
+        self.network.run(150)
+        (again,) = second.made
+        again.transport.write(b"there you are")
+        self.network.run(151)
+        self.assertEqual((len(first.made), connected.data, again.data), (1, b"", b"there you are"))
 
     def test_jitterIsDeterminedByTheSeed(self) -> None:
         """
