@@ -385,7 +385,7 @@ class Timer:
         See L{IDelayedCall.delay}.
         """
         self._check()
-        self._moveTo(self.time + secondsLater / self.reactor.host.wall.rate)
+        self._moveTo(self.reactor.host.wall.after(self.time, secondsLater))
 
     def reset(self, secondsFromNow: float) -> None:
         """

@@ -10,6 +10,7 @@ call the application waits in L{Host.held}, in order.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ulp
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.abstract import isIPv6Address
@@ -36,14 +37,16 @@ class WallClock:
 
     @ivar base: What it showed when it was last set, which was at C{baseAt} in the network's time.
     @ivar rate: Seconds it counts in one second of the network.
+    @ivar right: Whether it shows the network's time.
     """
 
-    __slots__ = ("base", "baseAt", "clock", "rate")
+    __slots__ = ("base", "baseAt", "clock", "rate", "right")
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.base = self.baseAt = 0.0
         self.rate = 1.0
+        self.right = True
 
     def seconds(self) -> float:
         """
@@ -57,6 +60,20 @@ class WallClock:
         """
         return self.base + (time - self.baseAt) * self.rate
 
+    def after(self, time: float, delay: float) -> float:
+        """
+        When, in the network's time, it will have counted some seconds from a time of the network on.
+
+        What a wrong clock shows has been rounded, and so has every sum that a program makes of it. A timer that came
+        when such a sum is due in theory would, as often as not, be called while the clock still shows less; it would
+        wait for the rest, and come early again. So it comes later by a few times the least that either clock can tell.
+        """
+        if self.right or not delay:
+            return time + delay
+        due = self.at(time) + delay
+        when = self.baseAt + (due - self.base) / self.rate
+        return when + 4.0 * (ulp(when) + ulp(max(abs(self.base), abs(due))) / self.rate)
+
     def set(self, offset: float | None, drift: float | None) -> None:
         """
         Set it wrong, see L{Host.setClock}.
@@ -68,6 +85,9 @@ class WallClock:
         self.baseAt = now
         if drift is not None:
             self.rate = 1.0 + drift
+        self.right = self.rate == 1.0 and self.base == now
+        if self.right:
+            self.base = self.baseAt = 0.0
 
 
 class Host:

@@ -98,7 +98,9 @@ class SimulatedReactor:
         """
         When in the network's time something is to happen after a delay on this host's clock.
         """
-        when = self.clock.now + delay / self.host.wall.rate
+        wall = self.host.wall
+        now = self.clock.now
+        when = now + delay if wall.right else wall.after(now, delay)
         tick = self.host.tick
         if tick:
             # Only then: a process that is late is late for all its timers, so these keep their order.

@@ -7,8 +7,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from twisted.internet import error
 from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.task import LoopingCall
 
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
@@ -520,13 +523,74 @@ class OnHostsTests(TCPTestCase):
         self.assertEqual(self.here.seconds(), 100.0)
         fired: list[tuple[float, float]] = []
         timer = self.here.callLater(10.0, lambda: fired.append((self.network.now, self.here.seconds())))
-        self.assertEqual(timer.getTime(), 110.0)
+        self.assertApproximates(timer.getTime(), 110.0, 1e-12)
         self.network.run(60)
-        self.assertEqual(fired, [(8.0, 110.0)])
+        ((when, shown),) = fired
+        self.assertApproximates(when, 8.0, 1e-12)
+        self.assertApproximates(shown, 110.0, 1e-12)
         self.assertEqual((self.here.seconds(), self.there.seconds()), (175.0, 60.0))
         self.network.faults.setClock(self.here, drift=0.0)
         self.network.run(70)
         self.assertEqual(self.here.seconds(), 185.0)
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.one_of(st.none(), st.floats(-1e9, 1e9)),
+        st.one_of(st.sampled_from([0.001, -0.001, 0.1]), st.floats(-0.99, 100.0)),
+        st.one_of(st.just(1.0), st.floats(0.001, 100.0)),
+        st.floats(0.0, 864000.0),
+    )
+    def test_timersKeepToAWrongClock(self, offset: float | None, drift: float, interval: float, since: float) -> None:
+        """
+        None comes while the host's clock still shows less than it was set for, moved or not, so that a C{LoopingCall}
+        makes as many calls as there are intervals, whatever that clock shows and since when. (On a clock that is right
+        it may make more, as on Twisted's C{task.Clock}: its sums are rounded, and such a timer comes at the very time.)
+        """
+        network = SimulatedNetwork(guard=False)
+        reactor = network.host("10.0.0.1")
+        network.run(since)
+        network.faults.setClock(reactor, offset=offset, drift=drift)
+        assume(reactor.seconds() != since or 1.0 + drift != 1.0)
+        calls: list[float] = []
+
+        def call() -> None:
+            calls.append(reactor.seconds())
+            if len(calls) > 100:
+                loop.stop()
+
+        def due(shown: float) -> None:
+            self.assertGreaterEqual(reactor.seconds(), shown)
+            times.append(shown)
+
+        times: list[float] = []
+        delayed: list[float] = []
+        loop = LoopingCall(call)
+        loop.clock = reactor
+        loop.start(interval)
+        for part in (1.0, 1.7, 3.3):
+            shown = reactor.seconds() + part * interval
+            reactor.callLater(part * interval, due, shown)
+            reactor.callLater(9 * interval, due, shown).reset(part * interval)
+            later = reactor.callLater(interval, lambda: due(delayed.pop(0)))
+            delayed.append(later.getTime() + part * interval)
+            later.delay(part * interval)
+        network.run(since + 20.5 * interval / (1.0 + drift))
+        self.assertEqual((len(calls), len(times)), (21, 9))
+
+    def test_aClockThatIsRightAgainIsRight(self) -> None:
+        """
+        It shows the network's time to the last bit, whatever it has shown before.
+        """
+        self.network.faults.setClock(self.here, offset=0.1, drift=0.3)
+        self.network.run(0.7)
+        self.network.faults.setClock(self.here, offset=0.0, drift=0.0)
+        for tenths in range(8, 30):
+            self.network.run(tenths / 10)
+            self.assertEqual(self.here.seconds(), self.network.now)
+        fired: list[float] = []
+        self.here.callLater(0.3, lambda: fired.append(self.here.seconds()))
+        self.network.run(10)
+        self.assertEqual(fired, [2.9 + 0.3])
 
     def test_latencyMayDependOnThePair(self) -> None:
         """

@@ -17,6 +17,7 @@ from p2p.peer import strategies
 from p2p.peer.broadcast import Flood
 from p2p.peer.liveness import Heartbeat
 from p2p.peer.overlay import RandomLinks
+from p2p.simulation import clock
 from p2p.simulation import scenario as scenarioModule
 from p2p.simulation.expect import Expect
 from p2p.simulation.grid import grid, replaced
@@ -542,6 +543,15 @@ class IncidentTests(SynchronousTestCase):
         """A host's clock shows what it was set to."""
         swarm = self.run_(event('clock = { peers = ["peer-0"], offset = 100.0, drift = 0.1 }'), until=15.0)
         self.assertAlmostEqual(swarm.network.machine(swarm.peers["peer-0"].host).reactor.seconds(), 116.0)
+
+    def test_peersWhoseClocksRunApartAreOneNetworkAllTheSame(self) -> None:
+        """Each timer of theirs comes once, and time goes on."""
+        self.patch(clock, "ROUNDS", 2_000)
+        for drift in (0.001, -0.001, 0.1, 3.0):
+            rest = event(f"clock = {{ fraction = 1.0, drift = {drift} }}", at=1.5) + event("publish = { count = 5 }")
+            run = Run.of(scenario(rest + "[expect]\nreach = 1.0\ncomponents = 1\nfalseDeaths = 0\nlisted = true\n"))
+            results = run.go()
+            self.assertEqual((results["broken"], results["virtualSeconds"]), ([], 20.0))
 
     def test_liar(self) -> None:
         """It calls its neighbours dead; they live on, on the seed's list too, and are told of."""
