@@ -331,7 +331,7 @@ class SimulatedNetwork:
     def digest(self) -> str:
         """
         A number for all that has arrived anywhere so far: when, where, and which bytes. It is the same for the same
-        seed and program, on any machine.
+        seed and program, on any machine, and another as soon as any of this differs.
         """
         return self._trace.digest()
 

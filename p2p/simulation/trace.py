@@ -1,9 +1,11 @@
 """
 What happened, as one number or as a list.
 
-The digest is made of every segment and datagram that arrived anywhere: when, at which end, how many bytes, and which.
-It is hashed in blocks as the wheel turns. Everything else that happens shows in these sooner or later. Of ciphers it
-has only when and where they arrived, because TLS makes them anew in each run.
+The digest is made of every segment and datagram that arrived anywhere: when, at which end, how many bytes, and which,
+and of what the ends are, when something arrives there for the first time: both addresses and ports. Each of these five
+is hashed for itself, as it is, so that two runs have one digest only if all that is the same, in the same order. It is
+done in blocks as the wheel turns. Everything else that happens shows in these sooner or later. Of ciphers it has only
+when and where they arrived, because TLS makes them anew in each run.
 """
 
 from __future__ import annotations
@@ -11,17 +13,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 from attrs import frozen
 
 from p2p.simulation.clock import Event, Timer
 from p2p.simulation.stream import Ciphertext, Stream
-
-_dataOf: Callable[[Event], bytes | None] = itemgetter(3)
 
 
 @frozen
@@ -50,12 +49,18 @@ class Trace:
     @ivar deliveries: How many segments and datagrams have arrived, and C{events} how many events there were in all.
     """
 
-    __slots__ = ("_bytes", "_places", "deliveries", "events", "happenings", "watchers")
+    __slots__ = (
+        "_bytes", "_ends", "_known", "_sizes", "_times", "_where", "deliveries", "events", "happenings", "watchers",
+    )  # fmt: skip
 
     def __init__(self, keep: bool) -> None:
-        # Two, so that it does not matter where the blocks begin.
-        self._places = hashlib.sha256()
+        # One for each kind, so that it does not matter where the blocks begin.
+        self._times = hashlib.sha256()
+        self._where = hashlib.sha256()
+        self._sizes = hashlib.sha256()
         self._bytes = hashlib.sha256()
+        self._ends = hashlib.sha256()
+        self._known: set[int] = set()
         self.watchers: list[Callable[[list[Event]], object]] = []
         self.happenings: list[Happening] | None = [] if keep else None
         self.deliveries = 0
@@ -65,41 +70,64 @@ class Trace:
         """
         Take down a block of events that have happened.
         """
-        # What brings no data has None there, which is passed over; and nothing is empty.
-        arrived: Iterable[bytes] = filter(None, map(_dataOf, events))
-        # When, where and how much in one number: it changes if one of these does, or if two of them change places.
-        size = _sizeButOfCiphers if Ciphertext.made else len
-        places = array("d", [when * target.serial + size(data) for when, _, target, data in events if data is not None])
-        if sys.byteorder == "big":
-            places.byteswap()
         self.events += len(events)
-        if places:
-            self.deliveries += len(places)
-            self._places.update(places)
-            if Ciphertext.made:
-                arrived = (data for data in arrived if data.__class__ is not Ciphertext)
-            self._bytes.update(b"".join(arrived))
+        arrivals = [event for event in events if event[3] is not None]
+        if arrivals:
+            self._hash(arrivals)
         for watcher in self.watchers:
             watcher(events)
         if self.happenings is not None:
             self.happenings.extend(_happening(event) for event in events)
 
+    def _hash(self, arrivals: list[Event]) -> None:
+        times: tuple[float, ...]
+        targets: tuple[Any, ...]
+        data: tuple[bytes, ...]
+        times, _, targets, data = zip(*arrivals, strict=True)
+        if Ciphertext.made:
+            data = tuple([b"" if each.__class__ is Ciphertext else each for each in data])
+        where = [target.serial for target in targets]
+        new = set(where).difference(self._known)
+        if new:
+            self._introduce(new, where, targets)
+        self.deliveries += len(times)
+        self._times.update(_littleEndian(array("d", times)))
+        self._where.update(_littleEndian(array("q", where)))
+        self._sizes.update(_littleEndian(array("q", map(len, data))))
+        self._bytes.update(b"".join(data))
+
+    def _introduce(self, new: set[int], where: list[int], targets: tuple[Any, ...]) -> None:
+        """
+        Say which ends some serials stand for, in the order in which these come up.
+        """
+        self._known |= new
+        for serial, target in zip(where, targets, strict=True):
+            if serial in new:
+                new.remove(serial)
+                self._ends.update(f"{serial} {_nameOf(target)}\n".encode())
+
     def digest(self) -> str:
         """
         The digest of all that has happened, in hexadecimal.
         """
-        return hashlib.sha256(self._places.digest() + self._bytes.digest()).hexdigest()
+        parts = (self._times, self._where, self._sizes, self._bytes, self._ends)
+        return hashlib.sha256(b"".join([part.digest() for part in parts])).hexdigest()
 
 
-def _sizeButOfCiphers(data: bytes) -> int:
-    return 0 if data.__class__ is Ciphertext else len(data)
+def _littleEndian(numbers: array[Any]) -> array[Any]:
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def _nameOf(target: Any) -> str:
+    return repr(target.connection.peer if isinstance(target, Stream) else target)
 
 
 def _happening(event: Event) -> Happening:
     when, _, target, data = event
     if data is not None:
-        who = target.connection.peer if isinstance(target, Stream) else target
-        return Happening(when, "data", repr(who), len(data))
+        return Happening(when, "data", _nameOf(target), len(data))
     if type(target) is Timer:
         return Happening(when, "timer", target.reactor.host.address, 0)
     called: Any = target

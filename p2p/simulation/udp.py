@@ -29,8 +29,8 @@ MAXIMUM_SIZE = 65507
 MAXIMUM_HELD = 1000
 """How many datagrams the kernel keeps for all of a stopped process; the rest is lost."""
 
-_MANY_PORTS = 1 << 20
-"""More than most networks have, and so few that a product of two serials is a whole number for a float."""
+_MANY_PORTS = 1 << 31
+"""More than any network has, and so few that a product of two serials has at most 63 bits."""
 
 
 @implementer(IListeningPort, IUDPTransport)
@@ -229,6 +229,12 @@ class _Datagram:
         Who takes the data.
         """
         return self
+
+    def __repr__(self) -> str:
+        """
+        Say where from and where to.
+        """
+        return f"<Datagram {self._source[0]}:{self._source[1]} to {self._to[0]}:{self._to[1]}>"
 
     def dataReceived(self, data: bytes) -> None:
         """

@@ -4,8 +4,11 @@ Tests for the simulated network as a whole, and for the reactors on it.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet import error
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -29,7 +32,15 @@ from p2p.simulation.clock import COARSE, FINE
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.reactor import SimulatedReactor
+from p2p.simulation.trace import Trace
 from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, Recorder, TCPTestCase
+
+Arrivals = list[tuple[float, int, bytes]]
+
+ARRIVALS = st.lists(
+    st.tuples(st.integers(0, 4).map(float), st.integers(1, 4), st.sampled_from([b"a", b"aa"])), min_size=1, max_size=3
+)
+"""When, at which end, and what: few and small numbers, whose sums and products are often equal."""
 
 
 class Gossiping(Recorder):
@@ -160,6 +171,42 @@ class DeterminismTests(SynchronousTestCase):
             network.run(2)
             digests.add(network.digest())
         self.assertEqual(len(digests), 4)
+
+    @settings(max_examples=300, deadline=None)
+    @given(ARRIVALS, ARRIVALS, st.integers(0, 3))
+    def test_digestsAreEqualOnlyIfAllThatArrivedIs(self, first: Arrivals, second: Arrivals, cut: int) -> None:
+        """
+        When, where, how much and which bytes, in that order; however it is cut into blocks.
+        """
+
+        def digest(*blocks: Arrivals) -> str:
+            trace = Trace(False)
+            for block in blocks:
+                trace.record([(when, 0, SimpleNamespace(serial=serial), data) for when, serial, data in block])
+            return trace.digest()
+
+        self.assertEqual(digest(first[:cut], first[cut:]), digest(first))
+        self.assertEqual(digest(first) == digest(second), first == second)
+
+    def test_digestSeesWhoGotItAndWhen(self) -> None:
+        """
+        One byte to the first at 9 s is not one to the third at 3 s, nor to the third at 9 s; whoever else is connected.
+        """
+        for others in (True, False):
+            digests = set()
+            for to, at in ((2, 9.0), (4, 3.0), (4, 9.0), (2, 3.0)):
+                network = SimulatedNetwork(latency=constant(LATENCY))
+                clients = {}
+                for number in (2, 3, 4):
+                    network.host(f"10.0.0.{number}").listenTCP(80, Answering(network))
+                    if others or number == to:
+                        client = clients[number] = Recorder(network)
+                        network.host("10.0.0.1").connectTCP(f"10.0.0.{number}", 80, Calling(network, client))
+                network.run(at)
+                clients[to].transport.write(b"a")  # type: ignore[union-attr]
+                network.run(10)
+                digests.add(network.digest())
+            self.assertEqual(len(digests), 4)
 
     def test_digestSeesWhereOnePieceEnds(self) -> None:
         """
