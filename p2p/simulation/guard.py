@@ -6,12 +6,13 @@ module holds (C{from time import monotonic}) is replaced there. The replacement 
 that is not of the standard library. If that is a program, L{RealityError} is raised there, naming its file and line,
 and ends the run. Nothing is done at any event, so this costs nothing.
 
-Some of Twisted may do it:
- - its loggers stamp messages, and get the virtual time;
+Twisted may do it, and gets what is determined by the seed, in whichever of its modules:
+ - the virtual time, that of the host whose program runs, if its frames tell which that is, and else the network's;
+   loggers always get the network's, so that what several hosts have logged is in order;
+ - random bytes that are drawn from a stream of the network's, for session ids, DNS queries, challenges;
+ - the C{random} module, which is seeded for the duration of the run (and put back afterwards), for jitter;
  - its global cooperator measures how long it has worked, and gets a time that passes at every look, so that what it
    does depends on no machine;
- - C{ClientService} and C{ReconnectingClientFactory} draw jitter from the C{random} module, which is seeded for the
-   duration of the run (and put back afterwards);
  - TLS and the global cooperator put calls on the global reactor when nobody gave them one, and these are put on the
    network's clock.
 
@@ -19,14 +20,16 @@ C{datetime.now()} and its like are methods of classes that nobody can change: th
 that cannot tell the time meanwhile, and whose instances are those of the real ones.
 
 It stands there while a network runs, and while a host is booted with the function it was given. What is done with a
-reactor before the run, or between two, is free: it may be a test, which builds its network out of the real world.
+reactor before the run, or between two, is free: it may be a test, which builds its network out of the real world. What
+is imported during a run takes the replacements for the originals; it gets these at the end.
 
-What cannot be seen: a default argument that was bound before (C{def f(clock=time.monotonic)}), and what C code does by
-itself, such as the randomness of OpenSSL.
+What cannot be seen is listed in docs/simulation.md: what a program bound elsewhere than in its modules and classes
+before the run, and what C code does by itself.
 """
 
 from __future__ import annotations
 
+import _thread
 import datetime
 import os
 import random
@@ -38,14 +41,18 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable
-from types import FrameType, ModuleType
+import uuid
+from collections.abc import Callable, Iterator
+from random import Random
+from types import BuiltinFunctionType, FrameType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import twisted.internet
 from twisted.logger import _logger as twistedLogger
 
 from p2p.simulation.clock import SimulationError
+from p2p.simulation.host import Host
+from p2p.simulation.stream import Stream
 
 if TYPE_CHECKING:
     from p2p.simulation.network import SimulatedNetwork
@@ -80,40 +87,44 @@ _FORBIDDEN: list[tuple[ModuleType, str]] = [
     (socket, "socket"),
     (socket, "create_connection"),
     (socket, "getaddrinfo"),
-    (socket, "gethostbyname"),
-    (select, "select"),
+    *((socket, name) for name in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo")),
+    *((select, name) for name in ("select", "poll", "epoll", "kqueue", "devpoll")),
     (subprocess, "Popen"),
+    *((os, name) for name in ("system", "fork", "forkpty", "posix_spawn", "posix_spawnp")),
+    *((module, "fork_exec") for module in [sys.modules.get("_posixsubprocess")] if module is not None),
+    *((_thread, name) for name in ("start_new_thread", "start_new", "start_joinable_thread")),
+    (uuid, "uuid1"),
 ]
 
 _DATES: dict[type, tuple[str, ...]] = {datetime.datetime: ("now", "utcnow", "today"), datetime.date: ("today",)}
 """What tells the real time though nobody calls it a clock: classes and their methods."""
 
-_ALLOWED = (
-    "twisted.python.",
-    "twisted.logger.",
-    "twisted.trial.",
-    "twisted.internet.task",
-    "twisted.internet._sslverify",
-)
-"""Modules that may look at the real world, by the beginning of their names."""
+_TWISTED = "twisted."
+"""How the names of the modules begin that get virtual time and seeded randomness."""
 
-_TOOLS = ("hypothesis.",)
-"""Modules that time whatever runs, by way of a callback of the garbage collector, and get the real time."""
+_LOGGERS = ("twisted.logger.", "twisted.python.log")
+"""Those of them that get the network's time, whatever the hosts' clocks show."""
 
-_HARMLESS = ("tempfile", "importlib._bootstrap")
-"""Parts of the standard library that may do so for whomever: names of files, and what modules do at their import."""
+_REAL = ("hypothesis.", "twisted.trial.")
+"""
+Modules that get the real time and all else: tools, which time whatever runs, also by way of a callback of the garbage
+collector.
+"""
 
-_SEEDED = ("twisted.application._client_service", "twisted.internet.protocol")
-"""Modules that may use the C{random} module."""
+_HARMLESS = ("tempfile", "importlib._bootstrap", "twisted.python.filepath", "twisted.python.lockfile")
+"""Others that do so for whomever: for names of files, and what modules do at their import."""
 
 _POSTPONING = ("twisted.protocols.tls", "twisted.internet.task", "twisted.protocols.policies")
 """Modules that may use C{callLater} of the global reactor."""
 
 
-_HOLDS: dict[str, tuple[ModuleType, int, list[str]]] = {}
+_Copy = tuple[str | None, str]
+"""Where in a module a copy is: the name of a class or L{None}, and the name there."""
+
+_HOLDS: dict[str, tuple[ModuleType, int, list[_Copy]]] = {}
 """
-What is known of each module, for all networks of this process: how many names it had, and which of them are copies of
-what is forbidden. To look through a thousand modules takes longer than a small network takes to run.
+What is known of each module, for all networks of this process: how many names it had, and where it has copies of what
+is forbidden. To look through a thousand modules takes longer than a small network takes to run.
 """
 
 
@@ -160,6 +171,62 @@ def _isStandard(file: str) -> bool:
     return file.startswith("<frozen") or (file.startswith(_STANDARD_LIBRARY) and not file.startswith(_SITE_PACKAGES))
 
 
+def _hostOf(frame: FrameType | None) -> Host | None:
+    """
+    The host whose program is under way: of the simulator's parts the one that called it last tells.
+    """
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("p2p.simulation."):
+            names = frame.f_locals
+            for part in (names.get("self"), names.get("target"), names.get("machine")):
+                end = part.connection.peer if isinstance(part, Stream) else part
+                for host in (end, getattr(end, "host", None), getattr(getattr(end, "reactor", None), "host", None)):
+                    if isinstance(host, Host):
+                        return host
+        frame = frame.f_back
+    return None
+
+
+def _held(module: ModuleType, wanted: dict[int, Any]) -> Iterator[_Copy]:
+    """
+    Where a module, or a class that is defined in it, holds one of some objects, given by their ids.
+    """
+    for name, value in list(vars(module).items()):
+        if id(value) in wanted:
+            yield None, name
+        elif isinstance(value, type) and value.__module__ == module.__name__:
+            for attribute, held in list(vars(value).items()):
+                if (id(held) in wanted or type(held) is staticmethod) and id(_unbound(held)) in wanted:
+                    yield name, attribute
+
+
+def _unbound(held: object) -> object:
+    """
+    What one gets who asks for an attribute of a class, unless it is a method of it.
+    """
+    if isinstance(held, staticmethod):
+        return held.__func__
+    return held if isinstance(held, BuiltinFunctionType | MethodType | _Instead | type) else None
+
+
+def _owner(module: ModuleType, copy: _Copy) -> Any:
+    return module if copy[0] is None else vars(module).get(copy[0])
+
+
+class _Instead:
+    """
+    Called instead of a function of the real world; as one of C it becomes no method where a class has it.
+    """
+
+    __slots__ = ("_told",)
+
+    def __init__(self, told: Callable[..., Any]) -> None:
+        self._told = told
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._told(*args, **kwargs)
+
+
 class Guard:
     """
     Stands between simulated code and the real world while a network runs.
@@ -169,16 +236,18 @@ class Guard:
 
     def __init__(self, network: SimulatedNetwork, allowed: tuple[str, ...]) -> None:
         self._network = network
-        self._allowed = (*_ALLOWED, *_TOOLS, *_HARMLESS, *allowed)
+        self._allowed = allowed
+        self._real = (*_REAL, *_HARMLESS)
         self._replaced: list[tuple[Any, str, Any]] = []
-        # What stands for an original, by the original's id, which remains its own while that is kept.
+        # What stands for an original, by the original's id, which remains its own while that is kept; and the reverse.
         self._stands: dict[int, Any] = {}
-        self._originals: list[Any] = []
+        self._originals: dict[int, Any] = {}
         self._seen: set[str] = set()
-        self._copying: dict[str, list[str]] = {}
+        self._copying: dict[str, list[_Copy]] = {}
         self._randomState: object = None
         self._ticks = 0
         self._random = network.stream("global random").getstate()
+        self._entropy = network.stream("entropy")
         self.active = False
 
     def __enter__(self) -> None:
@@ -188,14 +257,13 @@ class Guard:
             original = getattr(module, name, None)
             if original is not None:
                 if id(original) not in stands:
-                    stands[id(original)] = self._instead(module, name, original)
-                    self._originals.append(original)
+                    self._stand(original, self._insteadOf(module, name, original))
                 self._replace(module, name, stands[id(original)])
         for kind, methods in _DATES.items():
             if id(kind) not in stands:
-                stands[id(kind)] = self._insteadOfDates(kind, methods)
+                self._stand(kind, self._insteadOfDates(kind, methods))
             self._replace(datetime, kind.__name__, stands[id(kind)])
-        self._replace(threading.Thread, "start", self._instead(threading, "Thread.start", threading.Thread.start))
+        self._replace(threading.Thread, "start", self._telling(threading, "Thread.start", threading.Thread.start))
         self._replace(random.Random, "seed", self._seeding(random.Random.seed))
         self._replaceCopies(stands)
         self._replace(twistedLogger, "time", lambda: self._network.clock.now)
@@ -220,6 +288,10 @@ class Guard:
             if owner is twisted.internet:
                 del sys.modules[_GLOBAL_REACTOR]
         self._replaced.clear()
+        for module in [sys.modules[name] for name in sys.modules.keys() - self._seen]:
+            for copy in _held(module, self._originals) if isinstance(module, ModuleType) else ():
+                owner = _owner(module, copy)
+                setattr(owner, copy[1], self._originals[id(_unbound(vars(owner)[copy[1]]))])
         self.active = False
 
     def report(self, what: str) -> RealityError:
@@ -243,6 +315,10 @@ class Guard:
         self._replaced.append((owner, name, vars(owner).get(name, _ABSENT)))
         setattr(owner, name, replacement)
 
+    def _stand(self, original: Any, stand: Any) -> None:
+        self._stands[id(original)] = stand
+        self._originals[id(stand)] = original
+
     def _replaceCopies(self, instead: dict[int, Any]) -> None:
         """
         Replace what programs have imported by name.
@@ -256,43 +332,82 @@ class Guard:
             module = sys.modules.get(name)
             if module is not None:
                 for copy in copies:
-                    replacement = instead.get(id(vars(module).get(copy)))
+                    owner = _owner(module, copy)
+                    held = vars(owner).get(copy[1]) if owner is not None else None
+                    replacement = instead.get(id(held if owner is module else _unbound(held)))
                     if replacement is not None:
-                        self._replace(module, copy, replacement)
+                        self._replace(owner, copy[1], replacement)
 
-    def _copies(self, name: str, module: Any, instead: dict[int, Any]) -> list[str]:
-        """The names under which a module holds what is forbidden, unless it may use that."""
-        if name.startswith(("twisted.", "p2p.simulation.", *self._allowed)) or not isinstance(module, ModuleType):
+    def _copies(self, name: str, module: Any, instead: dict[int, Any]) -> list[_Copy]:
+        """Where a module holds what is forbidden, unless it may use that."""
+        if name.startswith(("p2p.simulation.", *self._real, *self._allowed)) or not isinstance(module, ModuleType):
             return []
-        names = vars(module)
+        size = len(vars(module))
         known = _HOLDS.get(name)
-        if known is None or known[0] is not module or known[1] != len(names):
+        if known is None or known[0] is not module or known[1] != size:
             file = getattr(module, "__file__", None) or _STANDARD_LIBRARY
-            held = [] if _isStandard(file) else [copy for copy, value in list(names.items()) if id(value) in instead]
-            known = _HOLDS[name] = (module, len(names), held)
+            known = _HOLDS[name] = (module, size, [] if _isStandard(file) else list(_held(module, instead)))
         return known[2]
 
-    def _instead(self, module: ModuleType, name: str, original: Any) -> Any:
+    def _insteadOf(self, module: ModuleType, name: str, original: Any) -> Any:
+        told = self._telling(module, name, original)
+        if isinstance(original, type) and original.__flags__ & _MAY_BE_A_BASE:
+            return type(original)(original.__name__, (original,), {"__new__": lambda cls, *a, **k: told(*a, **k)})
+        return _Instead(told)
+
+    def _telling(self, module: ModuleType, name: str, original: Any) -> Callable[..., Any]:
+        """
+        A function that gives Twisted what it asks for, and tells off others.
+        """
         what = f"{module.__name__}.{name}()"
-        isTime, isRandom = module is time and name in _TIME, module is random
         moment = _MOMENTS.get(name, sys.maxsize)
+        given = self._given(module, name, original)
 
         def told(*args: Any, **kwargs: Any) -> Any:
-            if len(args) > moment and args[moment] is not None:
+            if not self.active or (len(args) > moment and args[moment] is not None):
                 return original(*args, **kwargs)
-            caller = culprit(2).f_globals.get("__name__", "")
+            frame = culprit(2)
+            caller = frame.f_globals.get("__name__", "")
+            if caller.startswith(self._real):
+                return original(*args, **kwargs)
+            if given is not None and caller.startswith((_TWISTED, *self._allowed)):
+                return given(frame, *args, **kwargs)
             if caller.startswith(self._allowed):
-                virtual = isTime and name != "sleep" and not caller.startswith(_TOOLS)
-                return self._time(caller, name) if virtual else original(*args, **kwargs)
-            if isRandom and caller.startswith(_SEEDED):
                 return original(*args, **kwargs)
             raise self.report(what)
 
-        if isinstance(original, type):
-            return type(original)(original.__name__, (original,), {"__new__": lambda cls, *a, **k: told(*a, **k)})
         return told
 
-    def _insteadOfDates(self, kind: type, methods: tuple[str, ...]) -> type:
+    def _given(self, module: ModuleType, name: str, original: Any) -> Callable[..., Any] | None:
+        """
+        What Twisted, and whoever is allowed to, gets instead of the real time and randomness; L{None} for all else.
+        """
+        if module is time and name != "sleep":
+            if name in ("localtime", "gmtime", "ctime"):
+                return lambda frame, *args: original(self._now(frame))
+            if name in _MOMENTS:
+                return lambda frame, *args: original(*args[: _MOMENTS[name]], _localtime(self._now(frame)))
+            scale = 1e9 if name.endswith("_ns") else 0.0
+            return lambda frame, *args: int(self._now(frame) * scale) if scale else self._now(frame)
+        if name in ("urandom", "_urandom", "getrandom"):
+            return lambda frame, size, *args, **kwargs: self._entropy.randbytes(size)
+        # These come to what stands above, or to a generator that is seeded.
+        return (lambda frame, *args, **kwargs: original(*args, **kwargs)) if module in (random, secrets) else None
+
+    def _now(self, frame: FrameType) -> float:
+        """
+        What time it is for a part of Twisted.
+
+        @param frame: Where it asks.
+        """
+        caller = frame.f_globals.get("__name__", "")
+        if caller == "twisted.internet.task":
+            self._ticks += 1
+            return self._ticks * 0.001
+        host = None if caller.startswith(_LOGGERS) else _hostOf(frame)
+        return self._network.clock.now if host is None else host.wall.seconds()
+
+    def _insteadOfDates(self, kind: Any, methods: tuple[str, ...]) -> type:
         """
         A class that makes instances of another and takes these for its own, but does not know what time it is.
         """
@@ -306,9 +421,15 @@ class Guard:
 
         def telling(name: str) -> Any:
             def told(cls: type, *args: Any, **kwargs: Any) -> Any:
-                if culprit(2).f_globals.get("__name__", "").startswith(self._allowed):
+                frame = culprit(2)
+                caller = frame.f_globals.get("__name__", "")
+                if not self.active or caller.startswith(self._real):
                     return getattr(kind, name)(*args, **kwargs)
-                raise self.report(f"datetime.{kind.__name__}.{name}()")
+                if not caller.startswith((_TWISTED, *self._allowed)):
+                    raise self.report(f"datetime.{kind.__name__}.{name}()")
+                if name == "utcnow":
+                    return kind.fromtimestamp(self._now(frame), datetime.UTC).replace(tzinfo=None)
+                return kind.fromtimestamp(self._now(frame), *args, **kwargs)
 
             return classmethod(told)
 
@@ -317,20 +438,14 @@ class Guard:
 
         return Dates(kind.__name__, (kind,), {"__new__": new, **{name: telling(name) for name in methods}})
 
-    def _time(self, caller: str, name: str) -> float | int:
-        """
-        What a part of Twisted is told when it asks for the time.
-        """
-        now = self._network.clock.now
-        if caller == "twisted.internet.task":
-            self._ticks += 1
-            now = self._ticks * 0.001
-        return int(now * 1e9) if name.endswith("_ns") else now
-
     def _seeding(self, original: Callable[..., None]) -> Callable[..., None]:
-        def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
-            if a is None and not culprit(2).f_globals.get("__name__", "").startswith(self._allowed):
-                raise self.report("random.Random() without a seed")
+        def seed(generator: Random, a: Any = None, version: int = 2) -> None:
+            if a is None:
+                caller = culprit(2).f_globals.get("__name__", "")
+                if caller.startswith((_TWISTED, *self._allowed)) and not caller.startswith(self._real):
+                    a = self._entropy.getrandbits(64)
+                elif not caller.startswith(self._real):
+                    raise self.report("random.Random() without a seed")
             original(generator, a, version)
 
         return seed
@@ -346,6 +461,9 @@ class Guard:
 
 
 _ABSENT = object()
+_MAY_BE_A_BASE = 1 << 10
+"""C{Py_TPFLAGS_BASETYPE}: what C{select.epoll} lacks."""
+_localtime = time.localtime
 _GLOBAL_REACTOR = "twisted.internet.reactor"
 _REACTOR = (
     *("addReader", "addWriter", "addSystemEventTrigger", "callFromThread", "callInThread", "callLater"),

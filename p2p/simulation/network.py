@@ -104,7 +104,8 @@ class SimulatedNetwork:
         @param guard: Whether to report code that reaches past the simulation while it runs.
         @param slotsPerSecond: Lists in which the events of a second wait: L{clock.FINE<p2p.simulation.clock.FINE>} or
             C{COARSE}. It changes nothing but the speed.
-        @param allowed: Names, or beginnings of names, of modules that may reach past it all the same.
+        @param allowed: Names, or beginnings of names, of modules that may reach past it all the same. What time it is,
+            and what chance brings, they learn from the network.
         """
         if window < 2:
             raise ValueError(f"a window holds at least 2 bytes, not {window}")

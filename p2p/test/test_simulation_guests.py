@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import random
+import time
 from math import sqrt
 from typing import Any
 
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.application import strports
 from twisted.application.internet import ClientService, StreamServerEndpointService, TCPServer, TimerService
 from twisted.internet import error, ssl
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -30,12 +31,17 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, ReconnectingClientFactory
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.names import client as names
+from twisted.names import dns
+from twisted.names.server import DNSServerFactory
 from twisted.protocols import amp
 from twisted.protocols.basic import LineReceiver
 from twisted.protocols.policies import TimeoutMixin
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.python.failure import Failure
+from twisted.python.randbytes import secureRandom
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web import http
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, FileBodyProducer, HTTPConnectionPool, readBody
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -651,6 +657,146 @@ class ProtocolTests(GuestTestCase):
         self.network.run(1)
         self.assertEqual(refused, [ROUND_TRIP])
         self.assertRaises(error.MessageLengthError, asking.transport.write, b"x" * 70000)  # type: ignore[union-attr]
+
+
+class Draw(amp.Command):
+    """
+    Draw some bytes.
+    """
+
+    response = [(b"drawn", amp.String())]
+
+
+class Drawing(amp.AMP):
+    """
+    Draws with what Twisted has for that.
+    """
+
+    @Draw.responder
+    def draw(self) -> dict[str, Any]:
+        """
+        Do it.
+        """
+        return {"drawn": secureRandom(16)}
+
+
+class InASession(Resource):
+    """
+    Shows the id of the session, which begins with the first request.
+    """
+
+    isLeaf = True
+
+    def render_GET(self, request: Any) -> bytes:
+        """
+        Show it.
+        """
+        uid: bytes = request.getSession().uid
+        return uid
+
+
+class OnlyOne:
+    """
+    Answers each question for a name with one address.
+    """
+
+    def query(self, query: dns.Query, timeout: object = None) -> Deferred[Any]:
+        """
+        Answer it.
+        """
+        answer = dns.RRHeader(query.name.name, dns.A, dns.IN, 60, dns.Record_A("10.0.0.9", 60))
+        return succeed(([answer], [], []))
+
+
+class DeterminismTests(GuestTestCase):
+    """
+    What Twisted's services do does not depend on the real time, nor on the system's randomness.
+    """
+
+    def advance(self, seconds: float) -> None:
+        """
+        Let the real clock go on, for whoever asks for the time by some function of Twisted's or of the C{time} module.
+        """
+        now, gmtime = time.time, time.gmtime
+
+        def later() -> float:
+            return now() + seconds
+
+        def gmtimeLater(moment: float | None = None) -> time.struct_time:
+            return gmtime(later() if moment is None else moment)
+
+        for module in (time, http):
+            self.patch(module, "time", later)
+            self.patch(module, "gmtime", gmtimeLater)
+
+    def go(self, clock: float = 0.0) -> tuple[list[Any], str]:
+        """
+        A request by HTTP, one by AMP and one by DNS.
+
+        @param clock: How far ahead the server's clock is.
+
+        @return: What came of it, and the digest.
+        """
+        self.build()
+        self.network.faults.setClock(self.server, offset=clock)
+        stamps: list[str] = []
+
+        def logged(timestamp: str, request: object) -> str:
+            stamps.append(timestamp)
+            return ""
+
+        self.server.listenTCP(80, Site(InASession(), reactor=self.server, logFormatter=logged))
+        self.server.listenTCP(81, Factory.forProtocol(Drawing))
+        answering = DNSServerFactory(clients=[OnlyOne()])
+        answering.noisy = False
+        self.server.listenUDP(53, dns.DNSDatagramProtocol(answering, reactor=self.server))
+        self.network.run(10)
+        response = self.network.result(Agent(self.client).request(b"GET", b"http://10.0.0.2/"))
+        made: list[Any] = [response.headers.getRawHeaders(b"date"), self.network.result(readBody(response)), *stamps]
+        caller = amp.AMP()
+        self.network.result(connectProtocol(clientFromString(self.client, "tcp:10.0.0.2:81"), caller))
+        made.append(self.network.result(caller.callRemote(Draw))["drawn"])
+        resolver = names.Resolver(servers=[("10.0.0.2", 53)], reactor=self.client)
+        ((answer,), _, _) = self.network.result(deferLater(self.client, 0, resolver.lookupAddress, "some.example"))
+        made.append(answer.payload.dottedQuad())
+        return made, self.network.digest()
+
+    def test_sameAgainAtAnotherTime(self) -> None:
+        """
+        C{twisted.web} with a session, AMP, names and random bytes: the same bytes at the same virtual times, whenever.
+        """
+        first = self.go()
+        self.advance(1234.5)
+        self.assertEqual(self.go(), first)
+
+    def test_itIsTheTimeOfTheHost(self) -> None:
+        """
+        The C{Date} of a response and the log of a web server show the virtual time, as far as its host's clock does.
+        """
+        (date, session, stamp, *_), _ = self.go()
+        self.assertEqual(date, [b"Thu, 01 Jan 1970 00:00:10 GMT"])
+        self.assertEqual(stamp, "[01/Jan/1970:00:00:10 +0000]")
+        self.assertEqual(len(bytes.fromhex(session.decode())), 32)
+        (date, _, stamp, *_), _ = self.go(clock=1e9)
+        self.assertEqual(date, [b"Sun, 09 Sep 2001 01:46:50 GMT"])
+        self.assertEqual(stamp, "[09/Sep/2001:01:46:50 +0000]")
+
+    def test_theSeedDecidesWhatIsDrawn(self) -> None:
+        """
+        The same seed the same bytes, another one others; and one run never the same twice.
+        """
+
+        def drawn(seed: int) -> list[bytes]:
+            bytes_: list[bytes] = []
+            network = SimulatedNetwork(seed=seed)
+            for delay in (1, 2):
+                network.host("10.0.0.1").callLater(delay, lambda: bytes_.append(secureRandom(16)))
+            network.run(3)
+            return bytes_
+
+        self.assertEqual(drawn(1), drawn(1))
+        self.assertEqual(len({*drawn(1), *drawn(2)}), 4)
+        self.assertNotEqual(secureRandom(16), secureRandom(16))
 
 
 class Repeating(Recorder):
