@@ -29,7 +29,13 @@ from twisted.internet.endpoints import (
     serverFromString,
     wrapClientTLS,
 )
-from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, ReconnectingClientFactory
+from twisted.internet.protocol import (
+    DatagramProtocol,
+    Factory,
+    Protocol,
+    ReconnectingClientFactory,
+    connectionDone,
+)
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.names import client as names
 from twisted.names import dns
@@ -780,6 +786,65 @@ class DeterminismTests(GuestTestCase):
         (date, _, stamp, *_), _ = self.go(clock=1e9)
         self.assertEqual(date, [b"Sun, 09 Sep 2001 01:46:50 GMT"])
         self.assertEqual(stamp, "[09/Sep/2001:01:46:50 +0000]")
+
+    def test_whicheverWayItsProgramIsCalled(self) -> None:
+        """
+        At its beginning and end, by a timer, a connection or a datagram; also after it was stopped.
+        """
+        told: list[tuple[str, bytes]] = []
+
+        def tell(what: str) -> None:
+            told.append((what, http.datetimeToString()[12:16]))
+
+        class Telling(Protocol):
+            def connectionMade(self) -> None:
+                tell("made")
+
+            def dataReceived(self, data: bytes) -> None:
+                tell("data")
+
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                tell("lost")
+
+        class TellingOfDatagrams(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: object) -> None:
+                tell("datagram")
+
+            def startProtocol(self) -> None:
+                tell("listening")
+
+            def stopProtocol(self) -> None:
+                tell("closed")
+
+        def boot(reactor: Any) -> None:
+            tell("boot")
+            reactor.callWhenRunning(tell, "running")
+            reactor.addSystemEventTrigger("before", "shutdown", tell, "shutdown")
+            reactor.callLater(0.5, tell, "timer")
+            reactor.listenTCP(80, Factory.forProtocol(Telling))
+            reactor.listenUDP(53, TellingOfDatagrams())
+
+        network = self.network
+        network.faults.setClock(self.server, offset=1e9)
+        network.hosts["10.0.0.2"].boot = boot
+        server = network.faults.restart(self.server)
+        network.run(1)
+        client, datagrams = Recorder(network), DatagramProtocol()
+        self.client.connectTCP("10.0.0.2", 80, Calling(network, client))
+        self.client.listenUDP(53, datagrams)
+        network.run(2)
+        network.faults.pause(server)
+        client.transport.write(b"hello")  # type: ignore[union-attr]
+        datagrams.transport.write(b"hello", ("10.0.0.2", 53))  # type: ignore[union-attr]
+        network.run(3)
+        network.faults.resume(server)
+        network.run(4)
+        client.transport.loseConnection()  # type: ignore[union-attr]
+        network.run(5)
+        server.stop()
+        network.run(6)
+        whats = ["boot", "listening", "running", "timer", "made", "data", "datagram", "lost", "shutdown", "closed"]
+        self.assertEqual(sorted(told), sorted((what, b"2001") for what in whats))
 
     def test_theSeedDecidesWhatIsDrawn(self) -> None:
         """
