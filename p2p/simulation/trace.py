@@ -87,23 +87,21 @@ class Trace:
         if Ciphertext.made:
             data = tuple([b"" if each.__class__ is Ciphertext else each for each in data])
         where = [target.serial for target in targets]
-        new = set(where).difference(self._known)
-        if new:
-            self._introduce(new, where, targets)
+        if not self._known.issuperset(where):
+            self._introduce(where, targets)
         self.deliveries += len(times)
         self._times.update(_littleEndian(array("d", times)))
         self._where.update(_littleEndian(array("q", where)))
         self._sizes.update(_littleEndian(array("q", map(len, data))))
         self._bytes.update(b"".join(data))
 
-    def _introduce(self, new: set[int], where: list[int], targets: tuple[Any, ...]) -> None:
+    def _introduce(self, where: list[int], targets: tuple[Any, ...]) -> None:
         """
-        Say which ends some serials stand for, in the order in which these come up.
+        Say which ends new serials stand for, in the order in which they come up.
         """
-        self._known |= new
         for serial, target in zip(where, targets, strict=True):
-            if serial in new:
-                new.remove(serial)
+            if serial not in self._known:
+                self._known.add(serial)
                 self._ends.update(f"{serial} {_nameOf(target)}\n".encode())
 
     def digest(self) -> str:
