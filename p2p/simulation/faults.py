@@ -1,10 +1,11 @@
 """
 What goes wrong between hosts and on them.
 
-A fault between hosts is a L{Rule}: from these hosts to those, this effect. All rules together say what a L{Path}, one
-direction between two hosts, is like at present: effects of several rules add up as one would expect (cut off by one is
-cut off; factors multiply; the narrowest bandwidth counts; the losses are independent of each other). Each verb of
-L{Faults} returns the rules it made as one L{Fault}, which is mended with L{Fault.heal}.
+A fault between hosts is a L{Rule}: from these hosts to those, this effect. All rules together say what a
+L{Path<p2p.simulation.path.Path>}, one direction between two hosts, is like at present: effects of several rules add up
+as one would expect (cut off by one is cut off; factors multiply; the narrowest bandwidth counts; the losses are
+independent of each other). Each verb of L{Faults} returns the rules it made as one L{Fault}, which is mended with
+L{Fault.heal}.
 
 Connections keep the path of each direction and are told when it changes. Where no rule applies they share one path
 object, and take the short way through L{p2p.simulation.tcp}.
@@ -21,6 +22,7 @@ from twisted.python.failure import Failure
 
 from p2p.simulation.clock import SimulationError
 from p2p.simulation.latency import Latency
+from p2p.simulation.path import Path
 
 if TYPE_CHECKING:
     from p2p.simulation.host import Host
@@ -30,39 +32,28 @@ if TYPE_CHECKING:
     Hosts: TypeAlias = str | SimulatedReactor | Iterable[str | SimulatedReactor] | None
 
 
-class Path:
+class _Lone:
     """
-    One direction between two hosts, as it is now.
-
-    @ivar passing: Whether packets get through at all.
-    @ivar held: Whether what does not get through waits somewhere in between, instead of being lost.
-    @ivar loss: The share of packets that are lost, 0 to 1.
-    @ivar bandwidth: Bytes per second, or L{None} for no limit.
-    @ivar plain: Whether it passes everything, without loss or limit: then nobody needs to look at the rest.
-    @ivar waiting: What lone packets bring that are held.
-    @ivar draw: Draws the latency of one packet, in seconds.
+    A packet that nobody will send again, on its way out.
     """
 
-    __slots__ = ("_freeAt", "bandwidth", "draw", "held", "loss", "passing", "plain", "waiting")
+    __slots__ = ("_happens", "_network", "size")
 
-    def __init__(self, draw: Callable[[], float]) -> None:
-        self.draw = draw
-        self.passing = True
-        self.held = False
-        self.loss = 0.0
-        self.bandwidth: float | None = None
-        self.plain = True
-        self.waiting: list[Callable[[], object]] = []
-        self._freeAt = 0.0
+    def __init__(self, network: SimulatedNetwork, size: int, happens: Callable[[], object]) -> None:
+        self._network = network
+        self._happens = happens
+        self.size = size
 
-    def departure(self, now: float, size: int) -> float:
+    def leave(self, path: Path) -> None:
         """
-        When the last byte of a packet has left, if it queues up behind those before it.
+        Arrive after the latency, or not.
         """
-        if self.bandwidth is None:
-            return now
-        self._freeAt = max(now, self._freeAt) + size / self.bandwidth
-        return self._freeAt
+        network = self._network
+        if path.passing and not (path.loss and network.chance.random() < path.loss):
+            latency = path.draw()
+            if network.fuzz:
+                latency *= 1.0 + 0.5 * network.fuzzing.random()
+            network.clock.at(network.clock.now + latency, self._happens)
 
 
 @define(eq=False)
@@ -130,10 +121,10 @@ class Faults:
         self._paths: dict[tuple[str, str], Path] = {}
         self._draws: dict[tuple[Latency, float], Callable[[], float]] = {}
         self._everywhere = Rule(None, None, loss=_share(loss), bandwidth=_positive(bandwidth))
-        self._loopback = Path(lambda: 0.00002)
+        self._loopback = Path(network.clock, lambda: 0.00002)
         self._default: Path | None = None
         if not callable(network.latency) and not loss and bandwidth is None:
-            self._default = Path(self._drawing(network.latency, 1.0))
+            self._default = Path(network.clock, self._drawing(network.latency, 1.0))
 
     # Between hosts.
 
@@ -312,7 +303,7 @@ class Faults:
             rules = self._rules
             if not rules or not any(rule.covers(source, destination) for rule in rules):
                 return self._default
-        path = self._paths[source, destination] = Path(lambda: 0.0)
+        path = self._paths[source, destination] = Path(self._network.clock, lambda: 0.0)
         self._update(path, source, destination)
         return path
 
@@ -331,14 +322,10 @@ class Faults:
         @param size: Its length in bytes.
         """
         path = self.path(source, destination)
-        network = self._network
         if path.held:
             path.waiting.append(happens)
-        elif path.passing and not (path.loss and network.chance.random() < path.loss):
-            latency = path.draw()
-            if network.fuzz:
-                latency *= 1.0 + 0.5 * network.fuzzing.random()
-            network.clock.at(path.departure(network.clock.now, size) + latency, happens)
+        elif path.passing:
+            path.send(_Lone(self._network, size, happens))
 
     def withdraw(self, rule: Rule) -> None:
         """
@@ -417,6 +404,9 @@ class Faults:
         path.plain = path.passing and path.loss == 0.0 and path.bandwidth is None
         latency = self._network.latency
         path.draw = self._drawing(latency(source, destination) if callable(latency) else latency, factor)
+        if not self._isUp(source):
+            path.clear()
+        path.changed()
         if path.waiting and not path.held:
             waiting, path.waiting = path.waiting, []
             when = self._network.clock.now

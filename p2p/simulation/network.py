@@ -9,8 +9,8 @@ Everything on it happens in one thread, in an order that the seed alone determin
 whether two runs were the same. The parts: L{clock<p2p.simulation.clock>} is the queue of events,
 L{host<p2p.simulation.host>} a machine, L{reactor<p2p.simulation.reactor>} a process on it,
 L{tcp<p2p.simulation.tcp>}, L{stream<p2p.simulation.stream>}, L{listening<p2p.simulation.listening>} and
-L{udp<p2p.simulation.udp>} its transports, L{faults<p2p.simulation.faults>} what goes wrong,
-L{guard<p2p.simulation.guard>} what keeps the real world out.
+L{udp<p2p.simulation.udp>} its transports, L{path<p2p.simulation.path>} what lies between two of them,
+L{faults<p2p.simulation.faults>} what goes wrong, L{guard<p2p.simulation.guard>} what keeps the real world out.
 """
 
 from __future__ import annotations

@@ -3,13 +3,21 @@ The books of one direction of a connection, kept while something depends on them
 
 What is written waits in L{Stream._pending} until the kernel takes it, which is when a push producer is paused and a
 pull producer asked for more. The kernel takes as much as the window allows: at most C{network.window} bytes may be
-under way or unread at the other end at a time. It is cut into segments, each of which leaves as fast as the bandwidth
-allows, arrives after the latency, and does not overtake. A lost segment is sent again after a time-out that doubles
-each time, so loss is delay, and all behind it waits.
+under way or unread at the other end at a time. It is cut into segments, and each goes through these steps:
 
-A path that lets nothing pass is different: the segments stay here, and are sent again at the first time-out after the
-path is whole; after C{network.giveUp} seconds without an acknowledgement the connection is lost. The same happens if
-only the way back is cut, for then data arrives but its acknowledgements do not.
+ 1. It is handed to the L{Path<p2p.simulation.path.Path>}, and leaves as fast as the bandwidth allows. What becomes of
+    it is found out when it has left, from what the path is like then.
+ 2. If it is lost, it is sent again after a time-out that doubles each time, from step 1. So loss is delay.
+ 3. If the path lets nothing pass, it is stalled. All stalled segments are sent again, from step 1, at the first
+    time-out after the path is whole; what is taken until then is stalled, too.
+ 4. Otherwise it arrives after the latency. As nothing overtakes, the other end keeps what is there too early until all
+    before it has come.
+
+A segment is in L{Stream._kept} until it is certain when it arrives: until it, and all before it, have left and are not
+lost. If the connection ends before that, or the machine, so does the segment.
+
+After C{network.giveUp} seconds without an acknowledgement the connection is lost. The same happens if only the way back
+is cut, for then data arrives but its acknowledgements do not.
 
 Acknowledgements are events only when more than half the window is in use; before that nothing can depend on them.
 """
@@ -25,7 +33,7 @@ from typing import TYPE_CHECKING
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
-    from p2p.simulation.faults import Path
+    from p2p.simulation.path import Path
     from p2p.simulation.tcp import Connection
 
 SEGMENT_SIZE = 65536
@@ -61,6 +69,45 @@ class Ciphertext(bytes):
         return super().__new__(cls, data)
 
 
+class Segment:
+    """
+    What the kernel has taken at once, until it is known when that arrives.
+
+    @ivar stream: What it belongs to; L{None} once it is not to be sent any more.
+    @ivar brings: The data, or what happens there.
+    @ivar size: How many bytes it has.
+    @ivar arrival: When it arrives if nothing before it is late, in virtual seconds; infinity while that is not known.
+    @ivar number: Of the event that is its arrival; 0 while there is none.
+    @ivar lostAt: When it was lost for the first time, or L{None}.
+    @ivar timeout: After how many seconds it was, or will be, sent again last.
+    """
+
+    __slots__ = ("arrival", "brings", "lostAt", "number", "size", "stream", "timeout")
+
+    def __init__(self, stream: Stream, brings: Arrival) -> None:
+        self.stream: Stream | None = stream
+        self.brings = brings
+        self.size = 0 if callable(brings) else len(brings)
+        self.arrival = inf
+        self.number = 0
+        self.lostAt: float | None = None
+        self.timeout = 0.0
+
+    def leave(self, path: Path) -> None:
+        """
+        Its last byte has left.
+        """
+        assert self.stream is not None
+        self.stream.left(self, path)
+
+    def takeBack(self) -> None:
+        """
+        Forget it: the kernel was never given it.
+        """
+        if self.stream is not None:
+            self.stream.takeBack(self)
+
+
 class Stream:
     """
     What one end of a connection has sent, and what became of it.
@@ -70,12 +117,15 @@ class Stream:
     """
 
     __slots__ = (
+        "_back",
         "_credit",
         "_held",
+        "_kept",
         "_offset",
         "_pending",
         "_since",
         "_stalled",
+        "_there",
         "_unreadBefore",
         "connection",
         "inFlight",
@@ -91,16 +141,26 @@ class Stream:
         self.size = 0
         self._pending: deque[bytes] = deque()
         self._offset = 0
-        self._stalled: list[Arrival] = []
+        self._kept: deque[Segment] = deque()
+        self._stalled: list[Segment] = []
         self._since: float | None = None
         self._credit = 0
         self._held = False
         self._unreadBefore = 0
+        self._findPaths()
         if underWay:
             clock = connection.reactor.clock
-            back = self._back
             when = max(clock.now, connection.arrival)
-            clock.at(when + back.draw(), partial(self._arrivedBefore, underWay))
+            clock.at(when + self._back.draw(), partial(self._arrivedBefore, underWay))
+
+    def _findPaths(self) -> None:
+        """
+        Find the path there, and that of the acknowledgements.
+        """
+        end = self.connection
+        here, there, faults = end.local[0], end.peer.local[0], end.reactor.network.faults
+        self._there: Path = faults.path(here, there)
+        self._back: Path = faults.path(there, here)
 
     def keptUnread(self, size: int) -> None:
         """
@@ -113,18 +173,6 @@ class Stream:
         All that was sent before there were books has arrived, and what was read of it is acknowledged.
         """
         self._credited(underWay - self._unreadBefore)
-
-    # The path there, and that of the acknowledgements.
-
-    @property
-    def _there(self) -> Path:
-        end = self.connection
-        return end.reactor.network.faults.path(end.local[0], end.peer.local[0])
-
-    @property
-    def _back(self) -> Path:
-        end = self.connection
-        return end.reactor.network.faults.path(end.peer.local[0], end.local[0])
 
     # Sending.
 
@@ -144,20 +192,41 @@ class Stream:
         """
         self._send(happens)
 
+    @property
+    def inLine(self) -> bool:
+        """
+        Whether something waits for bandwidth or was lost, and what is sent now comes after it.
+        """
+        return bool(self._kept) and not self._stalled
+
     def forget(self) -> None:
         """
-        Drop all that has not been sent.
+        Drop all that is not certain to arrive.
         """
         self._pending.clear()
         self._stalled.clear()
         self._since = None
         self.size = self._offset = 0
+        if self._kept:
+            self._drop(list(self._kept))
 
-    def takeBack(self, stalled: int) -> None:
+    def takeBack(self, segment: Segment) -> None:
         """
-        Forget the last so many segments that are stalled: the kernel was never given them.
+        Forget a segment: the kernel was never given it.
         """
-        del self._stalled[max(0, len(self._stalled) - stalled) :]
+        if not segment.number:
+            self._drop([segment])
+        elif not self.connection.reactor.clock.withdraw(segment.arrival, segment.number):
+            return
+        self.inFlight -= segment.size
+
+    def _drop(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            segment.stream = None
+            self._kept.remove(segment)
+            if segment in self._stalled:
+                self._stalled.remove(segment)
+        self._there.withdraw(frozenset(segments))
 
     def close(self) -> None:
         """
@@ -202,43 +271,85 @@ class Stream:
         self.size -= len(segment)
         return segment
 
-    def _send(self, segment: Arrival) -> None:
-        if not callable(segment):
-            self.inFlight += len(segment)
-        if self._stalled or not self._there.passing:
+    def _send(self, brings: Arrival) -> None:
+        end = self.connection
+        if not callable(brings) and end.ciphered:
+            brings = Ciphertext(brings)
+        segment = Segment(self, brings)
+        if segment.size:
+            self.inFlight += segment.size
+            end.noteSent(segment.takeBack)
+        self._kept.append(segment)
+        there = self._there
+        if self._stalled or not there.passing:
             self._stall(segment)
         else:
-            self._transmit(segment)
+            there.send(segment)
             if not self._back.passing:
                 self._waitForPath()
 
-    def _stall(self, segment: Arrival) -> None:
-        self._stalled.append(segment)
-        if not callable(segment):
-            self.connection.noteSent(inf, 0, len(segment))
-        self._waitForPath()
-
-    def _transmit(self, segment: Arrival) -> None:
-        end = self.connection
-        network, clock, path = end.reactor.network, end.reactor.clock, self._there
+    def left(self, segment: Segment, path: Path) -> None:
+        """
+        The last byte of a segment has left: see whether it arrives.
+        """
+        if not path.passing:
+            self._stall(segment)
+            return
+        network = self.connection.reactor.network
         latency = path.draw()
         if network.fuzz:
             latency *= 1.0 + 0.5 * network.fuzzing.random()
-        when = path.departure(clock.now, 0 if callable(segment) else len(segment)) + latency
-        if path.loss:
-            timeout = FIRST_TIMEOUT + 2 * latency
-            while network.chance.random() < path.loss:
-                when += timeout
-                timeout = min(2 * timeout, LONGEST_TIMEOUT)
-                if when > clock.now + network.giveUp:
-                    self._stall(segment)
-                    return
-        when = end.arrivalAfter(when)
-        if callable(segment):
-            clock.at(when, segment)
+        if path.loss and network.chance.random() < path.loss:
+            self._lost(segment, latency)
+            return
+        segment.arrival = network.clock.now + latency
+        kept = self._kept
+        while kept and kept[0].arrival < inf:
+            self._arrives(kept.popleft())
+
+    def _arrives(self, segment: Segment) -> None:
+        """
+        Put the arrival of a segment on the queue: all before it are there already.
+        """
+        end = self.connection
+        clock, brings = end.reactor.clock, segment.brings
+        segment.arrival = when = end.arrivalAfter(segment.arrival)
+        if callable(brings):
+            clock.at(when, brings)
         else:
-            clock.at(when, self, Ciphertext(segment) if end.ciphered else segment)
-            end.noteSent(when, clock.number, len(segment))
+            clock.at(when, self, brings)
+        segment.number = clock.number
+        segment.brings = b""  # The queue has it now.
+
+    def _lost(self, segment: Segment, latency: float) -> None:
+        """
+        Send a segment again after a while, or give up.
+        """
+        network = self.connection.reactor.network
+        clock = network.clock
+        if segment.lostAt is None:
+            segment.lostAt = clock.now
+            segment.timeout = FIRST_TIMEOUT + 2 * latency
+        else:
+            segment.timeout = min(2 * segment.timeout, LONGEST_TIMEOUT)
+        end = segment.lostAt + network.giveUp
+        if clock.now + segment.timeout <= end:
+            clock.at(clock.now + segment.timeout, partial(self._sendAgain, segment))
+        else:
+            clock.at(max(clock.now, end), partial(self._giveUpOn, segment))
+
+    def _sendAgain(self, segment: Segment) -> None:
+        if segment.stream is not None:
+            there = self._there
+            if there.passing:
+                there.send(segment)
+            else:
+                self._stall(segment)
+
+    def _stall(self, segment: Segment) -> None:
+        self._stalled.append(segment)
+        self._waitForPath(segment.lostAt)
+        segment.lostAt = None
 
     # Arriving there.
 
@@ -302,33 +413,43 @@ class Stream:
             return
         self.inFlight -= size
         self._pump()
-        if self._since is None and not self.size and self.inFlight <= end.reactor.network.chunk:
+        if self._since is None:
+            self._relax()
+
+    def _relax(self) -> None:
+        """
+        Close the books, if nothing is in them and the connection is plain.
+        """
+        end = self.connection
+        if not self.size and not self._kept and self.inFlight <= end.reactor.network.chunk:
             end.relax()
 
     # A path that lets nothing pass.
 
-    def _waitForPath(self) -> None:
+    def _waitForPath(self, since: float | None = None) -> None:
         """
         Note since when something is not acknowledged, and when to give up.
+
+        @param since: When it was sent first, L{None} for now.
         """
         self._held = self._there.held
         if self._since is None:
-            clock = self.connection.reactor.clock
-            self._since = clock.now
-            clock.at(clock.now + self.connection.reactor.network.giveUp, partial(self._giveUp, clock.now))
+            network = self.connection.reactor.network
+            clock = network.clock
+            self._since = since = clock.now if since is None else since
+            clock.at(max(clock.now, since + network.giveUp), partial(self._giveUp, since))
 
     def pathChanged(self) -> None:
         """
         See whether what is not acknowledged can be sent again, and when.
         """
-        end = self.connection
-        clock = end.reactor.clock
+        self._findPaths()
         there = self._there
         if self._since is None:
             if not self._back.passing and self.inFlight:
                 self._waitForPath()
-            elif not self.size and self.inFlight <= end.reactor.network.chunk:
-                end.relax()
+            else:
+                self._relax()
             return
         if not there.passing:
             self._held = there.held
@@ -337,6 +458,7 @@ class Stream:
             self._retry(self._since)
             return
         # The kernel tries again after one time-out, then two, four, ... counted from the first attempt.
+        clock = self.connection.reactor.clock
         when, timeout = self._since, FIRST_TIMEOUT
         while when <= clock.now:
             when += timeout
@@ -349,13 +471,19 @@ class Stream:
         stalled, self._stalled = self._stalled, []
         if self._back.passing:
             self._since = None
+        there = self._there
         for segment in stalled:
-            self._transmit(segment)
+            there.send(segment)
         if self._since is None and self._credit:
             self.consumed(0)
 
     def _giveUp(self, since: float) -> None:
         if self._since == since:
+            self.forget()
+            self.connection.timedOut()
+
+    def _giveUpOn(self, segment: Segment) -> None:
+        if segment.stream is not None:
             self.forget()
             self.connection.timedOut()
 

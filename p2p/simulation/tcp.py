@@ -18,8 +18,8 @@ the kernel: the event that waits already is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import inf
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import endpoints, error
@@ -102,7 +102,7 @@ class Connection:
     _broken: Failure | None = None
     _late = 0
     _turn = -1.0
-    _sent: list[tuple[float, int, int]]
+    _sent: list[Callable[[], object]]
 
     peer: Connection
     reader: Any
@@ -159,7 +159,7 @@ class Connection:
             if clock.amend(self._arrival, self._number, data, FUSED_SIZE):
                 self._room = room
                 return
-            self.noteSent(self._arrival, self._number, 0)
+            self.noteSent(partial(self._clock.withdraw, self._arrival, self._number))
         self._room = room
         self._wroteAt = now
         when = now + self._draw()
@@ -221,24 +221,22 @@ class Connection:
         self._room = -1
         if self._wroteAt == self._clock.now:
             # What the stream sends stands behind this: nothing may be added to it any more.
-            self.noteSent(self._arrival, self._number, 0)
+            self.noteSent(partial(self._clock.withdraw, self._arrival, self._number))
             self._wroteAt = -1.0
         self.stream = stream = Stream(self, underWay)
         return stream
 
-    def noteSent(self, when: float, number: int, size: int) -> None:
+    def noteSent(self, takeBack: Callable[[], object]) -> None:
         """
         Note a segment of this turn to which nothing is added any more.
 
-        @param when: When it arrives; infinity if it is stalled.
-        @param number: The number of that event.
-        @param size: How many bytes the stream's books have for it.
+        @param takeBack: What makes it unsent.
         """
         now = self._clock.now
         if self._turn != now:
             self._turn = now
             self._sent = []
-        self._sent.append((when, number, size))
+        self._sent.append(takeBack)
 
     def _takeBack(self) -> None:
         """
@@ -251,11 +249,8 @@ class Connection:
             clock.withdraw(self._arrival, self._number)
         if self._turn == now:
             self._turn = -1.0
-            for when, number, size in self._sent:
-                if when < inf and clock.withdraw(when, number) and self.stream is not None:
-                    self.stream.inFlight -= size
-            if self.stream is not None:
-                self.stream.takeBack(sum(when == inf for when, _, _ in self._sent))
+            for takeBack in self._sent:
+                takeBack()
 
     def arrivalAfter(self, when: float) -> float:
         """
@@ -689,7 +684,10 @@ class Connection:
         if path.held:
             path.waiting.append(self.peer.resetReceived)
         elif path.passing and not self.peer.disconnected:
-            self._clock.at(self.arrivalAfter(self._clock.now + path.draw()), self.peer.resetReceived)
+            if self.stream is not None and self.stream.inLine:
+                self.stream.control(self.peer.resetReceived)
+            else:
+                self._clock.at(self.arrivalAfter(self._clock.now + path.draw()), self.peer.resetReceived)
 
     def resetReceived(self) -> None:
         """

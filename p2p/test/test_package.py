@@ -46,8 +46,8 @@ TOP = Path(p2p.__file__).parent
 LOWER = frozenset(
     f"p2p.simulation.{name}"
     for name in (
-        *("checks", "clock", "faults", "guard", "host", "hugepages", "latency", "listening", "network", "reactor"),
-        *("stream", "tcp", "tls", "trace", "udp"),
+        *("checks", "clock", "faults", "guard", "host", "hugepages", "latency", "listening", "network", "path"),
+        *("reactor", "stream", "tcp", "tls", "trace", "udp"),
     )
 )
 """The simulated network, which could be a package of its own."""

@@ -16,7 +16,7 @@ from twisted.internet.task import LoopingCall
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.reactor import SimulatedReactor
-from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, Recorder, TCPTestCase
+from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, HalfCloseable, Recorder, TCPTestCase
 
 
 class BetweenHostsTests(TCPTestCase):
@@ -292,6 +292,399 @@ class BetweenHostsTests(TCPTestCase):
         self.assertRaises(ValueError, faults.throttle, -1.0)
         self.assertRaises(ValueError, faults.setClock, "10.0.0.1", drift=-1.0)
         self.assertRaises(KeyError, faults.crash, "10.9.9.9")
+
+
+class Chances:
+    """
+    Stands in for the randomness of losses: these come first, and then nothing is lost.
+    """
+
+    def __init__(self, *values: float) -> None:
+        self._values = list(values)
+
+    def random(self) -> float:
+        """
+        The next.
+        """
+        return self._values.pop(0) if self._values else 0.999
+
+
+LOST = 0.0
+"""What lets a segment be lost."""
+
+
+class LeavingTests(TCPTestCase):
+    """
+    What waits for bandwidth, or to be sent again, meets the faults of the moment in which it leaves.
+    """
+
+    def write(self, client: Any, count: int = 200, size: int = 500) -> float:
+        """
+        Write segments that a path of 1,000 bytes a second takes half a second for, each.
+
+        @return: When.
+        """
+        for number in range(count):
+            client.transport.write(b"%03d " % number * (size // 4))
+        return self.network.now
+
+    def sent(self, count: int) -> bytes:
+        """
+        What so many of them hold.
+        """
+        return b"".join(b"%03d " % number * 125 for number in range(count))
+
+    def assertLeft(self, server: Any, since: float, seconds: list[float], about: object = None) -> None:
+        """
+        Demand that pieces have left so many seconds after a moment, which is one latency before they arrived.
+        """
+        left = [round(when - since - LATENCY, 6) for when, _ in server.pieces]
+        self.assertEqual(left, [round(when, 6) for when in seconds], about)
+
+    def test_whatWaitsWhenAThrottleEndsLeavesAtOnce(self) -> None:
+        """
+        All of it, in order, and what is written at that instant behind it; then the connection is a plain one again.
+        """
+        client, server = self.join()
+        fault = self.network.faults.throttle(1000.0)
+        started = self.write(client, 20)
+
+        def end() -> None:
+            fault.heal()
+            client.transport.write(b"behind it")
+
+        self.network.callAt(started + 3.75, end)
+        self.network.run(started + 60)
+        self.assertLeft(server, started, [0.5 * n for n in range(1, 8)] + [3.75] * 14)
+        self.assertEqual(server.data, self.sent(20) + b"behind it")
+        self.assertIsNone(client.transport.stream)
+
+    def test_aThrottleDelaysNothingThatIsWrittenAfterIt(self) -> None:
+        """
+        Though more was written than it let through in a minute.
+        """
+        client, server = self.join()
+        started = self.network.now
+        self.network.faults.throttle(1000.0, duration=11.0)
+        client.transport.write(b"x" * 200000)
+        self.network.run(started + 20)
+        self.assertEqual(len(server.data), 200000)
+        self.assertApproximates(server.pieces[-1][0], started + 11.0 + LATENCY, 1e-9)
+        started = self.network.now
+        client.transport.write(b"y")
+        self.network.run(started + 1)
+        self.assertEqual(server.pieces[-1], (started + LATENCY, b"y"))
+
+    def test_changeOfTheBandwidthConcernsWhatIsLeft(self) -> None:
+        """
+        Of 30,000 bytes 10,000 go in the first second, 2,000 in the next two, and the rest at 20,000 a second.
+        """
+        self.build(bandwidth=20000.0)
+        client, server = self.join()
+        started = self.network.now
+        self.network.faults.throttle(10000.0, duration=3.0)
+        self.network.callAt(started + 1.0, lambda: self.network.faults.throttle(1000.0, duration=2.0))
+        client.transport.write(b"x" * 30000)
+        client.transport.write(b"y" * 10000)
+        self.network.run(started + 60)
+        self.assertLeft(server, started, [3.9, 4.4])
+
+    def test_connectionsShareAPathAlsoAfterAThrottle(self) -> None:
+        """
+        Of what two have written in turns 10,000 bytes of 100,000 have left when it ends, and the rest takes 0.9 s.
+        """
+        self.build(bandwidth=1e5)
+        pairs = [self.join(), self.join()]
+        started = self.network.now
+        self.network.faults.throttle(1000.0, duration=10.0)
+        for _ in range(2):
+            for client, _ in pairs:
+                client.transport.write(b"x" * 25000)
+        self.network.run(started + 60)
+        (_, first), (_, second) = pairs
+        self.assertLeft(first, started, [10.15, 10.65])
+        self.assertLeft(second, started, [10.4, 10.9])
+
+    def test_machineWithoutPowerSendsNothingMore(self) -> None:
+        """
+        Only what has left before arrives; also if the machine is up again before the rest would have left.
+        """
+        for restart in (False, True):
+            self.build(bandwidth=1000.0)
+            client, server = self.join()
+            started = self.write(client)
+            self.network.run(started + 2.2)
+            self.network.faults.crashHost(self.here)
+            if restart:
+                self.network.faults.restart(self.here)
+            self.network.run(started + 300)
+            self.assertEqual(server.data, self.sent(4))
+            self.assertIsNone(server.lost)
+
+    def test_partitionCutsOffWhatHasNotLeft(self) -> None:
+        """
+        What leaves during it is lost, and sent again at the first time-out after it.
+        """
+        self.build(bandwidth=1000.0)
+        client, server = self.join()
+        started = self.write(client, 10)
+        self.network.run(started + 2.2)
+        fault = self.network.faults.partition(self.here, self.there)
+        self.network.run(started + 100)
+        self.assertEqual(server.data, self.sent(4))
+        fault.heal()
+        self.network.run(started + 300)
+        self.assertEqual(server.data, self.sent(10))
+        # The kernel has waited since the cut, at 2.2 s, and tries again after 0.2, 0.6, 1.4, ..., 102.2 s.
+        again = 2.2 + 0.2 * (2**9 - 1)
+        self.assertLeft(server, started, [0.5, 1.0, 1.5, 2.0, *(again + 0.5 * n for n in range(1, 7))])
+
+    def test_kernelOfACrashedProcessGoesOnSending(self) -> None:
+        """
+        What it has taken leaves as fast as the bandwidth allows, and then the end of the stream.
+        """
+        self.build(bandwidth=1000.0)
+        client, server = self.join()
+        started = self.write(client)
+        self.network.run(started + 2.2)
+        self.network.faults.crash(self.here)
+        self.network.run(started + 300)
+        self.assertEqual(server.data, self.sent(200))
+        self.assertLeft(server, started, [0.5 * n for n in range(1, 201)])
+        self.assertApproximates(server.lost[0], started + 100.0 + LATENCY, 1e-6)
+        self.assertEqual(server.lost[1], error.ConnectionDone)
+
+    def test_resetComesAfterWhatTheKernelHasTaken(self) -> None:
+        """
+        One who closes without having read sends all, then the end of the stream, and then a reset.
+        """
+        self.build(bandwidth=1000.0)
+        client, server = self.join(Recorder, HalfCloseable)
+        client.transport.pauseProducing()
+        server.transport.write(b"unread")
+        self.network.run(self.network.now + 1)
+        started = self.write(client, 4)
+        client.transport.loseConnection()
+        self.network.run(started + 60)
+        self.assertEqual(server.data, self.sent(4))
+        self.assertApproximates(server.readLost, started + 2.0 + LATENCY, 1e-6)
+        self.assertApproximates(server.lost[0], started + 2.0 + LATENCY, 1e-6)
+        self.assertEqual(server.lost[1], error.ConnectionLost)
+
+    def test_abortDropsWhatHasNotLeft(self) -> None:
+        """
+        The reset leaves at once, and others have the path for themselves.
+        """
+        self.build(bandwidth=1000.0)
+        client, server = self.join()
+        other, itsServer = self.join()
+        started = self.write(client)
+        self.network.run(started + 2.2)
+        other.transport.write(b"x" * 500)
+        client.transport.abortConnection()
+        self.network.run(started + 300)
+        self.assertEqual(server.data, self.sent(4))
+        self.assertEqual(server.lost, (started + 2.2 + LATENCY, error.ConnectionLost))
+        self.assertLeft(itsServer, started, [2.7])
+
+    def test_whatWaitsForBandwidthWaitsWhileThePathIsHeld(self) -> None:
+        """
+        And goes on when it is released, before what was written meanwhile.
+        """
+        self.build(bandwidth=1000.0)
+        client, server = self.join()
+        started = self.write(client, 4)
+        self.network.run(started + 0.7)
+        self.network.faults.hold(self.here, self.there, duration=10.0)
+        self.network.run(started + 5.0)
+        client.transport.write(b"x" * 500)
+        self.network.run(started + 60)
+        self.assertLeft(server, started, [0.5, 11.0, 11.5, 12.0, 12.5])
+        self.assertEqual(server.data, self.sent(4) + b"x" * 500)
+
+    def test_lossIsDrawnWhenASegmentLeaves(self) -> None:
+        """
+        One that was written on a lossy path and leaves later is not lost, and one that leaves while it is lossy is.
+        """
+        self.build(bandwidth=1000.0)
+        client, server = self.join()
+        self.network.chance = Chances(LOST)  # type: ignore[assignment]
+        started = self.network.now
+        self.network.faults.lose(0.5, duration=0.4)
+        self.network.callAt(started + 0.6, lambda: self.network.faults.lose(0.5, duration=0.5))
+        self.write(client, 3)
+        self.network.run(started + 60)
+        # The second is sent again after 0.2 s and a round trip, when the third has the path.
+        self.assertLeft(server, started, [0.5, 2.0, 2.0])
+        self.assertEqual(server.data, self.sent(3))
+
+    def test_lostSegmentIsSentAgainAfterTimeoutsThatDouble(self) -> None:
+        """
+        The first is 0.2 s and a round trip; what the latency is then counts.
+        """
+        client, server = self.join()
+        self.network.faults.lose(0.5)
+        self.network.chance = Chances(LOST, LOST, LOST)  # type: ignore[assignment]
+        started = self.network.now
+        client.transport.write(b"x")
+        self.network.callAt(started + 1.0, lambda: self.network.faults.slow(3.0))
+        self.network.run(started + 60)
+        self.assertLeft(server, started, [0.3 * 7 + 2 * LATENCY])
+
+    def test_whatIsLostTooOftenEndsTheConnection(self) -> None:
+        """
+        C{giveUp} seconds after it was sent first, and not before.
+        """
+        self.build(giveUp=20.0)
+        client, server = self.join()
+        self.network.faults.lose(0.5)
+        self.network.chance = Chances(*[LOST] * 20)  # type: ignore[assignment]
+        started = self.network.now
+        client.transport.write(b"x")
+        client.transport.write(b"behind it" * 1000)
+        self.network.run(started + 300)
+        self.assertEqual(client.lost, (started + 20.0, error.ConnectionLost))
+        self.assertEqual(server.pieces, [])
+
+    def test_lostSegmentMeetsThePathWhenItIsSentAgain(self) -> None:
+        """
+        If that is cut by then, it waits for the first time-out after it is whole, as it would have from the beginning;
+        and if that never is, nothing arrives. Neither does it if its machine has lost its power.
+        """
+
+        def cut() -> None:
+            self.network.faults.partition(self.here, self.there, oneWay=True, duration=1.0)
+
+        def cutForEver() -> None:
+            self.network.faults.partition(self.here, self.there)
+
+        def loseThePower() -> None:
+            self.network.faults.crashHost(self.here)
+
+        def end() -> None:
+            self.here.listenTCP(0, Answering(self.network))
+            self.network.faults.crashHost(self.here)
+            self.network.faults.restart(self.here)
+
+        for fault, arrivals in ((cut, [1.4]), (cutForEver, []), (loseThePower, []), (end, [])):
+            self.build()
+            client, server = self.join()
+            lossy = self.network.faults.lose(0.5)
+            self.network.chance = Chances(LOST)  # type: ignore[assignment]
+            started = self.network.now
+            client.transport.write(b"x")
+            self.network.run(started + 0.01)
+            lossy.heal()
+            fault()
+            self.network.run(started + 900)
+            self.assertLeft(server, started, arrivals, fault)
+
+    def test_kernelGivesUpCountingFromTheFirstAttempt(self) -> None:
+        """
+        Also on what was lost first, and met a partition when it was sent again.
+        """
+        self.build(giveUp=20.0)
+        client, _ = self.join()
+        self.network.faults.lose(0.5, self.here, self.there, oneWay=True)
+        self.network.chance = Chances(LOST)  # type: ignore[assignment]
+        started = self.network.now
+        client.transport.write(b"x")
+        self.network.run(started + 0.01)
+        self.network.faults.partition(self.here, self.there, oneWay=True)
+        self.network.run(started + 100)
+        self.assertEqual(client.lost, (started + 20.0, error.ConnectionLost))
+
+    def test_whatIsThereTooEarlyIsKept(self) -> None:
+        """
+        It does not overtake the segment that was lost, and arrives with it or at its own time, whichever is later.
+        """
+        client, server = self.join()
+        self.network.faults.lose(0.5)
+        self.network.chance = Chances(LOST)  # type: ignore[assignment]
+        started = self.network.now
+        for delay, data in ((0.0, b"lost"), (0.1, b"early"), (0.2, b"early, too"), (0.32, b"later")):
+            self.here.callLater(delay, client.transport.write, data)
+        self.here.callLater(0.33, client.transport.loseConnection)
+        self.network.run(started + 60)
+        self.assertEqual([data for _, data in server.pieces], [b"lost", b"early", b"early, too", b"later"])
+        self.assertLeft(server, started, [0.3, 0.3, 0.3, 0.32])
+        self.assertApproximates(server.lost[0], started + 0.33 + LATENCY, 1e-6)
+
+    def test_whatIsKeptIsNeverSeenIfTheLostOneDoesNotCome(self) -> None:
+        """
+        The other end hears of the reset only.
+        """
+        client, server = self.join()
+        self.network.faults.lose(0.5)
+        self.network.chance = Chances(LOST)  # type: ignore[assignment]
+        started = self.network.now
+        client.transport.write(b"lost")
+        self.network.run(started + 0.1)
+        client.transport.write(b"early")
+        self.network.run(started + 0.2)
+        client.transport.abortConnection()
+        self.network.run(started + 60)
+        self.assertEqual(server.pieces, [])
+        self.assertEqual(server.lost, (started + 0.2 + LATENCY, error.ConnectionLost))
+
+    def test_whatWasLostInTheTurnOfTheEndIsNotSent(self) -> None:
+        """
+        Nor what it wrote behind it, or what waits for bandwidth: the kernel was never given it. What it was given
+        before is sent, and the end of the stream is not kept waiting for anything.
+        """
+
+        def lossy() -> None:
+            self.network.faults.lose(0.5)
+
+        def narrow() -> None:
+            self.network.faults.throttle(1000.0)
+
+        for hinder, arrival in ((lossy, 0.3), (narrow, 0.5)):
+            self.build()
+            client, server = self.join()
+            hinder()
+            self.network.chance = Chances(LOST, LOST)  # type: ignore[assignment]
+            started = self.write(client, 1)
+            self.network.run(started + 0.1)
+            for number in range(3):
+                client.transport.write(b"%d" % number * 500)
+            self.network.faults.crash(self.here)
+            self.network.run(started + 60)
+            self.assertEqual(server.data, self.sent(1))
+            self.assertEqual(server.lost, (server.pieces[0][0], error.ConnectionDone))
+            self.assertLeft(server, started, [arrival])
+
+    def test_datagramsWaitForBandwidthAndMeetThePathToo(self) -> None:
+        """
+        Those that have not left when the path is cut, or the power lost, are gone; when the limit ends, all leave.
+        """
+
+        def cut() -> None:
+            self.network.faults.partition(self.here, self.there, duration=1.0)
+
+        def restart() -> None:
+            self.network.faults.crashHost(self.here)
+            self.network.faults.restart(self.here)
+
+        left: list[float] = []
+
+        class Noting(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: object) -> None:
+                left.append(round(case.network.now - LATENCY, 6))
+
+        case = self
+        for what, expected in ((cut, [0.5, 2.0]), (restart, [0.5]), (None, [0.5, 0.7, 0.7, 0.7])):
+            self.build()
+            left.clear()
+            self.there.listenUDP(53, Noting())
+            sender = DatagramProtocol()
+            self.here.listenUDP(0, sender)
+            throttle = self.network.faults.throttle(1000.0)
+            for _ in range(4):
+                sender.transport.write(b"x" * 500, ("10.0.0.2", 53))  # type: ignore[union-attr]
+            self.network.callAt(0.7, what or throttle.heal)
+            self.network.run(60)
+            self.assertEqual(left, expected)
 
 
 class OnHostsTests(TCPTestCase):

@@ -532,12 +532,29 @@ class IncidentTests(SynchronousTestCase):
         swarm.network.run(until=10.0)
         self.assertEqual(len(swarm.peers["peer-0"].service.recent()), 1)
 
-    def test_slowAndThrottle(self) -> None:
-        """A message takes as long as the factor or the bandwidth says."""
-        for verb in ("slow = { factor = 100.0, for = 10.0 }", "throttle = { bandwidth = 30.0, for = 10.0 }"):
-            rest = "[network]\nlatency = { constant = 0.01 }\n" + event(verb) + event("publish = {}", at=5.5)
-            swarm = self.run_(rest, until=6.4)
-            self.assertEqual(sum(len(peer.service.recent()) for peer in swarm.running()), 1, verb)
+    def had(self, swarm: Swarm, until: float) -> int:
+        """How many peers have the message at a moment."""
+        swarm.network.run(until=until)
+        return sum(len(peer.service.recent()) for peer in swarm.running())
+
+    def test_slow(self) -> None:
+        """A message takes as long as the factor says: a second for each of two hops."""
+        rest = "[network]\nlatency = { constant = 0.01 }\n" + event("slow = { factor = 100.0, for = 10.0 }")
+        swarm = self.run_(rest + event("publish = {}", at=5.5), until=5.6)
+        had = [self.had(swarm, until) for until in (6.499, 6.501, 7.499, 7.501)]
+        self.assertEqual((had[0], had[1], had[3]), (1, had[2], 6))
+        self.assertGreater(had[1], 1)
+
+    def test_throttle(self) -> None:
+        """A message takes as long as the bandwidth says, and what waits when the throttle ends leaves at once."""
+        rest = "[network]\nlatency = { constant = 0.01 }\n" + event("publish = {}", at=5.5)
+        swarm = self.run_(rest + event("throttle = { bandwidth = 64.0, for = 10.0 }"), until=5.6)
+        # The payload alone is 64 bytes; a hundred more are enough for all that goes with it, and for a ping before it.
+        had = [self.had(swarm, until) for until in (5.5 + 1.0, 5.5 + 164 / 64)]
+        self.assertEqual(had[0], 1)
+        self.assertGreater(had[1], 1)
+        swarm = self.run_(rest + event("throttle = { bandwidth = 3.0, for = 5.0 }"), until=5.6)
+        self.assertEqual([self.had(swarm, until) for until in (9.999, 10.1)], [1, 6])
 
     def test_clock(self) -> None:
         """A host's clock shows what it was set to."""

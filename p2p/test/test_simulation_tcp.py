@@ -45,7 +45,7 @@ them 240,000 s.
 """
 
 
-BREAKING = ("throttle", "hold", "stop")
+BREAKING = ("throttle", "leak", "hold", "stop")
 ENDING = ("lose", "abort", "crash")
 """Of what happens in L{WritingTests.test_burstsArriveInOrderHoweverTimeIsCut}: what hinders, and what ends."""
 
@@ -945,7 +945,10 @@ class WritingTests(TCPTestCase):
         rest=st.sampled_from([None, None, 0.0, 0.01, 0.5]),
         writes=st.lists(st.tuples(st.integers(0, 3000), st.sampled_from([0.0, 0.001, 0.3])), max_size=20),
         faults=st.lists(
-            st.tuples(st.floats(0.0, 5.0), st.sampled_from(["cut", "hold", "lose", "slow", "stop"])), max_size=3
+            st.tuples(
+                st.floats(0.0, 5.0), st.sampled_from(["cut", "hold", "lose", "slow", "throttle", "stop"])
+            ),
+            max_size=3,
         ),
     )
     def test_streamArrivesInOrderAndComplete(
@@ -1010,6 +1013,7 @@ class WritingTests(TCPTestCase):
                 "hold": lambda: network.faults.hold("10.0.0.1", "10.0.0.2", duration=0.9),
                 "lose": lambda: network.faults.lose(0.3, duration=2.0),
                 "slow": lambda: network.faults.slow(3.0, duration=2.0),
+                "throttle": lambda: network.faults.throttle(3000.0, duration=2.0),
                 "stop": lambda: network.faults.pause("10.0.0.2", duration=1.1),
             }
             network.callAt(when, verbs[fault])
@@ -1123,6 +1127,8 @@ class WritingTests(TCPTestCase):
                         transport.resumeProducing()
                     elif verb == "throttle":
                         faults.append(network.faults.throttle(1e5))
+                    elif verb == "leak":
+                        faults.append(network.faults.lose(0.3))
                     elif verb == "hold":
                         faults.append(network.faults.hold("10.0.0.1", "10.0.0.2"))
                     elif verb == "heal" and faults:
