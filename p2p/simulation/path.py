@@ -142,14 +142,10 @@ class Path:
 
     def _firstLeaves(self) -> None:
         """
-        The last byte of the first has left, and with it go those behind it that have none, or all if there is no limit.
+        The last byte of the first has left.
         """
         line = self._line
         assert line
         line.popleft().leave(self)
-        while line:
-            first = line[0]
-            if first.size and self.bandwidth is not None:
-                self._begin(first)
-                break
-            line.popleft().leave(self)
+        if line:
+            self._begin(line[0])

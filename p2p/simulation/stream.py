@@ -349,7 +349,6 @@ class Stream:
     def _stall(self, segment: Segment) -> None:
         self._stalled.append(segment)
         self._waitForPath(segment.lostAt)
-        segment.lostAt = None
 
     # Arriving there.
 
@@ -437,7 +436,7 @@ class Stream:
             network = self.connection.reactor.network
             clock = network.clock
             self._since = since = clock.now if since is None else since
-            clock.at(max(clock.now, since + network.giveUp), partial(self._giveUp, since))
+            clock.at(max(clock.now, since + network.giveUp), partial(self._giveUpIf, since))
 
     def pathChanged(self) -> None:
         """
@@ -477,15 +476,17 @@ class Stream:
         if self._since is None and self._credit:
             self.consumed(0)
 
-    def _giveUp(self, since: float) -> None:
+    def _giveUpIf(self, since: float) -> None:
         if self._since == since:
-            self.forget()
-            self.connection.timedOut()
+            self._giveUp()
 
     def _giveUpOn(self, segment: Segment) -> None:
         if segment.stream is not None:
-            self.forget()
-            self.connection.timedOut()
+            self._giveUp()
+
+    def _giveUp(self) -> None:
+        self.forget()
+        self.connection.timedOut()
 
     def __repr__(self) -> str:
         """

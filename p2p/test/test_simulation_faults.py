@@ -520,16 +520,18 @@ class LeavingTests(TCPTestCase):
 
     def test_lostSegmentIsSentAgainAfterTimeoutsThatDouble(self) -> None:
         """
-        The first is 0.2 s and a round trip; what the latency is then counts.
+        The first is 0.2 s and a round trip, the longest 120 s; what the latency is at the end counts.
         """
-        client, server = self.join()
-        self.network.faults.lose(0.5)
-        self.network.chance = Chances(LOST, LOST, LOST)  # type: ignore[assignment]
-        started = self.network.now
-        client.transport.write(b"x")
-        self.network.callAt(started + 1.0, lambda: self.network.faults.slow(3.0))
-        self.network.run(started + 60)
-        self.assertLeft(server, started, [0.3 * 7 + 2 * LATENCY])
+        for losses, seconds in ((3, 0.3 * 7), (11, 0.3 * 511 + 2 * 120.0)):
+            self.build()
+            client, server = self.join()
+            self.network.faults.lose(0.5)
+            self.network.chance = Chances(*[LOST] * losses)  # type: ignore[assignment]
+            started = self.network.now
+            client.transport.write(b"x")
+            self.network.callAt(started + 1.0, lambda: self.network.faults.slow(3.0))
+            self.network.run(started + 600)
+            self.assertLeft(server, started, [seconds + 2 * LATENCY])
 
     def test_whatIsLostTooOftenEndsTheConnection(self) -> None:
         """
@@ -581,18 +583,78 @@ class LeavingTests(TCPTestCase):
 
     def test_kernelGivesUpCountingFromTheFirstAttempt(self) -> None:
         """
-        Also on what was lost first, and met a partition when it was sent again.
+        Also on what was lost first, and met a path that is cut or held when it was sent again.
         """
-        self.build(giveUp=20.0)
+        for verb in ("partition", "hold"):
+            self.build(giveUp=20.0, bandwidth=1000.0)
+            client, _ = self.join()
+            self.network.faults.lose(0.5, self.here, self.there, oneWay=True)
+            self.network.chance = Chances(LOST)  # type: ignore[assignment]
+            started = self.write(client, 1)
+            self.network.run(started + 0.6)
+            getattr(self.network.faults, verb)(self.here, self.there, oneWay=True)
+            self.network.run(started + 100)
+            self.assertEqual(client.lost, (started + 20.5, error.ConnectionLost), verb)
+
+    def test_kernelGoesOnCountingWhatIsLostAgain(self) -> None:
+        """
+        Lost before a partition, and whenever it is sent after it: it is given up as if there had been none.
+        """
+        self.build(giveUp=40.0)
         client, _ = self.join()
         self.network.faults.lose(0.5, self.here, self.there, oneWay=True)
-        self.network.chance = Chances(LOST)  # type: ignore[assignment]
+        self.network.chance = Chances(*[LOST] * 20)  # type: ignore[assignment]
         started = self.network.now
         client.transport.write(b"x")
         self.network.run(started + 0.01)
+        self.network.faults.partition(self.here, self.there, oneWay=True, duration=15.0)
+        self.network.run(started + 200)
+        self.assertEqual(client.lost, (started + 40.0, error.ConnectionLost))
+
+    def test_whatIsForgottenIsNotSentAgain(self) -> None:
+        """
+        An aborted connection's lost segment takes no bandwidth from others.
+        """
+        self.build(bandwidth=1000.0)
+        client, _ = self.join()
+        other, itsServer = self.join()
+        lossy = self.network.faults.lose(0.5)
+        self.network.chance = Chances(LOST)  # type: ignore[assignment]
+        started = self.write(client, 1)
+        self.network.run(started + 0.6)
+        lossy.heal()
+        client.transport.abortConnection()
+        self.network.run(started + 0.9)
+        self.write(other, 1)
+        self.network.run(started + 60)
+        self.assertLeft(itsServer, started, [1.4])
+
+    def test_resetDoesNotWaitForWhatIsStalled(self) -> None:
+        """
+        The kernel of a process that crashed in a partition answers at once, when the path is whole and the other end
+        says something, though what it had taken itself waits for its time-out.
+        """
+        client, server = self.join()
+        started = self.network.now
+        self.network.faults.partition(self.here, self.there, duration=1.0)
+        self.here.callLater(0.1, client.transport.write, b"stalled until 1.5 s")
+        self.network.callAt(started + 0.5, lambda: self.network.faults.crash(self.here))
+        self.there.callLater(1.05, server.transport.write, b"still there?")
+        self.network.run(started + 60)
+        self.assertApproximates(server.lost[0], started + 1.05 + 2 * LATENCY, 1e-6)
+        self.assertEqual((server.lost[1], server.data), (error.ConnectionLost, b""))
+
+    def test_partitionStopsAStreamThatIsUnderWay(self) -> None:
+        """
+        A window had left before it, and nothing follows, though its acknowledgements come back.
+        """
+        client, server = self.join()
+        started = self.network.now
+        client.transport.write(b"x" * 1000000)
+        self.network.run(started + LATENCY / 2)
         self.network.faults.partition(self.here, self.there, oneWay=True)
         self.network.run(started + 100)
-        self.assertEqual(client.lost, (started + 20.0, error.ConnectionLost))
+        self.assertEqual(len(server.data), self.network.window)
 
     def test_whatIsThereTooEarlyIsKept(self) -> None:
         """

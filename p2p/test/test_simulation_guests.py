@@ -55,7 +55,7 @@ from twisted.web.static import Data, File
 
 from p2p.simulation.latency import constant
 from p2p.simulation.network import SimulatedNetwork
-from p2p.simulation.stream import BUFFER_SIZE, SEGMENT_SIZE
+from p2p.simulation.stream import BUFFER_SIZE, SEGMENT_SIZE, Ciphertext
 from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, HalfCloseable, Pushing, Recorder
 
 ROUND_TRIP = 2 * LATENCY
@@ -1022,6 +1022,37 @@ class TLSTests(GuestTestCase):
         self.assertEqual(client.lines, [b"go on", b"secret hello"])
         assert client.lost is not None
         self.assertTrue(client.lost.check(error.ConnectionDone))
+
+    def test_onlyCiphersAreLeftOutOfTheDigest(self) -> None:
+        """
+        Not what was written before TLS began, though that waits for bandwidth until after it.
+        """
+        self.build(bandwidth=10000.0)
+        private, _ = certificate("server.example")
+
+        class Upgrading(Protocol):
+            def connectionMade(self) -> None:
+                self.transport.write(b"x" * 5000)  # type: ignore[union-attr]
+                self.transport.startTLS(private.options())  # type: ignore[union-attr]
+                self.transport.write(b"secret")  # type: ignore[union-attr]
+
+        arrived: list[tuple[type, bytes]] = []
+        self.network.watchArrivals(
+            lambda events: arrived.extend((type(data), data) for *_, data in events if data is not None)
+        )
+        self.server.listenTCP(80, Factory.forProtocol(Upgrading))
+        options = ssl.CertificateOptions()
+
+        class Client(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                self.transport.startTLS(options)  # type: ignore[union-attr]
+
+        self.client.connectTCP("10.0.0.2", 80, Calling(self.network, Client()))
+        self.network.run(5)
+        kinds = [kind for kind, _ in arrived]
+        self.assertEqual(arrived[0], (bytes, b"x" * 5000))
+        self.assertGreater(len(kinds), 3)
+        self.assertEqual(set(kinds[1:]), {Ciphertext})
 
     def test_pullProducerOverTLS(self) -> None:
         """
