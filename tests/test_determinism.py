@@ -69,8 +69,8 @@ for options in ("", 'overlay = "hyparview", broadcast = "plumtree", detector = "
 GUESTS = (
     ("3a32740a3ca36d0b8816a27f738625ae1807f89e5038d21d30d82d56b233294a", "1415"),
     ("0204228e2acddfed2796e3d31fc0dc6b17d4cb218437fd988b973bf545d96afc", "2235"),
-    ("d167048ffc5cf6cbc2b8582a1b33e66c58610e88a9c84c2eeffa8c15cf66d03d", "1267"),
-    ("43372583317de29bed75c41102b837ef6abce5f21aefc8eac2e9549d0404f7d0", "2238"),
+    ("a8f924548308eed12874c5ed73b24c21d1741944f02a9a552094b24215bb47b5", "1474"),
+    ("ae0e739b99b8df13c5b459b03cbf7e7bfa6ff1b5b6b6e7ccc480059c6f055877", "3866"),
 )
 """
 Digests and numbers of events of the guests' four runs, on whatever machine and version of Python.

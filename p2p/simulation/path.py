@@ -64,8 +64,9 @@ class Path:
         self.plain = True
         self.waiting: list[Callable[[], object]] = []
         self._clock = clock
-        # The line is there once something has waited here. Of the first in it: how many bytes are left, or were when it
-        # began to leave at its present rate; and when the last of them will be out, by which event.
+        # The line is there once something has waited. Of the first in it: at which rate it leaves (0 if the line stands
+        # still, L{None} without a limit), how many bytes were left when that began, and when and by which event it will
+        # have left.
         self._line: deque[Packet] | None = None
         self._left = self._due = 0.0
         self._rate: float | None = None
@@ -83,17 +84,15 @@ class Path:
             if self._line is None:
                 self._line = deque()
             self._line.append(packet)
-            self._begin(packet)
+            self._begin(packet.size)
 
     def changed(self) -> None:
         """
         Go on with the line, if there is one, as the path is now.
         """
-        if self._line and self._rate != self._rateNow():
+        if self._line and self._rate != (0.0 if self.held else self.bandwidth):
             self._stop()
-            if self._rate:
-                self._left = (self._due - self._clock.now) * self._rate
-            self._goOn()
+            self._begin((self._due - self._clock.now) * self._rate if self._rate else self._left)
 
     def withdraw(self, packets: Collection[Packet]) -> None:
         """
@@ -105,7 +104,7 @@ class Path:
             if first in packets:
                 self._stop()
                 if self._line:
-                    self._begin(self._line[0])
+                    self._begin(self._line[0].size)
 
     def clear(self) -> None:
         """
@@ -115,24 +114,15 @@ class Path:
             self._stop()
             self._line.clear()
 
-    def _rateNow(self) -> float | None:
+    def _begin(self, left: float) -> None:
         """
-        Bytes per second: 0 if nothing leaves, L{None} for no limit.
+        Let the first in the line leave, of which so many bytes are left.
         """
-        return 0.0 if self.held else self.bandwidth
-
-    def _begin(self, first: Packet) -> None:
-        """
-        Let the first in the line leave.
-        """
-        self._left = first.size
-        self._goOn()
-
-    def _goOn(self) -> None:
-        self._rate = rate = self._rateNow()
+        self._left = left
+        self._rate = rate = 0.0 if self.held else self.bandwidth
         if rate != 0.0:
             clock = self._clock
-            self._due = due = clock.now + (0.0 if rate is None else self._left / rate)
+            self._due = due = clock.now + (0.0 if rate is None else left / rate)
             clock.at(due, self._firstLeaves)
             self._number = clock.number
 
@@ -148,4 +138,4 @@ class Path:
         assert line
         line.popleft().leave(self)
         if line:
-            self._begin(line[0])
+            self._begin(line[0].size)

@@ -239,8 +239,6 @@ class Stream:
         """
         Let the kernel take what it can.
         """
-        if not self.size:
-            return
         window = self.connection.reactor.network.window
         while self.size and self.inFlight < window:
             self._send(self._cut(min(SEGMENT_SIZE, window - self.inFlight)))
@@ -411,7 +409,8 @@ class Stream:
         if end.stream is not self:
             return
         self.inFlight -= size
-        self._pump()
+        if self.size:
+            self._pump()
         if self._since is None:
             self._relax()
 
@@ -420,7 +419,7 @@ class Stream:
         Close the books, if nothing is in them and the connection is plain.
         """
         end = self.connection
-        if not self.size and not self._kept and self.inFlight <= end.reactor.network.chunk:
+        if self._there.plain and not (self.size or self._kept) and self.inFlight <= end.reactor.network.chunk:
             end.relax()
 
     # A path that lets nothing pass.
