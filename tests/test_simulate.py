@@ -47,6 +47,26 @@ class SimulateTests(NetworkTestCase):
             env={**os.environ, "PYTHONHASHSEED": hashSeed},
         )  # fmt: skip
 
+    def test_whatTheDocumentShowsOfShrinkAndDiffIsSo(self) -> None:
+        """The examples of docs/simulation.md, typed where the project lies, print what stands there."""
+        document = (PROJECT / "docs" / "simulation.md").read_text()
+        Path(self.directory, "scenarios").symlink_to(PROJECT / "scenarios")
+        environment = {**os.environ, "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]}
+        for title, status in (("A failing scenario made small: p2p shrink", 0), ("Two runs that differ: p2p diff", 1)):
+            found = re.search(rf"^## {title}\n\n```\n(.*?)```\n```\n(.*?)```$", document, re.M | re.S)
+            assert found is not None, title
+            commands, shown = found.groups()
+            for command in commands.splitlines():
+                run = subprocess.run(
+                    command, shell=True, cwd=self.directory, env=environment, timeout=170,
+                    capture_output=True, text=True,
+                )  # fmt: skip
+            self.assertEqual(run.returncode, status, run.stderr)
+            lines = run.stdout.splitlines()
+            for line in shown.splitlines():
+                if line.strip() != "...":
+                    self.assertIn(line, lines)
+
     def scenario(self, text: str = SMALL) -> str:
         """Write a scenario."""
         Path(self.directory, "small.toml").write_text(text)
