@@ -206,6 +206,9 @@ class IBroadcast(Interface):
     def settled(origin: bytes) -> int:
         """The number of that origin up to which every message has been delivered or given up."""
 
+    def promised(neighbour: INeighbour) -> int:
+        """How many bytes of messages were announced to that neighbour, which he may yet ask for."""
+
     def recent() -> list[tuple[float, Message]]:
         """The messages still kept for others, the oldest first, each as a pair (time it was first seen, L{Message})."""
 

@@ -80,8 +80,8 @@ class LinkSettings:
         "seconds", 0.01, 300,
     )  # fmt: skip
     maxBacklog: int = setting(
-        8 * 2**20, "unsent data at which a slow reader is cut off; at least 4 times maxPayload is wise",
-        "bytes", 2**10, 2**31,
+        8 * 2**20, "unsent data at which a slow reader is cut off; a peer's must be maxPayload at least, and 4 times as"
+        " much is wise", "bytes", 2**10, 2**31,
     )
     slowTimeout: float = setting(
         10.0, "how long one may leave unread what it is sent before it is cut off; by a peer, only if publishing waits"
@@ -297,6 +297,18 @@ class PeerSettings(LinkSettings):
     lifeguardBuddy: bool = setting(
         True, "swim: tell a suspect that it is one with every ping"
     )
+
+    def checkTogether(self) -> None:
+        """
+        See that the settings agree with each other.
+
+        @raise SettingError: they do not.
+        """
+        if self.maxPayload > self.maxBacklog:
+            raise SettingError(
+                f"maxPayload: {self.maxPayload} bytes are more than maxBacklog, {self.maxBacklog}: who does not read at"
+                " once would be cut off for one message"
+            )
 
     def silenceBound(self, neighbours: int) -> float:
         """

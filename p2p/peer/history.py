@@ -12,6 +12,11 @@ a split network reaches the other when they meet again.  It is sent with its
 age, and kept no longer than by those who had it first: where peers come and go
 old messages would else be handed on to each newcomer for ever.
 
+B{What was promised} is sent, however short the window.  A broadcast may announce
+a message instead of sending it (C{promise}).  If it has to be forgotten before
+a neighbour has asked for it, or shown that he has it, it is sent to him then
+(L{Promises}).
+
 B{What cannot be made good} is said.  A number that is missing below one that
 was seen is a hole, and owed.  It is given up (C{lost}) when it has been missing
 for as long as anybody keeps a message, or a while after somebody said that it
@@ -32,6 +37,7 @@ from typing import Any
 
 import attrs
 
+from p2p.peer.promises import Promises
 from p2p.peer.ranges import Ranges, flat, intersect, ranges, subtract, union
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
@@ -271,13 +277,15 @@ class History:
     @ivar refused: messages that were not taken, for want of room for another origin.
     @ivar identity: this peer's own, under which it published last.
     @ivar holed: origins in which a hole was seen since this was last emptied.
+    @ivar keeps: the message that came last is kept, for who asks for it.
+    @ivar promises: what was announced to neighbours, and is to be sent to them yet.
     """
 
     __slots__ = (
         "_began", "_doomed", "_doomedRanges", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history",
         "_historyBytes", "_kept", "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins",
         "_maxPayload", "_origins", "_outlet", "_said", "_sequence", "_tellers", "_times", "duplicates", "holed",
-        "identity", "refused",
+        "identity", "keeps", "promises", "refused",
     )  # fmt: skip
 
     def __init__(self, outlet: Any, settings: PeerSettings) -> None:
@@ -294,7 +302,9 @@ class History:
         self._maxMessages = settings.historyMessages
         # All of it must fit into the backlog of a link that comes up.
         self._maxBytes = min(settings.historyBytes, settings.maxBacklog // 2)
+        self.promises = Promises(settings.maxBacklog // 2)
         self._maxAge = settings.historyTime
+        self.keeps = False
         self._lossDelay = settings.lossDelay
         self._said = SAID + 2 * self._maxOrigins
         # The longest silent first.
@@ -396,6 +406,15 @@ class History:
         """A neighbour is gone."""
         self._hearing.pop(neighbour, None)
         self._tellers.pop(neighbour, None)
+        self.promises.part(neighbour)
+
+    def promise(self, message: Message, neighbour: Any) -> bool:
+        """
+        Promise to send the message that came last to a neighbour, who is told of it now.
+
+        @return: false if that cannot be promised: send it to him.
+        """
+        return self.keeps and self.promises.make(neighbour, message)
 
     def told(self, message: Have, neighbour: Any, now: float) -> Told | None:
         """
@@ -426,7 +445,7 @@ class History:
         # What came later it was sent as it came.
         for place, kept in enumerate(islice(self._history, max(0, told.since - self._dropped))):
             origin = told.origins.get(kept.origin)
-            if origin is None or origin.lacks(kept.sequence):
+            if (origin is None or origin.lacks(kept.sequence)) and self._ageOf(place, now) <= self._maxAge:
                 self._sendAgain(place, neighbour, now)
         self._sayLack(neighbour, [], self._notKept(told.origins, now))
 
@@ -478,7 +497,8 @@ class History:
             if left:
                 gone += _gone(identity, left, age)
             for number, place in there:
-                if self._ageOf(place - self._dropped, now) <= self._maxAge:
+                promised = self.promises.settle(neighbour, identity, [(number, number)])
+                if promised or self._ageOf(place - self._dropped, now) <= self._maxAge:
                     found.append(place - self._dropped)
                 else:
                     gone += _gone(identity, [(number, number)], max(age, self._maxAge))
@@ -537,7 +557,7 @@ class History:
         self._begin(now)
         times = self._times
         while times and now - times[0] > self._maxAge:
-            self._drop()
+            self._drop(now)
         said = 0
         doomed = self._doomed
         while doomed and doomed[0].until <= now and said < LOST:
@@ -621,14 +641,13 @@ class History:
 
     def _sendAgain(self, place: int, neighbour: Any, now: float) -> None:
         """
-        Send a neighbour what came a while ago, unless that was too long ago for anybody to keep it.
+        Send a neighbour what came a while ago.
 
-        Were it not for the age, whoever joins would keep old messages anew for those who join after him, for ever.
+        With its age: else whoever joins would keep old messages anew for those who join after him, for ever.
         """
-        kept, age = self._history[place], self._ageOf(place, now)
-        if kept.hops < MAX_HOPS and age <= self._maxAge:
-            message = Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload, ceil(age))
-            self._outlet.send([neighbour], message)
+        kept = self._history[place]
+        if kept.hops < MAX_HOPS:
+            self._outlet.send([neighbour], _onward(kept, self._ageOf(place, now)))
 
     def _notKept(self, origins: dict[bytes, Origin], now: float) -> list[Gone]:
         """What somebody who has these lacks of what was seen here and is kept no longer, or is too old."""
@@ -709,12 +728,21 @@ class History:
         self._times.append(now)
         self._historyBytes += len(message.payload)
         while self._history and (len(self._history) > self._maxMessages or self._historyBytes > self._maxBytes):
-            self._drop()
+            self._drop(now)
+        # The oldest are the first to be forgotten.
+        self.keeps = self._maxAge > 0 and bool(self._history)
 
-    def _drop(self) -> None:
+    def _drop(self, now: float) -> None:
+        """Forget the oldest message, and send it to those to whom it is promised still."""
+        age = self._ageOf(0, now)
+        message = self._history.popleft()
         self._dropped += 1
         self._droppedSeen = self._times.popleft()
-        self._historyBytes -= len(self._history.popleft().payload)
+        self._historyBytes -= len(message.payload)
+        if self.promises.owing:
+            owed = self.promises.claim(message.origin, message.sequence)
+            if owed:
+                self._outlet.send(owed, _onward(message, age))
 
     def _held(self, now: float) -> Iterable[Held]:
         """What to tell a new neighbour: origins from whom anybody may still keep something, and the latest others."""
@@ -764,6 +792,10 @@ class HistoryKeeper:
         """See L{p2p.interfaces.IBroadcast}."""
         return self._history.settled(origin)
 
+    def promised(self, neighbour: Any) -> int:
+        """See L{p2p.interfaces.IBroadcast}."""
+        return self._history.promises.owed(neighbour)
+
     def tick(self, now: float) -> None:
         """Forget messages that are too old to be asked for, and say what is lost."""
         self._history.tick(now)
@@ -779,6 +811,11 @@ def checked(numbers: list[int]) -> Ranges:
     if found is None or (found and not found[0][0]):
         raise RemoteProtocolError(reasons.MALFORMED, "ranges do not rise")
     return found
+
+
+def _onward(kept: Message, age: float) -> Message:
+    """A message as it is sent after so many seconds."""
+    return Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload, ceil(age))
 
 
 def _parts(these: Ranges) -> list[list[int]]:

@@ -247,10 +247,8 @@ class Plumtree(HistoryKeeper):
             self._wave, self._parent, self._hops, self._waved = (origin, number), neighbour, hops, now
         if hops >= MAX_HOPS:
             return
-        if len(message.payload) >= self._announceSize:
-            others = [other for each in (self._eager, self._lazy) for other in each if other is not neighbour]
-            if others:
-                self._outlet.send(others, IHave([Announced(origin, hops + 1, [number, number])], True))
+        if len(message.payload) >= self._announceSize or not self._history.keeps:
+            self._offer(message, neighbour)
             return
         # First, for a lazy one becomes eager and is told of all this, if an eager one is lost as it is sent something.
         if self._lazy:
@@ -267,8 +265,25 @@ class Plumtree(HistoryKeeper):
             else:
                 self._outlet.send(others, onward)
 
+    def _offer(self, message: Message, neighbour: Any) -> None:
+        """Announce a message to all others, to be asked for; whoever lacks it and cannot be promised it is sent it."""
+        origin, number, hops = message.origin, message.sequence, message.hops + 1
+        having = self._repair.having(origin, number)
+        told: list[Any] = []
+        sent: list[Any] = []
+        for each in self._eager, self._lazy:
+            for other in each:
+                if other is not neighbour:
+                    fine = other in having or self._history.promise(message, other)
+                    (told if fine else sent).append(other)
+        if sent:
+            self._outlet.send(sent, Message(origin, number, hops, message.payload, message.age))
+        if told:
+            self._outlet.send(told, IHave([Announced(origin, hops, [number, number])], True))
+
     def _duplicate(self, message: Message, neighbour: Any, now: float) -> None:
         """Somebody was faster than this neighbour."""
+        self._history.promises.settle(neighbour, message.origin, [(message.sequence, message.sequence)])
         if self._asked:
             asked, when = self._asked.pop((message.origin, message.sequence), (None, -inf))
             if now - when < VAIN and asked in self._eager and len(self._eager) > 1:
@@ -360,6 +375,7 @@ class Plumtree(HistoryKeeper):
         origin, number = self._wave
         for each in message.announced:
             these = checked(each.ranges)
+            history.promises.settle(neighbour, each.origin, these)
             lacking = first(history.lacking(each.origin, these), ANNOUNCED)
             if lacking and message.now:
                 self._repair.announced(neighbour, each.origin, lacking, now, 0.0, False, settings.pullTimeout)
@@ -449,6 +465,7 @@ class Plumtree(HistoryKeeper):
             return
         for identity, held in told.origins.items():
             theirs = subtract([(1, held.top)] if held.top else [], held.gaps)
+            self._history.promises.settle(neighbour, identity, theirs)
             lacking = self._history.lacking(identity, theirs)
             if lacking:
                 self._repair.announced(

@@ -221,6 +221,18 @@ class Repair:
         else:
             self._hasty[origin] = None
 
+    def having(self, origin: bytes, number: int) -> set[Any]:
+        """Those who have said that they have a message that has only just come, or lacks."""
+        want = self._wants.get(origin)
+        if want is None:
+            return set()
+        this = [(number, number)]
+        said = {
+            key[0] for key, holder in want.holders.items()
+            if intersect(holder.ready, this) or any(intersect(these, this) for _, these in holder.waiting)
+        }  # fmt: skip
+        return said | {neighbour for neighbour, ask in want.asks.items() if intersect(ask.ranges, this)}
+
     def noticed(self, origins: Iterable[bytes], now: float) -> None:
         """There are holes in the numbers of those origins."""
         for origin in origins:

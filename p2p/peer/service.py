@@ -37,6 +37,7 @@ from p2p.peer.delivery import Delivery
 from p2p.peer.dialling import oursStays, settle
 from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
+from p2p.peer.promises import FRAME
 from p2p.peer.seedlink import SeedLink
 from p2p.peer.slow import SlowReaders
 from p2p.peer.strategies import KINDS, makeStrategy
@@ -209,8 +210,10 @@ class PeerService(NodeService):
             address from which it reaches them.
         @param random: where chance comes from; the system's by default.
         @param store: where identity and known addresses outlive this process.
-        @raise SettingError: a strategy is named that does not exist, or that cannot be made.
+        @raise SettingError: a strategy is named that does not exist, or that cannot be made; or settings do not agree
+            with each other.
         """
+        settings.checkTogether()
         super().__init__(reactor, host, port, random, store, PEER_EVENTS)
         self.settings = settings
         self._subscribers = Subscribers(settings, lambda origin: self.broadcast.settled(origin))
@@ -229,6 +232,9 @@ class PeerService(NodeService):
         # How often it was started; each time is a later life.
         self._lives = 0
         self._gossiped = 0
+        # Bytes published since something was written last, and when that was: they wait in the turn under way.
+        self._unwritten = 0
+        self._flushes = 0
         self._watched = 0.0
         # Why others of this network turned it away for good, as far as the log knows.
         self._foreign: set[str] = set()
@@ -329,7 +335,8 @@ class PeerService(NodeService):
         @return: the message's id.
         @raise NotRunning: this peer was not started, or has been stopped.
         @raise PayloadTooLarge: it is larger than that.
-        @raise Busy: a neighbour has half of C{maxBacklog} still to read.
+        @raise Busy: a neighbour has half of C{maxBacklog} still to read, what it was promised included, or would have
+            more than C{maxBacklog}.
         """
         return Delivery(self._publish(self._checked(payload)), 0.0).id
 
@@ -355,12 +362,19 @@ class PeerService(NodeService):
         data = payload.encode() if isinstance(payload, str) else payload
         if len(data) > self.settings.maxPayload:
             raise PayloadTooLarge(f"{len(data)} bytes, {self.settings.maxPayload} are allowed")
-        if any(map(self._holdsUp, self._neighbours.values())):
-            raise Busy("a neighbour does not read as fast as this peer publishes")
+        if self._flushes != self.factory.turn.flushes:
+            self._flushes, self._unwritten = self.factory.turn.flushes, 0
+        more = self._unwritten + len(data) + FRAME
+        for link in self._neighbours.values():
+            if link.pausedSince is not None and (
+                self._holdsUp(link) or self._unread(link) + more > self.settings.maxBacklog
+            ):
+                raise Busy("a neighbour does not read as fast as this peer publishes")
         return data
 
     def _publish(self, data: bytes) -> Message:
         self.factory.counters["published"] += 1
+        self._unwritten += len(data) + FRAME
         with self.factory.turn:
             message: Message = self.broadcast.publish(self.identity, data, self._reactor.seconds())
         return message
@@ -595,7 +609,7 @@ class PeerService(NodeService):
             return
         del self._neighbours[contact.id]
         self.factory.counters["neighboursDown"] += 1
-        if link.reason == reasons.SLOW and self._heldUp(link.unread):
+        if link.reason == reasons.SLOW and self._heldUp(link.unread + self.broadcast.promised(link)):
             # Not who was cut off for what others had left unread.
             self.factory.counters["slowReaders"] += 1
             brief = link.pausedSince is None or now - link.pausedSince < BRIEF * self.settings.slowTimeout
@@ -812,8 +826,9 @@ class PeerService(NodeService):
         for link in self.neighbours:
             paused = link.pausedSince
             if paused is not None and now - paused > self.settings.slowTimeout and self._holdsUp(link) and not late:
-                self._log.warn("{link} reads too slowly: cut off with {bytes} unsent", link=link, bytes=link.backlog)
-                link.abort(reasons.SLOW, f"publishing waited for it, {link.backlog} bytes unread")
+                unread = self._unread(link)
+                self._log.warn("{link} reads too slowly: cut off with {bytes} unsent", link=link, bytes=unread)
+                link.abort(reasons.SLOW, f"publishing waited for it, {unread} bytes unread")
         self.detector.tick(now)
 
     def _knownOthers(self) -> int:
@@ -822,7 +837,16 @@ class PeerService(NodeService):
 
     def _holdsUp(self, link: PeerProtocol) -> bool:
         """Nothing is published until that neighbour has read."""
-        return self._heldUp(link.backlog)
+        return self._heldUp(self._unread(link))
+
+    def _unread(self, link: PeerProtocol) -> int:
+        """
+        What a neighbour that does not read leaves unread, in bytes.
+
+        Also what it has been promised: it will ask for that, or be sent it without.
+        """
+        promised: int = self.broadcast.promised(link)
+        return link.backlog + promised
 
     def _heldUp(self, unread: int) -> bool:
         return unread > self.settings.maxBacklog // 2

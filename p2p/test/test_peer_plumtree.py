@@ -334,6 +334,19 @@ class BreakingTests(OnePeer):
         self.assertIn((self.c, message(2, 2)), self.sent())
         self.assertEqual(self.tree.eager, [self.a, self.c])
 
+    def test_whoIsGoneAsHeIsSentWhatIsForgotten(self) -> None:
+        """The others get it, he is owed nothing, and what comes in its place is announced."""
+        self.begin(historyMessages=1)
+        self.tree.publish(ME, bytes(1000), 0.0)
+        self.sent()
+        self.breaks(self.b)
+        self.come(message(1, payload=bytes(1000)), self.a)
+        first, second = Message(ME, 1, 1, bytes(1000)), have(1, 1, hops=2, now=True)
+        self.assertEqual(
+            self.sent(), [(self.a, first), (self.b, first), (self.c, first), (self.c, second)]
+        )
+        self.assertEqual([self.tree.promised(near) for near in self.neighbours], [0, 0, 1064])
+
     def test_theShorterWayMayBreak(self) -> None:
         """Then the old one stays."""
         self.begin(treeThreshold=3)
@@ -717,6 +730,136 @@ class LargeTests(OnePeer):
         self.assertEqual(self.sent(), [(self.a, Graft([Wanted(OTHER, [n, n])], False)) for n in (1, 2, 3)])
 
 
+class WindowTests(OnePeer):
+    """What is announced and cannot be kept until it is asked for."""
+
+    large = bytes(1000)
+
+    def publish(self, payload: bytes = large) -> None:
+        """A message of its own."""
+        self.tree.publish(ME, payload, self.outlet.now)
+        self.outlet.take("deliver")
+
+    def payloads(self) -> list[tuple[FakeNeighbour, int]]:
+        """The numbers that were sent since this was last called, and to whom."""
+        return [(near, what.sequence) for near, what in self.sent() if isinstance(what, Message)]
+
+    def test_whoHasNotAskedIsSentItBeforeItIsForgotten(self) -> None:
+        """By number or by size; but nobody who has asked, or has shown that he has it, nor one whose link has ended."""
+        for short in ({"historyMessages": 2}, {"historyBytes": 2500}):
+            for shows in (message(1, 2, ME, self.large), have(1, 1, origin=ME, now=True), have(1, 9, origin=ME),
+                          Graft([Wanted(ME, [1, 1])], False), Prune()):  # fmt: skip
+                self.begin(**short)
+                self.publish()
+                self.publish()
+                self.come(shows, self.a)
+                self.tree.neighbourDown(self.b, "lost", 0.0)
+                self.sent()
+                self.publish()
+                still = [self.a, self.c] if isinstance(shows, Prune) else [self.c]
+                sent = self.sent()
+                self.assertEqual(sent[: len(still)], [(near, Message(ME, 1, 1, self.large)) for near in still])
+                announced = [near for near, what in sent[len(still) :] if what == have(3, 3, origin=ME, now=True)]
+                self.assertEqual(len(sent), len(still) + len(announced))
+                self.assertEqual(set(announced), {self.a, self.c})
+
+    def test_itIsSoInTheMidstOfATree(self) -> None:
+        """Others' messages too; not to who brought them, and with their age and their hops."""
+        self.begin(historyMessages=1)
+        self.come(message(1, 3, payload=self.large, age=2), self.a)
+        self.sent()
+        self.outlet.advance(4.5)
+        self.come(message(2, 3, payload=self.large), self.b)
+        pushed = Message(OTHER, 1, 4, self.large, 7)
+        self.assertEqual(
+            self.sent(),
+            [(self.b, pushed), (self.c, pushed), (self.a, have(2, 2, hops=4, now=True)),
+             (self.c, have(2, 2, hops=4, now=True))],
+        )  # fmt: skip
+
+    def test_whoAnnouncedItBeforeItCameIsNotOwedIt(self) -> None:
+        """Whether he was asked for it or somebody else, and whether it can be kept here or not; he is told once."""
+        for kept in (True, False):
+            self.begin(historyMessages=2 if kept else 0)
+            self.come(have(1, 1, now=True), self.a)
+            self.come(have(1, 1, now=True), self.b)
+            self.come(message(1, payload=self.large), self.c)
+            said = [(near, what) for near, what in self.sent() if not isinstance(what, Graft)]
+            self.assertEqual(said, [(near, have(1, 1, hops=2, now=True)) for near in (self.a, self.b)])
+            for number in (2, 3):
+                self.come(message(number, payload=self.large), self.a)
+            self.assertNotIn(1, [number for _, number in self.payloads()])
+
+    def test_whatANewNeighbourHasIsNotOwedToIt(self) -> None:
+        """It may have been announced to it just before it said so."""
+        self.begin(historyMessages=1)
+        new = FakeNeighbour(20)
+        self.tree.neighbourUp(new, 0.0)
+        self.publish()
+        self.come(Have([Held(ME, 1, [])], True), new)
+        self.sent()
+        self.publish()
+        self.assertEqual(self.payloads(), [(near, 1) for near in self.neighbours])
+
+    def test_whatCannotBeKeptAtAllIsSentAtOnce(self) -> None:
+        """To all, since nobody could ask for it: the small ones too, though a neighbour be lazy."""
+        for nothing in ({"historyMessages": 0}, {"historyBytes": 999}, {"historyTime": 0.0}, {"maxBacklog": 1998}):
+            self.begin(maxPayload=1000, **nothing)
+            self.pruned(self.b)
+            self.publish()
+            self.assertEqual(
+                self.sent(), [(near, Message(ME, 1, 1, self.large)) for near in (self.a, self.c, self.b)]
+            )
+        self.begin(historyMessages=0)
+        self.pruned(self.b)
+        self.come(message(1, 2), self.a)
+        self.assertEqual(self.sent(), [(near, message(1, 3)) for near in (self.c, self.b)])
+        self.outlet.advance(5.0)
+        self.assertEqual(self.sent(), [])
+
+    def test_noMoreIsPromisedThanALinkBears(self) -> None:
+        """The rest is sent at once, with the frames that many small ones take reckoned in."""
+        self.begin(announceSize=0, maxBacklog=2000, maxPayload=1000)
+        for _ in range(20):
+            self.publish(b"")
+        sent = [near for near, what in self.sent() if isinstance(what, Message)]
+        self.assertEqual(sent, 5 * self.neighbours)
+        self.assertEqual([self.tree.promised(near) for near in self.neighbours], 3 * [15 * 64])
+
+    def test_aPromiseIsKeptHoweverOldTheMessage(self) -> None:
+        """It is sent to who asks late, and to who has not asked when it is forgotten for its age."""
+        self.begin(historyTime=3.0)
+        self.publish()
+        self.come(message(1, payload=self.large, age=2), self.a)
+        self.sent()
+        self.outlet.advance(3.0)
+        self.come(Graft([Wanted(ME, [1, 1]), Wanted(OTHER, [1, 1])], False), self.b)
+        self.assertEqual(
+            self.sent(), [(self.b, Message(ME, 1, 1, self.large, 3)), (self.b, message(1, 2, OTHER, self.large, 5))]
+        )
+        # Once; after that, it is as old as for anybody.
+        self.come(Graft([Wanted(OTHER, [1, 1])], False), self.b)
+        self.assertEqual(self.sent(), [(self.b, Lack([], [Gone(OTHER, [1, 1], 3.0)]))])
+        self.outlet.advance(4.0)
+        self.tree.tick(4.0)
+        self.assertEqual(self.payloads(), [(self.a, 1), (self.c, 1), (self.c, 1)])
+
+    def test_whatWasSentIsNotOwedAnyMore(self) -> None:
+        """Nothing is remembered of it."""
+        self.begin(historyMessages=3)
+        for _ in range(10):
+            self.publish()
+        for near in self.neighbours:
+            self.come(Graft([Wanted(ME, [1, 10])], False), near)
+        self.assertEqual(len([what for _, what in self.sent() if isinstance(what, Message)]), 30)
+        self.assertFalse(self.tree._history.promises.owing)
+        self.publish()
+        self.assertEqual(self.tree.promised(self.a), 1064)
+        for near in self.neighbours:
+            self.tree.neighbourDown(near, "lost", 0.0)
+        self.assertFalse(self.tree._history.promises.owing)
+
+
 class BatchTests(OnePeer):
     """Several messages in one frame."""
 
@@ -923,6 +1066,46 @@ class MeshTests(SynchronousTestCase):
             mesh.link(here, there)
         mesh.run(10.0)
         self.everything(mesh, published)
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.lists(st.tuples(st.integers(0, 5), st.integers(1, 8), st.sampled_from([0.0, 0.01, 0.3])), max_size=30),
+        st.integers(0, 1000),
+        st.sampled_from([
+            {"historyMessages": 0}, {"historyMessages": 1}, {"historyMessages": 7}, {"historyBytes": 0},
+            {"historyBytes": 1000}, {"historyTime": 0.0}, {"historyTime": 0.05}, {"maxBacklog": 1500},
+        ]),
+        st.sampled_from(["plumtree", "flood"]),
+    )  # fmt: skip
+    def test_aShortWindowLosesNothingOverLinksThatLast(
+        self, bursts: list[tuple[int, int, float]], seed: int, window: dict[str, Any], name: str
+    ) -> None:
+        """Large payloads, in bursts that no window holds, get to everyone by way of others."""
+        mesh = Mesh(6, name, seed, announceSize=100, **window)
+        for here, there in zip(mesh.nodes, mesh.nodes[1:], strict=False):
+            mesh.link(here, there)
+        mesh.link(mesh.nodes[0], mesh.nodes[3])
+        mesh.run(0.5)
+        published = set()
+        for origin, count, pause in bursts:
+            for _ in range(count):
+                made = mesh.nodes[origin].publish(bytes(200))
+                published.add((made.origin, made.sequence))
+            mesh.run(pause)
+        mesh.run(10.0)
+        self.everything(mesh, published)
+
+    def test_aWindowThatTurnsOverInTimeMakesNoCopies(self) -> None:
+        """Nobody is sent what he has from elsewhere, if his own word of it is here before it is forgotten."""
+        mesh = Mesh(12, announceSize=100, historyMessages=10)
+        mesh.regular(4)
+        mesh.run(1.0)
+        for _ in range(60):
+            mesh.random.choice(mesh.nodes).publish(bytes(200))
+            mesh.run(0.3)
+        mesh.run(5.0)
+        self.assertEqual({len(node.got) for node in mesh.nodes}, {60})
+        self.assertEqual(mesh.copies, 60 * 11)
 
     def test_linksThatEndAsTheyAreUsed(self) -> None:
         """In the midst of whatever is being done: nothing is lost by it, nor anything delivered twice."""

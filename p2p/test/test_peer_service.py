@@ -51,6 +51,7 @@ from p2p.wire.messages import (
     Custom,
     Dead,
     Gone,
+    Graft,
     Have,
     Lack,
     Message,
@@ -59,6 +60,7 @@ from p2p.wire.messages import (
     Register,
     Sync,
     Synced,
+    Wanted,
     Welcome,
 )
 
@@ -895,6 +897,68 @@ class GossipTests(PeerTestCase):
         self.network.run(2.0)
         self.assertEqual(link.reason, reasons.SLOW)
         first.publish("heard again")
+
+    def test_whatWasPromisedToWhoDoesNotReadMakesPublishingWait(self) -> None:
+        """So all that is taken can be sent, though it be asked for at once; and who holds up others so is cut off."""
+        for asks in (True, False):
+            self.network = Network()
+            first, _ = self.pair(
+                maxBacklog=4000, maxPayload=1000, slowTimeout=3.0, livenessMisses=100, broadcast="plumtree",
+                announceSize=100,
+            )  # fmt: skip
+            (link,) = first.neighbours
+            link.pauseProducing()
+            taken = 0
+            with self.assertRaises(Busy):
+                for _ in range(20):
+                    first.publish(b"x" * 500)
+                    taken += 1
+            self.assertIn(taken, (3, 4))
+            if asks:
+                graft = Graft([Wanted(first.identity, [1, taken])], False)
+                first.broadcast.received(graft, link, first.factory.seconds())
+                self.assertEqual(link.reason, "")
+                self.assertGreater(link.backlog, 500 * taken)
+            else:
+                self.network.run(5.0)
+                self.assertEqual(link.reason, reasons.SLOW)
+                self.assertEqual(first.status()["counters"]["slowReaders"], 1)
+
+    def test_whatWaitsInATurnCountsToo(self) -> None:
+        """Much that is published in one turn is refused before a neighbour would be cut off for it."""
+        for broadcast in ("flood", "plumtree"):
+            self.network = Network()
+            first, second = self.pair(
+                maxBacklog=4000, maxPayload=1000, livenessMisses=100, broadcast=broadcast, announceSize=100
+            )
+            got = self.got(second)
+            (link,) = first.neighbours
+            link.pauseProducing()
+            taken = 0
+            with first.batch(), self.assertRaises(Busy):
+                for _ in range(20):
+                    first.publish(b"x" * 500)
+                    taken += 1
+            self.assertEqual(link.reason, "")
+            link.resumeProducing()
+            # What no longer waits does not count.
+            first.publish(b"more")
+            self.network.run(1.0)
+            self.assertEqual(len(got), taken + 1)
+
+    def test_burstsThatNoWindowHoldsArrive(self) -> None:
+        """What is published in a row is announced only, and is sent all the same when it must be forgotten."""
+        for setting in ({}, {"historyBytes": 0}, {"historyMessages": 0}, {"historyTime": 0}):
+            self.network = Network()
+            first, second = self.pair(
+                maxBacklog=100_000, maxPayload=20_000, broadcast="plumtree", announceSize=1000, **setting
+            )
+            got = self.got(second)
+            for _ in range(20):
+                first.publish(b"x" * 10_000)
+            self.network.run(20.0)
+            self.assertEqual(len(got), 20)
+            self.assertEqual(second.status()["counters"]["lost"], 0)
 
     def cutOff(self, peer: PeerService, who: Contact) -> None:
         """A neighbour by hand does not read, until it is cut off."""

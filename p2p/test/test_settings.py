@@ -9,8 +9,10 @@ from typing import Any
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2p.peer.service import PeerService
 from p2p.settings import LinkSettings, PeerSettings, SeedSettings, SettingError
 
 RECORDS: tuple[type[LinkSettings], ...] = (SeedSettings, PeerSettings)
@@ -82,6 +84,14 @@ class SettingsTests(SynchronousTestCase):
         """They are shared by everything in a node."""
         with self.assertRaises(attrs.exceptions.FrozenInstanceError):
             PeerSettings().maxInbound = 3  # type: ignore[misc]
+
+    def test_whatDoesNotGoTogetherIsRefused(self) -> None:
+        """In one line that names both; a peer is not made with it."""
+        PeerSettings(maxPayload=5000, maxBacklog=5000).checkTogether()
+        for record in (PeerSettings(maxPayload=5001, maxBacklog=5000), PeerSettings(maxBacklog=2**19)):
+            error = self.assertRaises(SettingError, record.checkTogether)
+            self.assertRegex(str(error), r"^maxPayload: \d+ bytes are more than maxBacklog, \d+: [^\n]*$")
+            self.assertRaises(SettingError, PeerService, MemoryReactorClock(), record, [])
 
     @given(st.sampled_from(FIELDS), st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.none()))
     def test_anyValueIsTakenUnchangedOrRefused(

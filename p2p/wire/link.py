@@ -113,15 +113,17 @@ class Turn:
     @ivar seconds: the node's clock.
     @ivar depth: how many turns are under way, one within the other.
     @ivar dirty: the links that have something to write.
+    @ivar flushes: how often something was written.
     """
 
-    __slots__ = ("depth", "dirty", "seconds")
+    __slots__ = ("depth", "dirty", "flushes", "seconds")
 
     _log = Logger()
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self.seconds = seconds
         self.depth = 0
+        self.flushes = 0
         self.dirty: list[Link] = []
 
     def send(self, links: Iterable[Link], frame: bytes) -> None:
@@ -147,6 +149,7 @@ class Turn:
         to others in answer has done so before any of these is cut off for that.
         """
         self.depth += 1
+        self.flushes += 1
         while dirty := self.dirty:
             self.dirty = []
             for link in dirty:
