@@ -24,6 +24,10 @@ from p2p.wire import reasons
 from p2p.wire.factory import LinkFactory
 
 
+class NotRunning(RuntimeError):
+    """This node was not started, or has been stopped."""
+
+
 class NodeService(Service):
     """
     A node; what differs is in the methods that raise L{NotImplementedError} here.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from p2p.node import NotRunning as NotRunning
+
 
 class PayloadTooLarge(ValueError):
     """The payload is larger than the network takes."""
-
-
-class NotRunning(RuntimeError):
-    """This peer was not started, or has been stopped."""
 
 
 class NotConfirmed(RuntimeError):

@@ -31,11 +31,11 @@ from p2p.interfaces import (
     IOverlayOutlet,
     IPeerStore,
 )
-from p2p.node import NodeService
+from p2p.node import NodeService, NotRunning
 from p2p.peer.confirm import Confirmations, Confirmed
 from p2p.peer.delivery import Delivery
 from p2p.peer.dialling import oursStays, settle
-from p2p.peer.errors import Busy, NotRunning, PayloadTooLarge
+from p2p.peer.errors import Busy, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.promises import FRAME
 from p2p.peer.seedlink import SeedLink
@@ -85,6 +85,12 @@ REFUTATION_RATE = 0.1
 REFUTATION_BURST = 5
 """How often it may do so at once after a rest."""
 
+
+LONGEST_WAIT = 2**31
+"""Seconds that may be waited for a confirmation."""
+
+Payload = bytes | bytearray | memoryview | str
+"""What may be published."""
 
 _FOREIGN = frozenset({reasons.NETWORK, reasons.VERSION, reasons.STRATEGY})
 """Reasons to be turned away with which somebody should mend this peer's settings, or the other's."""
@@ -327,12 +333,13 @@ class PeerService(NodeService):
         """Those it is linked to now."""
         return list(self._neighbours.values())
 
-    def publish(self, payload: bytes | str) -> str:
+    def publish(self, payload: Payload) -> str:
         """
         Send a message to the whole network.
 
-        @param payload: at most C{maxPayload} bytes; text goes as UTF-8.
+        @param payload: at most C{maxPayload} bytes, of which a copy is kept if they might change; text goes as UTF-8.
         @return: the message's id.
+        @raise TypeError: it is neither bytes (C{bytearray} and C{memoryview} are) nor text.
         @raise NotRunning: this peer was not started, or has been stopped.
         @raise PayloadTooLarge: it is larger than that.
         @raise Busy: a neighbour has half of C{maxBacklog} still to read, what it was promised included, or would have
@@ -340,26 +347,36 @@ class PeerService(NodeService):
         """
         return Delivery(self._publish(self._checked(payload)), 0.0).id
 
-    def publishConfirmed(self, payload: bytes | str, seconds: float = 5.0) -> Deferred[Confirmed]:
+    def publishConfirmed(self, payload: Payload, seconds: float = 5.0) -> Deferred[Confirmed]:
         """
         Send a message to the whole network, and wait until neighbours have taken it over.
 
         @param payload: as for C{publish}.
-        @param seconds: how long it is waited for.
+        @param seconds: how long it is waited for: 0 to 2^31.
         @return: fires with a L{Confirmed} when all neighbours that it was sent to have said that they have it (those
             whose links ended do not count), or when the time is over and at least one has; fails with
             L{NotConfirmed<p2p.peer.errors.NotConfirmed>} when by then none has, or there was none.
-        @raise NotRunning: as for C{publish}; so L{PayloadTooLarge} and L{Busy}.
+        @raise ValueError: C{seconds} is out of that range; nothing was published.
+        @raise NotRunning: as for C{publish}; so C{TypeError}, L{PayloadTooLarge} and L{Busy}.
         """
+        if not 0 <= seconds <= LONGEST_WAIT:
+            raise ValueError(f"seconds: {seconds!r} is not within 0 to {LONGEST_WAIT}")
         data = self._checked(payload)
         with self.factory.turn:
             return self._confirmations.publish(lambda: self._publish(data), seconds)
 
-    def _checked(self, payload: bytes | str) -> bytes:
+    def _checked(self, payload: Payload) -> bytes:
         """A payload that may be published now."""
         if not self.running:
             raise NotRunning("this peer does not run")
-        data = payload.encode() if isinstance(payload, str) else payload
+        if isinstance(payload, str):
+            data = payload.encode()
+        elif isinstance(payload, bytes):
+            data = payload
+        elif isinstance(payload, (bytearray, memoryview)):
+            data = bytes(payload)
+        else:
+            raise TypeError(f"a payload is bytes or text, not {type(payload).__name__}")
         if len(data) > self.settings.maxPayload:
             raise PayloadTooLarge(f"{len(data)} bytes, {self.settings.maxPayload} are allowed")
         if self._flushes != self.factory.turn.flushes:

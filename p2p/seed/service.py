@@ -15,7 +15,7 @@ from p2p.address import Address
 from p2p.events import SEED_EVENTS
 from p2p.identity import identityText, idOf, incarnationOf, makeIdentity
 from p2p.interfaces import INode, ISeedStore
-from p2p.node import NodeService
+from p2p.node import NodeService, NotRunning
 from p2p.seed.checks import Rank
 from p2p.seed.factory import SeedFactory
 from p2p.seed.registry import Registry
@@ -27,7 +27,7 @@ class SeedService(NodeService):
     """
     A running seed.
 
-    @ivar identity: its 16 bytes.
+    @ivar identity: its 16 bytes; none before it is started.
     @ivar events: what happens: C{registered}, C{removed}.
     """
 
@@ -109,7 +109,13 @@ class SeedService(NodeService):
             self._store.close()
 
     def status(self) -> dict[str, Any]:
-        """See L{INode}."""
+        """
+        See L{INode}.
+
+        @raise NotRunning: this seed was never started.
+        """
+        if not self.identity:
+            raise NotRunning("this seed was not started")
         muted = self.factory.reports.muted(self._reactor.seconds())
         return self.describe(self.address, {"active": len(self.registry), "mutedReporters": muted})
 

@@ -13,7 +13,8 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import p2p
-from p2p.node import NodeService
+from p2p.node import NodeService, NotRunning
+from p2p.peer.errors import NotRunning as peerNotRunning
 from p2p.test.fakes import FakePeerStore, FakeSeedStore, Network
 
 
@@ -45,6 +46,14 @@ class NodeTests(SynchronousTestCase):
             node.startService()
             self.assertEqual(node.factory.identity[:8], factory.identity[:8])
             self.assertGreater(node.factory.identity, factory.identity)
+
+    def test_beforeTheStartThereIsNoStatus(self) -> None:
+        """It says so, of either, and of what is there an empty list."""
+        for node in self.nodes:
+            asked: Any = node
+            self.assertRaises(NotRunning, asked.status)
+            self.assertFalse(any(asked.peers().values()))
+            self.assertIs(NotRunning, peerNotRunning)
 
     def test_eachCounterIsThereFromTheStart(self) -> None:
         """At 0, so that what watches one need not wait until it counts for the first time."""

@@ -1414,6 +1414,41 @@ class LeavingTests(PeerTestCase):
         peer.detector.dialFailed(contact(2), reasons.REFUSED, 0.0)
         self.assertEqual(len(self.network.host("10.1.0.1").dialled), dialled + 1)
 
+    def test_whatIsPublishedDoesNotChange(self) -> None:
+        """Bytes of any kind are kept as they were; and what is no payload is refused before anything is published."""
+        peer = self.network.peer(1, seeds=())
+        told = self.told(peer)
+        mutable = bytearray(b"hello")
+        got = self.got(peer)
+        peer.publish(mutable)
+        peer.publish(memoryview(mutable)[:4])
+        whole = b"whole"
+        peer.publish(whole)
+        mutable[:] = b"HACKE"
+        self.assertEqual([one.payload for one in peer.recent()], [b"hello", b"hell", b"whole"])
+        self.assertEqual({type(one.payload) for one in (*peer.recent(), *got)}, {bytes})
+        self.assertIs(got[2].payload, whole)
+        said = [event["payload"] for event in told if event["type"] == "delivered"]
+        self.assertEqual(said, ["hello", "hell", "whole"])
+        wrong: Any
+        for wrong in (5, None, [1], 1.5):
+            self.assertRaises(TypeError, peer.publish, wrong)
+        self.assertRaises(PayloadTooLarge, peer.publish, bytearray(2**20 + 1))
+        self.assertRaises(PayloadTooLarge, peer.publish, memoryview(bytes(2**20 + 8)).cast("Q"))
+        self.assertEqual(len(peer.recent()), 3)
+
+    def test_whoWaitsForNoTimePublishesNothing(self) -> None:
+        """A time that is none is refused first, and nothing is left behind; none at all may be waited for."""
+        peer = self.network.peer(1, seeds=())
+        for wrong in (-1, -0.001, float("nan"), float("inf"), 2**31 + 1):
+            error = self.assertRaises(ValueError, peer.publishConfirmed, "x", wrong)
+            self.assertEqual(str(error), f"seconds: {wrong!r} is not within 0 to {2**31}")
+        self.assertEqual(peer.recent(), [])
+        self.assertEqual(peer._confirmations._waits, {})
+        done = peer.publishConfirmed("x", 0)
+        self.network.run(0.1)
+        self.failureResultOf(done, NotConfirmed)
+
     def test_whatDoesNotRunPublishesNothing(self) -> None:
         """Neither before the start nor after the end: what was taken would be lost in silence."""
         peer = self.network.peer(1, seeds=(), start=False)
