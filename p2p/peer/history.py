@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from math import ceil
 from typing import Any
@@ -278,6 +278,8 @@ class History:
     @ivar identity: this peer's own, under which it published last.
     @ivar holed: origins in which a hole was seen since this was last emptied.
     @ivar keeps: the message that came last is kept, for who asks for it.
+    @ivar leaving: called with each message that is forgotten, when it came, and the time: to whom it is to be sent
+        then, besides those to whom it is promised.
     @ivar promises: what was announced to neighbours, and is to be sent to them yet.
     """
 
@@ -285,7 +287,7 @@ class History:
         "_began", "_doomed", "_doomedRanges", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history",
         "_historyBytes", "_kept", "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins",
         "_maxPayload", "_origins", "_outlet", "_said", "_sequence", "_tellers", "_times", "duplicates", "holed",
-        "identity", "keeps", "promises", "refused",
+        "identity", "keeps", "leaving", "promises", "refused",
     )  # fmt: skip
 
     def __init__(self, outlet: Any, settings: PeerSettings) -> None:
@@ -305,6 +307,7 @@ class History:
         self.promises = Promises(settings.maxBacklog // 2)
         self._maxAge = settings.historyTime
         self.keeps = False
+        self.leaving: Callable[[Message, float, float], list[Any]] | None = None
         self._lossDelay = settings.lossDelay
         self._said = SAID + 2 * self._maxOrigins
         # The longest silent first.
@@ -557,7 +560,7 @@ class History:
         self._begin(now)
         times = self._times
         while times and now - times[0] > self._maxAge:
-            self._drop(now)
+            self._drop(now, True)
         said = 0
         doomed = self._doomed
         while doomed and doomed[0].until <= now and said < LOST:
@@ -728,21 +731,26 @@ class History:
         self._times.append(now)
         self._historyBytes += len(message.payload)
         while self._history and (len(self._history) > self._maxMessages or self._historyBytes > self._maxBytes):
-            self._drop(now)
+            self._drop(now, len(self._history) > 1)
         # The oldest are the first to be forgotten.
         self.keeps = self._maxAge > 0 and bool(self._history)
 
-    def _drop(self, now: float) -> None:
-        """Forget the oldest message, and send it to those to whom it is promised still."""
+    def _drop(self, now: float, spread: bool) -> None:
+        """
+        Forget the oldest message, and send it to those to whom it is promised still.
+
+        @param spread: it is not the one that has only just come.
+        """
         age = self._ageOf(0, now)
         message = self._history.popleft()
         self._dropped += 1
-        self._droppedSeen = self._times.popleft()
+        came = self._droppedSeen = self._times.popleft()
         self._historyBytes -= len(message.payload)
-        if self.promises.owing:
-            owed = self.promises.claim(message.origin, message.sequence)
-            if owed:
-                self._outlet.send(owed, _onward(message, age))
+        owed = self.promises.claim(message.origin, message.sequence) if self.promises.owing else []
+        if spread and self.leaving is not None:
+            owed += self.leaving(message, came, now)
+        if owed:
+            self._outlet.send(owed, _onward(message, age))
 
     def _held(self, now: float) -> Iterable[Held]:
         """What to tell a new neighbour: origins from whom anybody may still keep something, and the latest others."""

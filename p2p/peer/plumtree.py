@@ -30,6 +30,13 @@ copy starts while one is under way (section 3.8 of the paper leaves it at a
 remark).  What a new neighbour tells in its L{Have} is taken for an
 announcement.  And several messages may share a frame (C{batchDelay}).
 
+Nothing here depends on the window outlasting a question.  A large payload is
+promised to who is told of it (L{History}): it is sent to him before it is
+forgotten, and at once if it cannot be kept.  A small one that is forgotten
+sooner than it could be asked for is sent to those who were lazy when it came
+and have not said that they have it (L{Heard}): while the tree is being made or
+changed it may not reach them otherwise.
+
 On a settled tree of N peers a message of one sender costs N - 1 frames with the
 payload, and one announcement for each end of the E - (N - 1) other links.
 """
@@ -45,6 +52,7 @@ from zlib import crc32
 from zope.interface import implementer
 
 from p2p.interfaces import IBroadcast
+from p2p.peer.heard import LATELY, Heard
 from p2p.peer.history import HistoryKeeper, Told, checked
 from p2p.peer.ranges import first, intersect, subtract
 from p2p.peer.repair import Repair
@@ -127,6 +135,12 @@ class Plumtree(HistoryKeeper):
         self._announceSize = settings.announceSize
         self._batchDelay = settings.batchDelay
         self._threshold = settings.treeThreshold
+        if settings.historyTime:
+            self._history.leaving = self._leaving
+        self._heard = Heard()
+        # Since when each has been lazy, short turns of being eager included; and when it became eager again.
+        self._lazySince: dict[Any, float] = {}
+        self._grafts: dict[Any, float] = {}
         self._repair = Repair(outlet, self._history, settings, self._wanting)
         self._eager: dict[Any, None] = {}
         # And when each was pruned.
@@ -194,6 +208,9 @@ class Plumtree(HistoryKeeper):
             self._graftDelay = self._settings.graftDelay
         self._lazy.pop(neighbour, None)
         self._young.pop(neighbour, None)
+        self._lazySince.pop(neighbour, None)
+        self._grafts.pop(neighbour, None)
+        self._heard.part(neighbour)
         if self._asked:
             self._asked = {key: asked for key, asked in self._asked.items() if asked[0] is not neighbour}
         self._history.part(neighbour)
@@ -211,6 +228,7 @@ class Plumtree(HistoryKeeper):
     def tick(self, now: float) -> None:
         """And see how many messages there are now."""
         super().tick(now)
+        self._heard.tick(now)
         if self._asked:
             self._asked = {key: asked for key, asked in self._asked.items() if now - asked[1] < VAIN}
         count = self._history.count
@@ -283,7 +301,10 @@ class Plumtree(HistoryKeeper):
 
     def _duplicate(self, message: Message, neighbour: Any, now: float) -> None:
         """Somebody was faster than this neighbour."""
-        self._history.promises.settle(neighbour, message.origin, [(message.sequence, message.sequence)])
+        this = [(message.sequence, message.sequence)]
+        self._history.promises.settle(neighbour, message.origin, this)
+        if neighbour in self._lazy:
+            self._heard.note(neighbour, message.origin, this)
         if self._asked:
             asked, when = self._asked.pop((message.origin, message.sequence), (None, -inf))
             if now - when < VAIN and asked in self._eager and len(self._eager) > 1:
@@ -376,6 +397,7 @@ class Plumtree(HistoryKeeper):
         for each in message.announced:
             these = checked(each.ranges)
             history.promises.settle(neighbour, each.origin, these)
+            self._heard.note(neighbour, each.origin, these)
             lacking = first(history.lacking(each.origin, these), ANNOUNCED)
             if lacking and message.now:
                 self._repair.announced(neighbour, each.origin, lacking, now, 0.0, False, settings.pullTimeout)
@@ -389,6 +411,20 @@ class Plumtree(HistoryKeeper):
 
     # The tree.
 
+    def _leaving(self, message: Message, came: float, now: float) -> list[Any]:
+        """
+        A message leaves the window: who was lazy when it came, and may lack it still?
+
+        Nobody, if there was time to ask for it.
+        """
+        if now - came >= LATELY or message.hops >= MAX_HOPS or len(message.payload) >= self._announceSize:
+            return []
+        return [
+            neighbour for neighbour, since in self._lazySince.items()
+            if since <= came <= self._grafts.get(neighbour, inf)
+            and not self._heard.has(neighbour, message.origin, message.sequence)
+        ]  # fmt: skip
+
     def _graft(self, neighbour: Any, now: float) -> None:
         """Make a neighbour eager."""
         if neighbour not in self._lazy:
@@ -398,9 +434,17 @@ class Plumtree(HistoryKeeper):
             # Something was sent, and so its link has ended, or another one's in whose place it has become eager.
             return
         self._eager[neighbour] = None
+        self._grafts[neighbour] = now
         if self._log:
             # What came while it was lazy it would not be told any more.
             self._outlet.send([neighbour], _said(self._log))
+
+    def _makeLazy(self, neighbour: Any, now: float) -> None:
+        """A neighbour that is eager, or is to be told once more that it is lazy."""
+        if self._eager.pop(neighbour, self) is None and now - self._grafts.pop(neighbour, -inf) >= LATELY:
+            self._lazySince[neighbour] = now
+        self._young.pop(neighbour, None)
+        self._lazy[neighbour] = now
 
     def _wanting(self, neighbour: Any, wanted: Wanted, now: float) -> None:
         """A neighbour is made eager because it has what did not come by itself."""
@@ -414,9 +458,7 @@ class Plumtree(HistoryKeeper):
         self._flushQueue(now)
         if neighbour not in self._eager and neighbour not in self._lazy:
             return
-        self._eager.pop(neighbour, None)
-        self._young.pop(neighbour, None)
-        self._lazy[neighbour] = now
+        self._makeLazy(neighbour, now)
         self._outlet.send([neighbour], Prune())
 
     def _optimise(self, neighbour: Any, hops: int, now: float) -> None:
@@ -451,9 +493,7 @@ class Plumtree(HistoryKeeper):
         """A neighbour has what is new from elsewhere; but it knows nothing yet of what waits for it."""
         self._flushQueue(now)
         if neighbour in self._eager:
-            del self._eager[neighbour]
-            self._young.pop(neighbour, None)
-            self._lazy[neighbour] = now
+            self._makeLazy(neighbour, now)
             self._keepOne(now)
 
     # What was before.
@@ -466,6 +506,7 @@ class Plumtree(HistoryKeeper):
         for identity, held in told.origins.items():
             theirs = subtract([(1, held.top)] if held.top else [], held.gaps)
             self._history.promises.settle(neighbour, identity, theirs)
+            self._heard.note(neighbour, identity, theirs)
             lacking = self._history.lacking(identity, theirs)
             if lacking:
                 self._repair.announced(

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.interfaces import IBroadcast, IBroadcastOutlet, INeighbour
+from p2p.peer.heard import LATELY
 from p2p.peer.plumtree import ANNOUNCED, BATCH_BYTES, WAVE, Plumtree
 from p2p.peer.repair import UNANSWERED
 from p2p.settings import PeerSettings
@@ -826,6 +827,43 @@ class WindowTests(OnePeer):
         self.assertEqual(sent, 5 * self.neighbours)
         self.assertEqual([self.tree.promised(near) for near in self.neighbours], 3 * [15 * 64])
 
+    def test_whoIsLazyIsSentWhatIsForgottenBeforeHeCouldAskForIt(self) -> None:
+        """Unless he has said that he has it; not what he was sent when eager, nor what he had time to ask for."""
+        self.begin(historyMessages=2)
+        self.come(message(1, 2), self.a)
+        self.outlet.advance(1.0)
+        self.pruned(self.b, self.c)
+        self.outlet.advance(2.0)
+        for number in (2, 3):
+            self.come(message(number, 2), self.a)
+        self.come(have(3, 3), self.b)
+        self.assertEqual(self.payloads(), [])
+        self.come(message(4, 2), self.a)
+        self.assertEqual(self.sent(), [(near, message(2, 3)) for near in (self.b, self.c)])
+        self.come(message(5, 2), self.a)
+        self.assertEqual(self.payloads(), [(self.c, 3)])
+        self.outlet.advance(2.0 + LATELY)
+        self.come(message(6, 2), self.a)
+        self.assertEqual(self.payloads(), [])
+
+    def test_whoHasJustBecomeEagerWasLazyWhenItCame(self) -> None:
+        """So he is sent it too; and so is who was eager for a moment only."""
+        for again in (False, True):
+            self.begin(historyMessages=1)
+            self.pruned(self.b)
+            self.outlet.advance(1.0)
+            self.come(message(1, 2), self.a)
+            self.outlet.advance(2.0)
+            self.come(Graft([], True), self.b)
+            if again:
+                self.come(Prune(), self.b)
+            self.sent()
+            self.come(message(2, 2), self.a)
+            self.assertIn((self.b, 1), self.payloads())
+            self.tree.neighbourDown(self.b, "lost", 2.0)
+            self.come(message(3, 2), self.a)
+            self.assertNotIn(self.b, [near for near, _ in self.payloads()])
+
     def test_aPromiseIsKeptHoweverOldTheMessage(self) -> None:
         """It is sent to who asks late, and to who has not asked when it is forgotten for its age."""
         self.begin(historyTime=3.0)
@@ -1076,11 +1114,12 @@ class MeshTests(SynchronousTestCase):
             {"historyBytes": 1000}, {"historyTime": 0.0}, {"historyTime": 0.05}, {"maxBacklog": 1500},
         ]),
         st.sampled_from(["plumtree", "flood"]),
+        st.sampled_from([(5,), (200,), (5, 5, 5, 200)]),
     )  # fmt: skip
     def test_aShortWindowLosesNothingOverLinksThatLast(
-        self, bursts: list[tuple[int, int, float]], seed: int, window: dict[str, Any], name: str
+        self, bursts: list[tuple[int, int, float]], seed: int, window: dict[str, Any], name: str, sizes: tuple[int]
     ) -> None:
-        """Large payloads, in bursts that no window holds, get to everyone by way of others."""
+        """Payloads large and small, in bursts that no window holds, get to everyone by way of others."""
         mesh = Mesh(6, name, seed, announceSize=100, **window)
         for here, there in zip(mesh.nodes, mesh.nodes[1:], strict=False):
             mesh.link(here, there)
@@ -1089,11 +1128,26 @@ class MeshTests(SynchronousTestCase):
         published = set()
         for origin, count, pause in bursts:
             for _ in range(count):
-                made = mesh.nodes[origin].publish(bytes(200))
+                made = mesh.nodes[origin].publish(bytes(mesh.random.choice(sizes)))
                 published.add((made.origin, made.sequence))
             mesh.run(pause)
         mesh.run(10.0)
         self.everything(mesh, published)
+
+    def test_aTreeIsMadeAndChangedWithoutLossHoweverShortTheWindow(self) -> None:
+        """One sender or many, links that last, small payloads: the tree is cut meanwhile, and nobody can be asked."""
+        windows: list[dict[str, Any]] = [{"historyMessages": 1}, {"historyMessages": 10}, {"historyTime": 0.1}]
+        for seed, window in enumerate(3 * windows):
+            mesh = Mesh(8, "plumtree", seed, **window)
+            mesh.regular(4)
+            mesh.run(1.0)
+            published = set()
+            for _ in range(150):
+                made = (mesh.nodes[0] if seed % 2 else mesh.random.choice(mesh.nodes)).publish(b"x")
+                published.add((made.origin, made.sequence))
+                mesh.run(mesh.random.choice([0.0, 0.0, 0.01, 0.1]))
+            mesh.run(10.0)
+            self.everything(mesh, published)
 
     def test_aWindowThatTurnsOverInTimeMakesNoCopies(self) -> None:
         """Nobody is sent what he has from elsewhere, if his own word of it is here before it is forgotten."""
