@@ -402,13 +402,15 @@ class AnnouncementTests(OnePeer):
         self.assertEqual(len(told), 3 * MAX_HELD + MAX_GAPS // 2 + 4 * MAX_GAPS)
 
     def test_atTheHopLimitNothingIsSaid(self) -> None:
-        """It could not be sent."""
-        self.begin()
+        """It could not be sent; nor is it when it leaves the window."""
+        self.begin(historyMessages=1)
         self.pruned(self.b)
-        self.come(message(1, MAX_HOPS), self.a)
+        for number in (1, 2):
+            self.come(message(number, MAX_HOPS), self.a)
+        self.come(message(3, MAX_HOPS, payload=bytes(1000)), self.a)
         self.outlet.advance(1.0)
         self.assertEqual(self.sent(), [])
-        self.assertEqual(self.delivered(), [1])
+        self.assertEqual(self.delivered(), [1, 2, 3])
 
     def test_whatIsMissingIsAskedFor(self) -> None:
         """After C{graftDelay}, of who announced it first; then, if it does not come, of the next."""
@@ -811,12 +813,14 @@ class WindowTests(OnePeer):
             self.assertEqual(
                 self.sent(), [(near, Message(ME, 1, 1, self.large)) for near in (self.a, self.c, self.b)]
             )
-        self.begin(historyMessages=0)
-        self.pruned(self.b)
-        self.come(message(1, 2), self.a)
-        self.assertEqual(self.sent(), [(near, message(1, 3)) for near in (self.c, self.b)])
-        self.outlet.advance(5.0)
-        self.assertEqual(self.sent(), [])
+        for nothing in ({"historyMessages": 0}, {"historyTime": 0.0}):
+            self.begin(**nothing)
+            self.pruned(self.b)
+            self.come(message(1, 2), self.a)
+            self.assertEqual(self.sent(), [(near, message(1, 3)) for near in (self.c, self.b)])
+            self.outlet.advance(1.0)
+            self.tree.tick(1.0)
+            self.assertEqual(self.sent(), [])
 
     def test_noMoreIsPromisedThanALinkBears(self) -> None:
         """The rest is sent at once, with the frames that many small ones take reckoned in."""
@@ -846,6 +850,26 @@ class WindowTests(OnePeer):
         self.come(message(6, 2), self.a)
         self.assertEqual(self.payloads(), [])
 
+    def test_whoHasItInAnyWayIsNotSentIt(self) -> None:
+        """He has announced it, or sent it, or had it when his link came up; and none of that is remembered for long."""
+        new = FakeNeighbour(20)
+        for says in (have(1, 1), message(1), Have([Held(OTHER, 1, [])], True)):
+            self.begin(historyMessages=1)
+            self.tree.tick(0.0)
+            self.tree.neighbourUp(new, 0.0)
+            self.pruned(new)
+            self.come(message(1, 2), self.a)
+            self.come(says, new)
+            self.sent()
+            self.come(message(2, 2), self.a)
+            self.assertNotIn(new, [near for near, _ in self.payloads()])
+            if type(says) is Have:
+                self.tree.neighbourDown(new, "lost", 0.0)
+            else:
+                self.tree.tick(LATELY)
+                self.tree.tick(2 * LATELY)
+            self.assertFalse(self.tree._heard.has(new, OTHER, 1))
+
     def test_whoHasJustBecomeEagerWasLazyWhenItCame(self) -> None:
         """So he is sent it too; and so is who was eager for a moment only."""
         for again in (False, True):
@@ -860,8 +884,15 @@ class WindowTests(OnePeer):
             self.sent()
             self.come(message(2, 2), self.a)
             self.assertIn((self.b, 1), self.payloads())
-            self.tree.neighbourDown(self.b, "lost", 2.0)
-            self.come(message(3, 2), self.a)
+            self.outlet.advance(3.0)
+            for number in (3, 4):
+                self.come(message(number, 2), self.a)
+            # What came since goes to him once, as it comes or as it is forgotten.
+            sent = [number for near, number in self.payloads() if near is self.b]
+            self.assertEqual(sent, [2, 3] if again else [2, 3, 4])
+            self.tree.neighbourDown(self.b, "lost", 3.0)
+            self.assertEqual((self.tree._lazySince, self.tree._grafts), ({}, {}))
+            self.come(message(5, 2), self.a)
             self.assertNotIn(self.b, [near for near, _ in self.payloads()])
 
     def test_aPromiseIsKeptHoweverOldTheMessage(self) -> None:
