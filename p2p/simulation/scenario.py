@@ -317,6 +317,10 @@ def checked(table: dict[str, Any], directory: str | None = None) -> Scenario:
         raise _translated(str(error)) from None
     _checkOptions(scenario.seeds.options, SeedSettings, ("seeds", "options"))
     _checkOptions(scenario.peers.options, PeerSettings, ("peers", "options"))
+    try:
+        scenario.peerSettings.checkTogether()
+    except SettingError as error:
+        raise _Problem(("peers", "options"), str(error)) from None
     if scenario.peers.join.over is not None and scenario.peers.join.every is not None:
         raise _Problem(("peers", "join"), "say either over or every")
     problem = scenario.network.latency.problem()

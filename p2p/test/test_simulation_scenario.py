@@ -196,6 +196,8 @@ class SchemaTests(SynchronousTestCase):
         tiny = BEGINNING.replace("gossipCount = 0", "gossipCount = 0, maxPayload = 10")
         self.refused(event("publish = { size = 11 }"), 3, "events[0].publish.size", "maxPayload, 10", beginning=tiny)
         scenario(event("publish = { size = 10 }"), beginning=tiny)
+        large = BEGINNING.replace("gossipCount = 0", "gossipCount = 0, maxPayload = 5000, maxBacklog = 4000")
+        self.refused("", 8, "peers.options", "maxPayload", "more than maxBacklog", beginning=large)
 
     def test_unknownNodes(self) -> None:
         """Peers and seeds that there will not be are refused, whether their names are well-formed or not."""
