@@ -100,6 +100,8 @@ class SeedFactory(LinkFactory):
         self.checks = Checks(settings.maxChecks)
         # What a check waits for: an answer over the peer's own connection, or its next try.
         self._timers: dict[Check, IDelayedCall] = {}
+        # Contacts on the list whose later life has answered, and when to see whether it has registered.
+        self._laterLives: dict[Contact, IDelayedCall] = {}
         # Who says that it is the peer that is being checked, on another connection, and what it registers.
         self._newcomers: dict[Check, dict[SeedProtocol, Register]] = {}
         self._pings = 0
@@ -305,9 +307,10 @@ class SeedFactory(LinkFactory):
 
     def closeAll(self, reason: str) -> Deferred[None]:
         """Say goodbye on every link, and wait for no check."""
-        for timer in self._timers.values():
+        for timer in [*self._timers.values(), *self._laterLives.values()]:
             timer.cancel()
         self._timers.clear()
+        self._laterLives.clear()
         return super().closeAll(reason)
 
     # Checks.
@@ -352,6 +355,9 @@ class SeedFactory(LinkFactory):
 
     def _forget(self, contact: Contact) -> None:
         """A contact is off the list: what has not been asked about it need not be."""
+        timer = self._laterLives.pop(contact, None)
+        if timer is not None:
+            timer.cancel()
         check = self.checks.forget(contact)
         if check is not None:
             self._cancel(check)
@@ -460,6 +466,12 @@ class SeedFactory(LinkFactory):
             self._remove(entry, reasons.DEAD, f"{check.why}; {verdict.value}: {outcome.detail}", self.seconds())
         elif dead and link is not None:
             self._unreachable(entry, link, outcome)
+        elif check.doubted and alive and found is not None and found.identity != contact.identity:
+            self._log.info(
+                "{peer} has ended ({why}), but lives again, and is to register as that",
+                peer=identityText(contact.identity), why=check.why,
+            )  # fmt: skip
+            self._awaitLaterLife(contact)
         elif check.doubted and verdict is Verdict.ALIVE:
             self._log.info("{peer} lives: {why}, but it answered", peer=identityText(contact.identity), why=check.why)
         elif check.doubted:
@@ -467,6 +479,20 @@ class SeedFactory(LinkFactory):
                 "{peer} could not be checked: {why}; {detail}; its lease will tell",
                 peer=identityText(contact.identity), why=check.why, detail=outcome.detail,
             )  # fmt: skip
+
+    def _awaitLaterLife(self, contact: Contact) -> None:
+        """
+        A peer that is on the list has ended, and a later life of it answered, which is about to register.
+
+        If that has not come to pass after a while, it may be dead, too, and nobody would tell this seed so.
+        """
+
+        def look() -> None:
+            del self._laterLives[contact]
+            self.check(contact, "its later life has not registered")
+
+        if contact not in self._laterLives:
+            self._laterLives[contact] = self.reactor.callLater(2 * self.settings.probeTimeout, look)
 
     def _unreachable(self, entry: Entry, link: SeedProtocol, outcome: Outcome) -> None:
         """A connected peer cannot be dialled at the address it gave: keep it, but send nobody there."""

@@ -492,6 +492,33 @@ class CheckTests(SeedTestCase):
         self.network.run(5)
         self.assertEqual(self.seed.status()["gauges"]["mutedReporters"], 0)
 
+    def test_aLaterLifeThatEndsBeforeItRegisters(self) -> None:
+        """Its process is killed and started anew, and killed again at once: it answered once, and is removed soon."""
+        self.register(contact(1, 5))
+        self.crash(contact(1))
+        impostor(self.network, contact(1, 6))
+        self.network.run(2)
+        self.assertEqual(self.active(), {contact(1).address})
+        self.crash(contact(1))
+        self.network.run(2 * self.seed.settings.probeTimeout)
+        self.assertEqual(self.active(), set())
+
+    def test_aLaterLifeThatRegistersIsNotLookedAtAgain(self) -> None:
+        """Only as long as it has not is it dialled now and then."""
+        self.register(contact(1, 5))
+        self.crash(contact(1))
+        impostor(self.network, contact(1, 6))
+        before = self.dials(contact(1))
+        pause = 2 * self.seed.settings.probeTimeout
+        self.network.run(2.5 * pause)
+        self.assertEqual(self.dials(contact(1)), before + 3)
+        self.register(contact(1, 6), listening=False)
+        self.network.run(1)
+        before = self.dials(contact(1))
+        self.network.run(3 * pause)
+        self.assertEqual(self.dials(contact(1)), before)
+        self.assertEqual(self.active(), {contact(1).address})
+
     def test_aDeathElsewhereIsNotWrong(self) -> None:
         """A liar has named somebody at an address where nobody is: whoever believed that is not muted for it."""
         honest = self.register(contact(1))
