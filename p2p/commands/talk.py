@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from typing import Any
 
 import click
@@ -63,7 +62,7 @@ def peers(daemon: Daemon, asJson: bool) -> None:
     if asJson:
         click.echo(json.dumps(answer))
         return
-    now = time.time()
+    now = answer["time"]
     if "neighbours" in answer:
         rows: list[tuple[Any, ...]] = [("ADDRESS", "ID", "DIALLED BY", "STATE", "ROUND TRIP", "SINCE")]
         for entry in answer["neighbours"]:

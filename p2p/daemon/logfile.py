@@ -14,6 +14,7 @@ A disk that is full costs lines, nothing else.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -52,9 +53,6 @@ TOLD_AGAIN = 60.0
 RETRY = 5.0
 """Seconds after a failure until the file is tried again."""
 
-LOOK = 1.0
-"""Seconds after which it is looked again whether the file still stands where it should."""
-
 
 class Stamp:
     """
@@ -82,8 +80,8 @@ class LineFile:
     written is complained of, once; the file is then left alone for L{RETRY}
     seconds, and the first line that can be written again says how many are missing.
 
-    Where somebody removes the file, renames it or cuts it short, the first line
-    that comes later than L{LOOK} seconds after that begins it anew.
+    Where somebody removes the file, renames it or cuts it short, the next line
+    begins it anew.
 
     @param complain: called with one line when writing begins to fail.
     @param seconds: the time, to wait with the next attempt.
@@ -106,7 +104,6 @@ class LineFile:
         self._file: _WholeLines | None = None
         self._lost = 0
         self._failed = 0.0
-        self._looked = 0.0
 
     def open(self) -> None:
         """
@@ -122,11 +119,8 @@ class LineFile:
             self._lost += 1
             return
         try:
-            now = self._seconds()
-            if self._file is not None and not 0 <= now - self._looked < LOOK:
-                self._looked = now
-                if not self._file.isThere():
-                    self.close()
+            if self._file is not None and not self._file.isThere():
+                self.close()
             if self._file is None:
                 self.open()
             assert self._file is not None
@@ -165,14 +159,19 @@ class _WholeLines(RotatedFile):
         """
         if self.shouldRotate():
             self.rotate()
-        try:
-            if self._file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError:
-            self._file.truncate(self.size)
-            self._file.seek(self.size)
-            raise
+        written = self._file.write(data)
+        if written != len(data):
+            self._file.truncate(os.fstat(self._file.fileno()).st_size - (written or 0))
+            raise OSError(errno.ENOSPC, "No space left on device")
         self.size += len(data)
+
+    def _openFile(self) -> None:
+        """
+        And write at its end, wherever that is: somebody may cut it short.
+        """
+        super()._openFile()
+        descriptor = self._file.fileno()
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
 
     def isThere(self) -> bool:
         """Does its path, as far as can be seen, still lead to what is written here, and is that as long as it was?"""

@@ -172,7 +172,7 @@ def makePeer(options: PeerOptions, reactor: Any = None) -> Daemon:
 
 
 def _reactor(reactor: Any) -> Any:
-    """The one that is given, or else that of this process, whose clock nobody sets from now on."""
+    """The one that is given, or else that of this process, whose clock is not set back from now on."""
     if reactor is None:
         from twisted.internet import reactor
 

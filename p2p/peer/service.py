@@ -458,6 +458,7 @@ class PeerService(NodeService):
     def peers(self) -> dict[str, Any]:
         """Whom this peer is linked to, see docs/operations.md."""
         return {
+            "time": self._reactor.seconds(),
             "neighbours": [
                 {
                     "address": link.contact.address,

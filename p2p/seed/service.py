@@ -99,7 +99,7 @@ class SeedService(NodeService):
         changed, removed = self.registry.takeChanges()
         try:
             self._store.save(self.identity, changed, removed)
-        except OSError:
+        except Exception:
             self.registry.returnChanges(changed, removed)
             raise
 
@@ -120,8 +120,9 @@ class SeedService(NodeService):
         return self.describe(self.address, {"active": len(self.registry), "mutedReporters": muted})
 
     def peers(self) -> dict[str, Any]:
-        """The active peers: C{{"peers": [{"address", "id", "incarnation", "since", "lastSeen", "reachable"}]}}."""
+        """The active peers, see docs/operations.md."""
         return {
+            "time": self._reactor.seconds(),
             "peers": [
                 {
                     "address": entry.contact.address,
@@ -132,5 +133,5 @@ class SeedService(NodeService):
                     "reachable": entry.reachable,
                 }
                 for entry in sorted(self.registry, key=lambda entry: entry.contact.address)
-            ]
+            ],
         }

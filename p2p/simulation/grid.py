@@ -48,7 +48,7 @@ def grid(settings: Iterable[str]) -> list[Settings]:
     for setting in settings:
         key, values = readSettings(setting)
         if key in axes:
-            raise ScenarioError(f"{key} is set twice; put its values in one list: {key}=value,value")
+            raise ScenarioError(f"{key} is set twice; p2p sweep takes several values as {key}=value,value")
         for place, value in enumerate(values):
             if any(_same(value, other) for other in values[:place]):
                 raise ScenarioError(f"{key} takes {valueText(value)} twice")

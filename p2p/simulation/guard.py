@@ -291,7 +291,9 @@ class Guard:
         for module in [sys.modules[name] for name in sys.modules.keys() - self._seen]:
             for copy in _held(module, self._originals) if isinstance(module, ModuleType) else ():
                 owner = _owner(module, copy)
-                setattr(owner, copy[1], self._originals[id(_unbound(vars(owner)[copy[1]]))])
+                held = vars(owner)[copy[1]]
+                original = self._originals[id(_unbound(held))]
+                setattr(owner, copy[1], staticmethod(original) if isinstance(held, staticmethod) else original)
         self.active = False
 
     def report(self, what: str) -> RealityError:

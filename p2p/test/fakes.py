@@ -217,8 +217,10 @@ class FakeSeedStore:
     """
     A seed's disk.
 
-    @ivar broken: saving fails.
+    @ivar broken: saving fails, with C{trouble}.
     """
+
+    trouble: type[Exception] = OSError
 
     def __init__(self) -> None:
         self.identity: bytes | None = None
@@ -231,7 +233,7 @@ class FakeSeedStore:
 
     def save(self, identity: bytes, changed: Iterable[Entry], removed: Iterable[bytes]) -> None:
         if self.broken:
-            raise OSError("no space left")
+            raise self.trouble("no space left")
         self.identity = identity
         for id in removed:
             self.entries.pop(id, None)

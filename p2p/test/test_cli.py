@@ -221,6 +221,7 @@ class PeersTests(CommandCase):
     def test_aPeersNeighbours(self) -> None:
         """Who dialled, and how far away they are."""
         self.daemon.answers["/peers"] = {
+            "time": 7.0,
             "neighbours": [
                 {"address": "127.0.0.1:6002", "id": "aa", "direction": "out", "state": "up", "rtt": 0.0004, "since": 0},
                 {"address": "[::1]:6003", "id": "bb", "direction": "in", "state": "suspected", "rtt": None, "since": 0},
@@ -231,6 +232,7 @@ class PeersTests(CommandCase):
         self.assertEqual(lines[0].split(), ["ADDRESS", "ID", "DIALLED", "BY", "STATE", "ROUND", "TRIP", "SINCE"])
         self.assertIn("127.0.0.1:6002  aa  this peer", lines[1])
         self.assertIn("400 us", lines[1])
+        self.assertTrue(lines[1].endswith("  7.00 s"), lines[1])
         self.assertIn("suspected", lines[2])
         self.assertEqual(lines[3], "2 neighbours, 7 other addresses known")
         self.daemon.answers["/peers"] = {**self.daemon.answers["/peers"], "known": 1}
@@ -240,7 +242,8 @@ class PeersTests(CommandCase):
     def test_aSeedsList(self) -> None:
         """Who is active."""
         self.daemon.answers["/peers"] = {
-            "peers": [{"address": "127.0.0.1:6002", "id": "aa", "since": 0, "lastSeen": 0, "reachable": False}]
+            "time": 7.0,
+            "peers": [{"address": "127.0.0.1:6002", "id": "aa", "since": 0, "lastSeen": 0, "reachable": False}],
         }
         lines = self.run_("peers")[1].splitlines()
         self.assertTrue(lines[1].endswith("  no"))
@@ -248,8 +251,8 @@ class PeersTests(CommandCase):
 
     def test_forPrograms(self) -> None:
         """Unchanged."""
-        self.daemon.answers["/peers"] = {"peers": []}
-        self.assertEqual(self.run_("peers", "--json")[1], '{"peers": []}\n')
+        self.daemon.answers["/peers"] = {"time": 7.0, "peers": []}
+        self.assertEqual(self.run_("peers", "--json")[1], '{"time": 7.0, "peers": []}\n')
 
 
 class PublishTests(CommandCase):

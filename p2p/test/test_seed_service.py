@@ -903,6 +903,17 @@ class StoreTests(SynchronousTestCase):
         self.network.run(2)
         self.assertEqual(len(self.store.entries), 1)
 
+    def test_whateverKeepsItFromBeingKeptItIsTriedAgain(self) -> None:
+        """A fault of a program costs nothing on the list either."""
+        seed = self.network.seed(store=self.store)
+        self.store.trouble, self.store.broken = ValueError, True
+        self.network.peer(1)
+        self.network.run(5)
+        self.assertTrue(self.flushLoggedErrors(ValueError))
+        self.store.broken = False
+        self.network.run(2)
+        self.assertEqual((len(seed.registry), len(self.store.entries)), (1, 1))
+
     def test_stoppingKeepsTheListAndClosesTheStore(self) -> None:
         """Peers are told, nothing is left: no timer, no connection, no open store; and peers stay on the disk."""
         seed = self.network.seed(store=self.store)
@@ -947,6 +958,21 @@ class StoreTests(SynchronousTestCase):
         self.network.host("10.1.0.1").kill()
         self.network.run(0.5)
         self.assertEqual(len(seed.factory.checks), 1)
+        stopped = seed.stopService()
+        self.network.run(2.5)
+        self.successResultOf(stopped)
+        self.assertEqual(self.network.host("10.0.0.1").timers, [])
+
+    def test_stoppingWhileALaterLifeIsAwaitedLeavesNothing(self) -> None:
+        """It has answered and not registered."""
+        seed = self.network.seed(leaseInterval=100.0)
+        impostor(self.network, contact(1, 5))
+        dial(self.network, SEED, contact(1, 5), "register").send(Register(contact(1, 5), 0))
+        self.network.run(1)
+        self.network.host("10.1.0.2").kill()
+        impostor(self.network, contact(1, 6))
+        self.network.run(1)
+        self.assertEqual(len(seed.factory._laterLives), 1)
         stopped = seed.stopService()
         self.network.run(2.5)
         self.successResultOf(stopped)

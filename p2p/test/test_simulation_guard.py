@@ -139,8 +139,9 @@ class GuardTests(SynchronousTestCase):
         """
         During the run it is seen through; after it, it holds what it would had it been imported before.
         """
-        source = "import datetime as d, os, time\nfrom datetime import datetime\nfrom time import monotonic\n"
+        source = "import datetime as d, os, socket, time\nfrom datetime import datetime\nfrom time import monotonic\n"
         source += "class Holding:\n    urandom = os.urandom\n    monotonic = staticmethod(monotonic)\n"
+        source += "    resolve = staticmethod(socket.getaddrinfo)\n"
         directory = self.mktemp()
         os.mkdir(directory)
         name = f"imported_meanwhile_{id(self)}"
@@ -152,6 +153,7 @@ class GuardTests(SynchronousTestCase):
         module = sys.modules[name]
         self.assertEqual((module.monotonic, module.datetime), (monotonic, datetime.datetime))
         self.assertEqual((module.Holding.monotonic, module.Holding.urandom), (monotonic, os.urandom))
+        self.assertEqual(module.Holding().resolve, socket.getaddrinfo)
         for reach in (lambda: module.monotonic(), lambda: module.Holding().urandom(1), lambda: module.datetime.now()):
             self.caught(reach)
 
