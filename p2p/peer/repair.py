@@ -65,6 +65,7 @@ class _Ask:
     A question that has not been answered.
 
     @ivar ranges: what of it has not come yet.
+    @ivar said: what of it he has said to have; a hole is asked of who has said nothing.
     @ivar by: until when he is waited for: if nothing has begun to come by then, others may be asked for the same.
     @ivar patience: for how many seconds more each sign of an answer has him waited for.
     @ivar first: what had been asked for when C{latest} was set.
@@ -73,6 +74,7 @@ class _Ask:
     """
 
     ranges: Ranges
+    said: Ranges
     by: float
     patience: float
     first: Ranges
@@ -231,7 +233,7 @@ class Repair:
             key[0] for key, holder in want.holders.items()
             if intersect(holder.ready, this) or any(intersect(these, this) for _, these in holder.waiting)
         }  # fmt: skip
-        return said | {neighbour for neighbour, ask in want.asks.items() if intersect(ask.ranges, this)}
+        return said | {neighbour for neighbour, ask in want.asks.items() if intersect(ask.said, this)}
 
     def noticed(self, origins: Iterable[bytes], now: float) -> None:
         """There are holes in the numbers of those origins."""
@@ -310,7 +312,7 @@ class Repair:
             if not left:
                 del want.asks[neighbour]
                 continue
-            ask.ranges = left
+            ask.ranges, ask.said = left, intersect(ask.said, left)
             if not history.lacking(origin, ask.first):
                 ask.first, ask.latest = left, now + PUT_OFF * ask.patience
             arriving = neighbour.arriving
@@ -344,7 +346,7 @@ class Repair:
                 elif not part:
                     wait.append(holder.waiting[0][0])
             if part:
-                self._ask(want, key[0], origin, part, now, holder.patience, holder.eager)
+                self._ask(want, key[0], origin, part, now, holder)
                 if self._trusts(key[0], now):
                     under = union(under, part)
                 wait.append(now + min(holder.patience, GLANCE))
@@ -406,7 +408,7 @@ class Repair:
             if free:
                 self._turn += 1
                 chosen = free[self._turn % len(free)]
-                self._ask(want, chosen, origin, old, now, settings.graftTimeout, False)
+                self._ask(want, chosen, origin, old, now, None)
                 wait.append(now + settings.graftTimeout)
             want.rounds += 1
         elif old:
@@ -418,22 +420,29 @@ class Repair:
         wait.append(want.holesAt)
 
     def _ask(
-        self, want: _Want, neighbour: Any, origin: bytes, these: Ranges, now: float, patience: float, eager: bool
+        self, want: _Want, neighbour: Any, origin: bytes, these: Ranges, now: float, holder: _Holder | None
     ) -> None:
+        """
+        Ask a neighbour.
+
+        @param holder: what he says to have, of which these are some; C{None} for holes of which he has said nothing.
+        """
         these = these[:MAX_GAPS]
+        patience = holder.patience if holder is not None else self._settings.graftTimeout
+        said = these if holder is not None else []
         ask = want.asks.get(neighbour)
         if ask is None:
             want.asks[neighbour] = _Ask(
-                these, now + patience, patience, these, now + PUT_OFF * patience, neighbour.arriving
+                these, said, now + patience, patience, these, now + PUT_OFF * patience, neighbour.arriving
             )
         else:
-            ask.ranges = union(ask.ranges, these)
+            ask.ranges, ask.said = union(ask.ranges, these), union(ask.said, said)
             ask.patience = max(patience, ask.patience)
             ask.by = min(now + ask.patience, ask.latest)
             ask.arriving = neighbour.arriving
         wanted, before = self._asking.get(neighbour, ([], False))
         wanted.append(Wanted(origin, flat(these)))
-        self._asking[neighbour] = wanted, before or eager
+        self._asking[neighbour] = wanted, before or (holder is not None and holder.eager)
 
     def _arm(self, origin: bytes, want: _Want, now: float, at: float) -> None:
         """Look again at that time, or earlier."""

@@ -793,6 +793,44 @@ class WindowTests(OnePeer):
                 self.come(message(number, payload=self.large), self.a)
             self.assertNotIn(1, [number for _, number in self.payloads()])
 
+    def test_whoWasOnlyAskedForItIsOwedItLikeAnyOther(self) -> None:
+        """About a hole those are asked who have said nothing of it; not any more, once one has said that he has it."""
+        for window in ({"historyMessages": 1}, {"historyBytes": 500}):
+            for says in (False, True):
+                self.begin(repairDelay=1.0, **window)
+                for number in (1, 3):
+                    self.come(message(number), self.a)
+                self.sent()
+                self.outlet.advance(1.0)
+                ((asked, what),) = self.sent()
+                self.assertEqual(what, Graft([Wanted(OTHER, [2, 2])], False))
+                self.assertIsNot(asked, self.a)
+                if says:
+                    self.come(have(2, 2, now=True), asked)
+                for number in (2, 4):
+                    self.come(message(number, payload=self.large), self.a)
+                owed = [near for near in (self.b, self.c) if near is not asked or not says]
+                self.assertEqual([near for near, number in self.payloads() if number == 2], owed)
+
+    def test_whatHeSaidOfOthersOrTookBackIsNoWordOfIt(self) -> None:
+        """Who is asked for a hole, and for what he has, said nothing of the hole; who lacks it after all has it not."""
+        for lacks in (False, True):
+            self.begin(repairDelay=1.0, historyMessages=1)
+            self.come(message(1), self.a)
+            if lacks:
+                asked = self.b
+                self.come(IHave([Announced(OTHER, 1, [2, 2, 4, 4])], True), asked)
+                self.come(Lack([Wanted(OTHER, [2, 2])], []), asked)
+            else:
+                self.come(message(3), self.a)
+                self.outlet.advance(1.0)
+                ((asked, _),) = [told for told in self.sent() if isinstance(told[1], Graft)]
+                self.come(have(4, 4, now=True), asked)
+            self.come(message(4, payload=self.large), self.a)
+            self.assertEqual(self.tree.promised(asked), 0)
+            self.come(message(2, payload=self.large), self.a)
+            self.assertEqual(self.tree.promised(asked), 1064)
+
     def test_whatANewNeighbourHasIsNotOwedToIt(self) -> None:
         """It may have been announced to it just before it said so."""
         self.begin(historyMessages=1)
