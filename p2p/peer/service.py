@@ -627,7 +627,7 @@ class PeerService(NodeService):
             return
         del self._neighbours[contact.id]
         self.factory.counters["neighboursDown"] += 1
-        if link.reason == reasons.SLOW and self._heldUp(link.unread + self.broadcast.promised(link)):
+        if link.reason == reasons.SLOW and self._heldUp(link.unread + self._promised(link)):
             # Not who was cut off for what others had left unread.
             self.factory.counters["slowReaders"] += 1
             brief = link.pausedSince is None or now - link.pausedSince < BRIEF * self.settings.slowTimeout
@@ -863,8 +863,15 @@ class PeerService(NodeService):
 
         Also what it has been promised: it will ask for that, or be sent it without.
         """
-        promised: int = self.broadcast.promised(link)
-        return link.backlog + promised
+        return link.backlog + self._promised(link)
+
+    def _promised(self, link: PeerProtocol) -> int:
+        """See L{p2p.interfaces.IBroadcast.promised}; nothing, if the broadcast cannot say."""
+        try:
+            return int(self.broadcast.promised(link))
+        except Exception:
+            self._log.failure("a strategy failed on {event}", event="promised")
+            return 0
 
     def _heldUp(self, unread: int) -> bool:
         return unread > self.settings.maxBacklog // 2

@@ -18,10 +18,13 @@ from twisted.plugin import IPlugin, getPlugins
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
 
-from p2p.interfaces import IStrategy
+from p2p.interfaces import IBroadcast, IDetector, IOverlay, IStrategy
 from p2p.settings import SettingError
 
-KINDS = ("overlay", "broadcast", "detector")
+INTERFACES = {"overlay": IOverlay, "broadcast": IBroadcast, "detector": IDetector}
+"""What a strategy of each kind has to have."""
+
+KINDS = tuple(INTERFACES)
 """The settings that name a strategy."""
 
 
@@ -111,12 +114,18 @@ def makeStrategy(kind: str, outlet: Any, settings: Any, random: Any) -> tuple[An
     Make the strategy that the setting C{kind} names, for one life of one peer.
 
     @return: it, and what is to be called for each type of message that it takes.
-    @raise SettingError: there is none of that name, or it cannot be made.
+    @raise SettingError: there is none of that name, or it cannot be made, or what is made lacks something that the
+        interface of its kind has.
     """
-    name = getattr(settings, kind)
+    name, interface = getattr(settings, kind), INTERFACES[kind]
     known = strategy(kind, name)
     try:
         made = known.make(outlet, settings, random)
+        lacking = [each for each in sorted(interface) if not hasattr(made, each)]
+        if lacking:
+            # Now, and not when it is called for the first time.
+            what = ", ".join(lacking)
+            raise AttributeError(f"{type(made).__name__!r} object lacks {what} of {interface.__name__}")
         return made, {type: made.received for type in made.messages}
     except Exception as error:
         raise SettingError(f"{kind}: {name!r} ({_home(known)}) cannot be made: {_said(error)}") from error

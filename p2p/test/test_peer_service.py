@@ -924,6 +924,28 @@ class GossipTests(PeerTestCase):
                 self.assertEqual(link.reason, reasons.SLOW)
                 self.assertEqual(first.status()["counters"]["slowReaders"], 1)
 
+    def test_aBroadcastThatCannotSayWhatItPromisedHasPromisedNothing(self) -> None:
+        """What waits itself still counts; and that a link ends is told to everyone, as ever."""
+
+        def broken(broadcast: object, neighbour: object) -> int:
+            raise RuntimeError("broken")
+
+        first, _ = self.pair(maxBacklog=4000, maxPayload=1000, slowTimeout=3.0, livenessMisses=100)
+        (link,) = first.neighbours
+        self.patch(type(first.broadcast), "promised", broken)
+        told: list[object] = []
+        first.overlay.neighbourDown = lambda *what: told.append(what)
+        link.pauseProducing()
+        taken = 0
+        with self.assertRaises(Busy):
+            for _ in range(10):
+                first.publish(b"x" * 500)
+                taken += 1
+        self.assertEqual(taken, 4)
+        self.network.run(5.0)
+        self.assertEqual((link.reason, len(told)), (reasons.SLOW, 1))
+        self.assertGreater(len(self.flushLoggedErrors(RuntimeError)), 3)
+
     def test_whatWaitsInATurnCountsToo(self) -> None:
         """Much that is published in one turn is refused before a neighbour would be cut off for it."""
         for broadcast in ("flood", "plumtree"):

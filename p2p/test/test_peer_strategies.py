@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from p2p.interfaces import IBroadcast, IDetector, IOverlay, IStrategy
+from p2p.interfaces import IBroadcast, IStrategy
 from p2p.peer import strategies as module
-from p2p.peer.strategies import KINDS, Strategy, examine, installed, makeStrategy, strategies, strategy
+from p2p.peer.strategies import INTERFACES, KINDS, Strategy, examine, installed, makeStrategy, strategies, strategy
 from p2p.settings import PeerSettings, SettingError
 from p2p.test.fakes import FakeOutlet
 from p2p.wire.messages import Custom
@@ -26,13 +26,11 @@ class StrategiesTests(SynchronousTestCase):
 
     def test_eachIsWhatItsSettingSays(self) -> None:
         """All that can be named provide the interface of their kind, made as the service makes them."""
-        interfaces = {"overlay": IOverlay, "broadcast": IBroadcast, "detector": IDetector}
-        self.assertEqual(set(KINDS), set(interfaces))
         for kind in KINDS:
             for name, known in strategies(kind).items():
                 verifyObject(IStrategy, known)
                 self.assertEqual((known.kind, known.name), (kind, name))
-                verifyObject(interfaces[kind], known.make(FakeOutlet(), PeerSettings(), Random(1)))
+                verifyObject(INTERFACES[kind], known.make(FakeOutlet(), PeerSettings(), Random(1)))
 
     def test_theDefaultsExist(self) -> None:
         """What the settings name by themselves can be had."""
@@ -110,14 +108,15 @@ class StrategiesTests(SynchronousTestCase):
             self.assertLessEqual(names, set(strategies(kind)))
 
     def test_oneThatCannotBeMadeIsOneClearLine(self) -> None:
-        """Its class is not there, or fails, or takes no messages."""
+        """Its class is not there, or fails, or lacks something that its interface has."""
         here = "p2p.test.test_peer_strategies"
         for home, why in (
             ("no.such.Home", "ObjectNotFound: 'no.such.Home' does not name an object"),
             (f"{here}.Nobody", f"AttributeError: module '{here}' has no attribute 'Nobody'"),
             (f"{here}.Failing", "ZeroDivisionError: two lines"),
-            (f"{here}.Deaf", "AttributeError: 'Deaf' object has no attribute 'messages'"),
-            (f"{here}.Dumb", "AttributeError: 'Dumb' object has no attribute 'received'"),
+            (f"{here}.Mute", "AttributeError: 'Mute' object lacks promised, received of IBroadcast"),
+            (f"{here}.Bare", f"AttributeError: 'Bare' object lacks {', '.join(sorted(IBroadcast))} of IBroadcast"),
+            (f"{here}.Deaf", "TypeError: 'NoneType' object is not iterable"),
         ):
             self.install(Strategy("broadcast", "broken", "", home))
             settings = PeerSettings(broadcast="broken")
@@ -141,14 +140,23 @@ class Failing:
         raise ZeroDivisionError("two\nlines")
 
 
-class Deaf:
-    """It does not say what it takes."""
+class Bare:
+    """It has nothing."""
 
     def __init__(self, *what: object) -> None:
         pass
 
 
-class Dumb(Deaf):
-    """It says so, and does not take it."""
+class Mute(Bare):
+    """It has what was asked for before there was C{promised}, and does not take what it says it takes."""
 
     messages = (Custom,)
+    duplicates = refused = 0
+    publish = neighbourUp = neighbourDown = settled = recent = tick = None
+
+
+class Deaf(Mute):
+    """It does not say what it takes."""
+
+    messages: Any = None
+    promised = received = None
