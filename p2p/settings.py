@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import attrs
 
+from p2p.wire.messages import FRAME
+
 T = TypeVar("T")
 
 
@@ -80,8 +82,8 @@ class LinkSettings:
         "seconds", 0.01, 300,
     )  # fmt: skip
     maxBacklog: int = setting(
-        8 * 2**20, "unsent data at which a slow reader is cut off; a peer's must be maxPayload at least, and 4 times as"
-        " much is wise", "bytes", 2**10, 2**31,
+        8 * 2**20, "unsent data at which a slow reader is cut off; a peer's must be maxPayload and 64 at least, and 4"
+        " times maxPayload is wise", "bytes", 2**10, 2**31,
     )
     slowTimeout: float = setting(
         10.0, "how long one may leave unread what it is sent before it is cut off; by a peer, only if publishing waits"
@@ -304,10 +306,10 @@ class PeerSettings(LinkSettings):
 
         @raise SettingError: they do not.
         """
-        if self.maxPayload > self.maxBacklog:
+        if self.maxPayload + FRAME > self.maxBacklog:
             raise SettingError(
-                f"maxPayload: {self.maxPayload} bytes are more than maxBacklog, {self.maxBacklog}: who does not read at"
-                " once would be cut off for one message"
+                f"maxPayload: {self.maxPayload} bytes, with {FRAME} of its frame, are more than maxBacklog,"
+                f" {self.maxBacklog}: who does not read at once would be cut off for one message"
             )
 
     def silenceBound(self, neighbours: int) -> float:

@@ -14,10 +14,7 @@ from bisect import bisect_left, bisect_right
 from typing import Any
 
 from p2p.peer.ranges import Ranges
-from p2p.wire.messages import Message
-
-FRAME = 64
-"""Bytes that a message takes on a link beside its payload, at most."""
+from p2p.wire.messages import FRAME, Message
 
 _Owed = tuple[list[int], list[int]]
 """The numbers of an origin that are promised, rising, and how many bytes each of them is."""

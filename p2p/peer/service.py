@@ -37,7 +37,6 @@ from p2p.peer.delivery import Delivery
 from p2p.peer.dialling import oursStays, settle
 from p2p.peer.errors import Busy, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
-from p2p.peer.promises import FRAME
 from p2p.peer.seedlink import SeedLink
 from p2p.peer.slow import SlowReaders
 from p2p.peer.strategies import KINDS, makeStrategy
@@ -51,7 +50,7 @@ from p2p.wire.contacts import checkedContact
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory
 from p2p.wire.link import NOBODY, Handlers, Link, Turn
-from p2p.wire.messages import MISSION, Alive, AnyMessage, Contact, Custom, Hello, Message, Sync, Synced
+from p2p.wire.messages import FRAME, MISSION, Alive, AnyMessage, Contact, Custom, Hello, Message, Sync, Synced
 from p2p.wire.probe import Outcome, Verdict, probe
 
 NAMED = 8

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.peer.promises import FRAME, Promises
+from p2p.peer.promises import Promises
 from p2p.test.fakes import calls, identity
 from p2p.wire.codec import encode
-from p2p.wire.messages import MAX_HOPS, Message
+from p2p.wire.messages import FRAME, MAX_HOPS, Message
 
 ONE = identity(1)
 

@@ -45,6 +45,8 @@ from p2p.test.fakes import (
 from p2p.wire import reasons
 from p2p.wire.link import NOBODY
 from p2p.wire.messages import (
+    FRAME,
+    MAX_HOPS,
     Alive,
     Close,
     Contact,
@@ -945,6 +947,14 @@ class GossipTests(PeerTestCase):
         self.network.run(5.0)
         self.assertEqual((link.reason, len(told)), (reasons.SLOW, 1))
         self.assertGreater(len(self.flushLoggedErrors(RuntimeError)), 3)
+
+    def test_oneMessageIsNeverTooMuchForWhoIsPaused(self) -> None:
+        """The largest of another's, with the smallest C{maxBacklog} that is taken."""
+        first, _ = self.pair(maxBacklog=4096, maxPayload=4096 - FRAME, livenessMisses=100)
+        (link,) = first.neighbours
+        link.pauseProducing()
+        first.send([link], Message(identity(9), 2**63 - 1, MAX_HOPS, bytes(first.settings.maxPayload), 2**31))
+        self.assertEqual((link.reason, first.neighbours), ("", [link]))
 
     def test_whatWaitsInATurnCountsToo(self) -> None:
         """Much that is published in one turn is refused before a neighbour would be cut off for it."""

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.peer.service import PeerService
 from p2p.settings import LinkSettings, PeerSettings, SeedSettings, SettingError
+from p2p.wire.messages import FRAME
 
 RECORDS: tuple[type[LinkSettings], ...] = (SeedSettings, PeerSettings)
 FIELDS = [(record, field) for record in RECORDS for field in attrs.fields(record)]
@@ -87,10 +88,11 @@ class SettingsTests(SynchronousTestCase):
 
     def test_whatDoesNotGoTogetherIsRefused(self) -> None:
         """In one line that names both; a peer is not made with it."""
-        PeerSettings(maxPayload=5000, maxBacklog=5000).checkTogether()
-        for record in (PeerSettings(maxPayload=5001, maxBacklog=5000), PeerSettings(maxBacklog=2**19)):
+        PeerSettings(maxPayload=5000 - FRAME, maxBacklog=5000).checkTogether()
+        for record in (PeerSettings(maxPayload=5001 - FRAME, maxBacklog=5000), PeerSettings(maxBacklog=2**19)):
             error = self.assertRaises(SettingError, record.checkTogether)
-            self.assertRegex(str(error), r"^maxPayload: \d+ bytes are more than maxBacklog, \d+: [^\n]*$")
+            self.assertRegex(str(error), r"^maxPayload: \d+ bytes, with 64 of its frame, are more than maxBacklog, ")
+            self.assertNotIn("\n", str(error))
             self.assertRaises(SettingError, PeerService, MemoryReactorClock(), record, [])
 
     @given(st.sampled_from(FIELDS), st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.none()))

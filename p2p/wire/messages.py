@@ -37,6 +37,9 @@ MAX_HELD = 200
 MAX_BATCH = 1000
 """Messages in one L{Batch} at most."""
 
+FRAME = 64
+"""Bytes that a L{Message} takes on a link beside its payload, at most."""
+
 MAX_WALK = 64
 """Links that a random walk crosses at most."""
 
