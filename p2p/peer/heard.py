@@ -19,8 +19,10 @@ LATELY = 4.0
 MOST_RANGES = 256
 """Of an origin, so many ranges that a neighbour has are remembered: the highest."""
 
-MOST_ORIGINS = 1000
-"""Of so many origins a neighbour is heard in that time."""
+MOST = 2000
+"""And of all origins together, so many in that time: the first."""
+
+_NONE: Ranges = []
 
 _Words = dict[Any, dict[bytes, Ranges]]
 """What each neighbour has, by origin."""
@@ -29,11 +31,13 @@ _Words = dict[Any, dict[bytes, Ranges]]
 class Heard:
     """What was heard; see the module's text."""
 
-    __slots__ = ("_before", "_now", "_since")
+    __slots__ = ("_before", "_now", "_room", "_since")
 
     def __init__(self) -> None:
         self._now: _Words = {}
         self._before: _Words = {}
+        # How many ranges more each may still say of what he has.
+        self._room: dict[Any, int] = {}
         self._since = 0.0
 
     def note(self, neighbour: Any, origin: bytes, these: Ranges) -> None:
@@ -41,14 +45,21 @@ class Heard:
         if not these:
             return
         said = self._now.setdefault(neighbour, {})
-        known = said.get(origin)
-        if known is None:
-            if len(said) < MOST_ORIGINS:
-                said[origin] = these[-MOST_RANGES:]
-        elif these[0][0] > known[-1][1] + 1:
-            said[origin] = [*known, *these][-MOST_RANGES:]
-        else:
-            said[origin] = union(known, these)[-MOST_RANGES:]
+        known = said.get(origin, _NONE)
+        first, last = these[0][0], these[-1][1]
+        if known:
+            low, high = known[-1]
+            if low <= first and (last <= high or (first <= high + 1 and len(these) == 1)):
+                # Nearly always it is known, or goes on where what is known ends.
+                if last > high:
+                    known[-1] = low, last
+                return
+            these = [*known, *these] if first > high + 1 else union(known, these)
+        these = these[-MOST_RANGES:]
+        room = self._room.get(neighbour, MOST) + len(known) - len(these)
+        if room >= 0:
+            self._room[neighbour] = room
+            said[origin] = these
 
     def has(self, neighbour: Any, origin: bytes, number: int) -> bool:
         """That neighbour has said lately that he has that one."""
@@ -67,9 +78,10 @@ class Heard:
         """A neighbour is gone."""
         self._now.pop(neighbour, None)
         self._before.pop(neighbour, None)
+        self._room.pop(neighbour, None)
 
     def tick(self, now: float) -> None:
         """Forget what is old."""
         if now - self._since >= LATELY:
             self._since = now
-            self._before, self._now = self._now, {}
+            self._before, self._now, self._room = self._now, {}, {}
