@@ -741,7 +741,6 @@ class History:
 
         @param spread: it is not the one that has only just come.
         """
-        age = self._ageOf(0, now)
         message = self._history.popleft()
         self._dropped += 1
         came = self._droppedSeen = self._times.popleft()
@@ -750,7 +749,7 @@ class History:
         if spread and self.leaving is not None:
             owed += self.leaving(message, came, now)
         if owed:
-            self._outlet.send(owed, _onward(message, age))
+            self._outlet.send(owed, _onward(message, message.age + max(0.0, now - came)))
 
     def _held(self, now: float) -> Iterable[Held]:
         """What to tell a new neighbour: origins from whom anybody may still keep something, and the latest others."""

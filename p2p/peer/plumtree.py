@@ -301,10 +301,13 @@ class Plumtree(HistoryKeeper):
 
     def _duplicate(self, message: Message, neighbour: Any, now: float) -> None:
         """Somebody was faster than this neighbour."""
-        this = [(message.sequence, message.sequence)]
-        self._history.promises.settle(neighbour, message.origin, this)
-        if neighbour in self._lazy:
-            self._heard.note(neighbour, message.origin, this)
+        promises = self._history.promises
+        if promises.owing or neighbour in self._lazy:
+            this = [(message.sequence, message.sequence)]
+            if promises.owing:
+                promises.settle(neighbour, message.origin, this)
+            if neighbour in self._lazy:
+                self._heard.note(neighbour, message.origin, this)
         if self._asked:
             asked, when = self._asked.pop((message.origin, message.sequence), (None, -inf))
             if now - when < VAIN and asked in self._eager and len(self._eager) > 1:
@@ -396,9 +399,12 @@ class Plumtree(HistoryKeeper):
         origin, number = self._wave
         for each in message.announced:
             these = checked(each.ranges)
-            history.promises.settle(neighbour, each.origin, these)
+            if history.promises.owing:
+                history.promises.settle(neighbour, each.origin, these)
             self._heard.note(neighbour, each.origin, these)
-            lacking = first(history.lacking(each.origin, these), ANNOUNCED)
+            lacking = history.lacking(each.origin, these)
+            if lacking:
+                lacking = first(lacking, ANNOUNCED)
             if lacking and message.now:
                 self._repair.announced(neighbour, each.origin, lacking, now, 0.0, False, settings.pullTimeout)
             elif lacking:
