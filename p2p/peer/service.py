@@ -626,8 +626,7 @@ class PeerService(NodeService):
             return
         del self._neighbours[contact.id]
         self.factory.counters["neighboursDown"] += 1
-        if link.reason == reasons.SLOW and self._heldUp(link.unread + self._promised(link)):
-            # Not who was cut off for what others had left unread.
+        if link.reason == reasons.SLOW and self._wasSlow(link, now):
             self.factory.counters["slowReaders"] += 1
             brief = link.pausedSince is None or now - link.pausedSince < BRIEF * self.settings.slowTimeout
             pause = self._slow.cutOff(contact.id, link.host, now, brief)
@@ -871,6 +870,17 @@ class PeerService(NodeService):
         except Exception:
             self._log.failure("a strategy failed on {event}", event="promised")
             return 0
+
+    def _wasSlow(self, link: PeerProtocol, now: float) -> bool:
+        """
+        Whether one that was cut off for not reading is to blame for it, not others that had left too much unread.
+
+        What it was promised only a moment ago is no fault of its own: it could not even ask for that.
+        """
+        if self._heldUp(link.unread):
+            return True
+        long = link.pausedSince is not None and now - link.pausedSince > self.settings.slowTimeout
+        return long and self._heldUp(link.unread + self._promised(link))
 
     def _heldUp(self, unread: int) -> bool:
         return unread > self.settings.maxBacklog // 2

@@ -1071,6 +1071,26 @@ class GossipTests(PeerTestCase):
         peer.factory.backlog = 0
         self.assertEqual(dial(self.network, str(peer.address), who).kinds()[:1], ["Welcome"])
 
+    def test_whatWasPromisedToWhoIsCutOffForTheOthersIsNoBlame(self) -> None:
+        """Until it has not read for C{slowTimeout}, whoever it is cut off for then."""
+        for seconds, blamed in ((0.5, 0), (3.0, 0), (3.4, 1)):
+            self.network = Network()
+            first, _ = self.pair(
+                maxBacklog=4000, maxPayload=1000, slowTimeout=3.0, livenessInterval=100.0, broadcast="plumtree",
+                announceSize=100,
+            )  # fmt: skip
+            (link,) = first.neighbours
+            link.pauseProducing()
+            with self.assertRaises(Busy):
+                for _ in range(20):
+                    first.publish(b"x" * 500)
+            self.network.run(seconds)
+            first.factory.backlog = first.factory.maxBacklog
+            first.send([link], Message(identity(9), 1, 1, b"x"))
+            self.assertEqual(link.reason, reasons.SLOW)
+            self.assertLess(link.unread, 2000)
+            self.assertEqual(first.status()["counters"]["slowReaders"], blamed)
+
     def test_twoWhoNeverReadAndComeBackAtOnceDoNotSilenceAPeer(self) -> None:
         """Of what is published all the while, under old names or new ones, nine tenths are taken."""
         peer = self.network.peer(
