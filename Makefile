@@ -26,7 +26,7 @@ lint: $(VENV)/.tested
 types: $(VENV)/.tested
 	$(BIN)/mypy
 
-# In memory, in seconds: what "trial p2p" runs, with the share of lines and branches that it reaches.
+# In memory, in a minute: what "trial p2p" runs, with the share of lines and branches that it reaches.
 unit: $(VENV)/.tested
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m twisted.trial p2p
