@@ -251,7 +251,7 @@ class BatchTests(HttpCase):
     def test_aRealNodeBecomesBusyAmidABatch(self) -> None:
         """What was published is written now and then, so that a neighbour that does not read is noticed."""
         network = Network()
-        first = network.peer(1, seeds=(), maxBacklog=2**20)
+        first = network.peer(1, seeds=(), maxBacklog=2**20, maxPayload=2**19)
         second = network.peer(2, seeds=())
         with first.factory.turn:
             first.connect(Contact(second.identity, str(second.address)))
