@@ -445,7 +445,7 @@ def fuzzDaemons(inputs: int, seconds: float, seed: int, directory: str) -> dict[
             daemons.append(Daemon(directory, "peer", freePort(), [
                 *SHORT, "--gossip-count", "0", "--liveness-interval", "0.3", "--max-origins", "100",
                 "--max-known", "32", "--history-messages", "100", "--history-bytes", "100000", "--max-inbound", "64",
-                "--max-payload", "100000",
+                "--max-payload", "50000",
             ]))  # fmt: skip
             daemons[-1].ready()
         until(lambda: all(peer.neighbours() for peer in daemons[1:]), "the peers are linked")
