@@ -19,6 +19,7 @@ whose fault it was; these are done again, one at a time.
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import re
@@ -34,6 +35,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import IO, Any, Protocol
 
@@ -345,8 +347,28 @@ class Cluster:
 
     def stop(self, executor: Executor, now: bool) -> None:
         """See L{Place}."""
-        executor.shutdown(wait=not now)
-        self._client.close()
+        with _unheard("distributed.client", "tornado.application") if now else nullcontext():
+            executor.shutdown(wait=not now)
+            self._client.close()
+
+
+@contextmanager
+def _unheard(*names: str) -> Iterator[None]:
+    """
+    Let nothing that is logged to some loggers be heard: Dask complains of runs that are given up, with tracebacks.
+    """
+    loggers = [logging.getLogger(name) for name in names]
+
+    def nothing(record: logging.LogRecord) -> bool:
+        return False
+
+    for logger in loggers:
+        logger.addFilter(nothing)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(nothing)
 
 
 def outcomes(jobs: Iterable[Job], place: Place) -> Iterator[Outcome]:

@@ -6,6 +6,7 @@ processes and a cluster: C{tests/test_sweep.py}.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import sys
@@ -27,7 +28,7 @@ from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.job import Job, run
 from p2p.simulation.metrics import METRICS, Estimate, metrics, studentQuantile
 from p2p.simulation.scenario import ScenarioFile, parseScenario, readScenario
-from p2p.simulation.sweep import Here, Outcome, Place, Record, Sweep, outcomes, readSeeds
+from p2p.simulation.sweep import Cluster, Here, Outcome, Place, Record, Sweep, outcomes, readSeeds
 
 SCENARIO = """
 name = "a few"
@@ -530,6 +531,34 @@ class OutcomesTests(SynchronousTestCase):
         self.assertEqual(found.pop(4), "its process died")
         self.assertEqual(set(found.values()), {None})
         self.assertEqual(place.started, 3)
+
+
+class ClusterTests(SynchronousTestCase):
+    """How it is left; tests/test_sweep.py uses a real one."""
+
+    def heard(self, now: bool) -> list[str]:
+        """What is heard of what Dask says while it is left, and after that."""
+        log = logging.getLogger("distributed.client")
+        records: list[str] = []
+        handler = logging.Handler()
+        self.patch(handler, "emit", lambda record: records.append(record.getMessage()))
+        log.addHandler(handler)
+        self.addCleanup(log.removeHandler, handler)
+
+        class Client:
+            def close(self) -> None:
+                log.warning("a run was cancelled")
+
+        cluster = Cluster.__new__(Cluster)
+        cluster._client = Client()  # type: ignore[assignment]
+        cluster.stop(InThisThread(), now)
+        log.warning("after")
+        return records
+
+    def test_whatItSaysOfRunsThatAreGivenUpIsNotHeard(self) -> None:
+        """With Ctrl-C they are cancelled, of which it complains."""
+        self.assertEqual(self.heard(True), ["after"])
+        self.assertEqual(self.heard(False), ["a run was cancelled", "after"])
 
 
 class RecordTests(SynchronousTestCase):
