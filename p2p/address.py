@@ -73,7 +73,7 @@ class Address:
         return ":" in self.host
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if self.isSixth else f"{self.host}:{self.port}"
 
 
 def readHost(text: str, bracketed: bool = False) -> str:

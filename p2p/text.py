@@ -19,6 +19,11 @@ def oneLine(text: str) -> str:
     return harmless(" ".join(text.split()))
 
 
+def errorLine(error: BaseException) -> str:
+    """What an exception is and says, on one line."""
+    return oneLine(f"{type(error).__name__}: {error}")
+
+
 def counted(number: int, what: str) -> str:
     """C{1 link}, C{2 links}."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from p2p.interfaces import IBroadcast, IDetector, IOverlay, IStrategy
 from p2p.settings import SettingError
+from p2p.text import errorLine
 
 INTERFACES = {"overlay": IOverlay, "broadcast": IBroadcast, "detector": IDetector}
 """What a strategy of each kind has to have."""
@@ -79,7 +80,7 @@ def examine(plugins: Iterable[Any], own: Collection[Any]) -> Installed:
                 if first is not known:
                     fault = f"the {known.kind} {known.name!r} is {_home(first)} already"
         except Exception as error:
-            fault = _said(error)
+            fault = errorLine(error)
         if fault:
             faults.append(f"the strategy {_home(known)} is passed over: {fault}")
     return Installed({kind: dict(sorted(named.items())) for kind, named in usable.items()}, faults)
@@ -128,7 +129,7 @@ def makeStrategy(kind: str, outlet: Any, settings: Any, random: Any) -> tuple[An
             raise AttributeError(f"{type(made).__name__!r} object lacks {what} of {interface.__name__}")
         return made, {type: made.received for type in made.messages}
     except Exception as error:
-        raise SettingError(f"{kind}: {name!r} ({_home(known)}) cannot be made: {_said(error)}") from error
+        raise SettingError(f"{kind}: {name!r} ({_home(known)}) cannot be made: {errorLine(error)}") from error
 
 
 def _fault(plugin: Any) -> str:
@@ -149,8 +150,3 @@ def _home(plugin: Any) -> str:
         return str(plugin.home)
     home = plugin if isinstance(plugin, type) else type(plugin)
     return f"{home.__module__}.{home.__qualname__}"
-
-
-def _said(error: Exception) -> str:
-    """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -28,7 +28,7 @@ from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.metrics import metrics
 from p2p.simulation.run import Run, dropLog
 from p2p.simulation.scenario import scenarioOf
-from p2p.text import oneLine
+from p2p.text import errorLine
 
 _OURS = tuple(os.path.dirname(package.__file__ or "") + os.sep for package in (p2p, twisted))
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
@@ -124,7 +124,7 @@ def crashText(error: Exception, time: float | None = None) -> str:
             where.append(f"{os.path.basename(frame.filename)}:{frame.lineno}")
     if time is not None:
         where.append(f"at {time:.3f} s")
-    return oneLine(f"{type(error).__name__}: {error}") + (f" ({', '.join(where)})" if where else "")
+    return errorLine(error) + (f" ({', '.join(where)})" if where else "")
 
 
 def _isOthers(frame: traceback.FrameSummary) -> bool:
