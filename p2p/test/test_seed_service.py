@@ -947,6 +947,13 @@ class StoreTests(SynchronousTestCase):
         self.network.run(10)
         self.assertEqual(len(listed(seed)), 1)
 
+    def stopsWithoutATrace(self, seed: SeedService) -> None:
+        """It ends, and no timer outlives it."""
+        stopped = seed.stopService()
+        self.network.run(2.5)
+        self.successResultOf(stopped)
+        self.assertEqual(self.network.host("10.0.0.1").timers, [])
+
     def test_stoppingAmidTriesLeavesNothing(self) -> None:
         """A check that rests before its next try leaves no timer."""
         seed = self.network.seed(leaseInterval=100.0)
@@ -958,10 +965,7 @@ class StoreTests(SynchronousTestCase):
         self.network.host("10.1.0.1").kill()
         self.network.run(0.5)
         self.assertEqual(len(seed.factory.checks), 1)
-        stopped = seed.stopService()
-        self.network.run(2.5)
-        self.successResultOf(stopped)
-        self.assertEqual(self.network.host("10.0.0.1").timers, [])
+        self.stopsWithoutATrace(seed)
 
     def test_stoppingWhileALaterLifeIsAwaitedLeavesNothing(self) -> None:
         """It has answered and not registered."""
@@ -973,10 +977,7 @@ class StoreTests(SynchronousTestCase):
         impostor(self.network, contact(1, 6))
         self.network.run(1)
         self.assertEqual(len(seed.factory._laterLives), 1)
-        stopped = seed.stopService()
-        self.network.run(2.5)
-        self.successResultOf(stopped)
-        self.assertEqual(self.network.host("10.0.0.1").timers, [])
+        self.stopsWithoutATrace(seed)
 
     def test_stoppingAmidChecksLeavesNothing(self) -> None:
         """Peers being dialled, asked, waited for: no timer outlives the seed."""
@@ -986,10 +987,7 @@ class StoreTests(SynchronousTestCase):
             self.network.peer(number)
         self.network.run(0.5)
         self.assertTrue(seed.factory.checks.running)
-        stopped = seed.stopService()
-        self.network.run(2.5)
-        self.successResultOf(stopped)
-        self.assertEqual(self.network.host("10.0.0.1").timers, [])
+        self.stopsWithoutATrace(seed)
 
     def test_aPortThatIsTakenFailsTheStartAndNothingIsLeftOpen(self) -> None:
         """And what could not start can be stopped."""
