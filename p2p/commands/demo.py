@@ -464,7 +464,7 @@ def _interruptible() -> Iterator[Callable[[], None]]:
 @click.option("--json", "asJson", is_flag=True, help="Print the summary only, as JSON, for programs.")
 def demo(count: int, keep: bool, asJson: bool) -> int:
     """
-    Start a seed and some peers on this machine, and show what they do.
+    Start a seed and some peers here, and show what they do.
 
     Messages spread, a peer is killed, the others notice.  Exit status 0 says
     that every live peer had every message and that the dead one was removed.

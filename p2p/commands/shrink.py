@@ -49,10 +49,11 @@ def shrink(
     fuzz: bool,
 ) -> int:
     """
-    Reduce SCENARIO, which fails, to a small one in which the same expectation does not hold, be it for another reason.
+    Reduce SCENARIO, which fails, to a small one that fails.
 
-    Leaves out events, peers, time and settings as long as the same expectation does not hold, and writes what is left
-    as a scenario. Ctrl-C ends it early, with what was reached. The exit status is 1 if the scenario does not fail.
+    Leaves out events, peers, time and settings as long as the same expectation does not hold, be it for another reason,
+    and writes what is left as a scenario. Ctrl-C ends it early, with what was reached. The exit status is 1 if the
+    scenario does not fail.
     """
     from p2p.simulation.grid import point
     from p2p.simulation.incidents import ScenarioError
@@ -79,15 +80,21 @@ def shrink(
         if expectation not in found:
             raise click.ClickException(f"{scenario}: {expectation} holds with seed {seed}; not so {', '.join(found)}")
 
-        def told(step: str) -> None:
-            click.echo(f"{shrinking.runs:4} runs: {step}", err=True)
+        def shown(job: Job) -> dict[str, Any]:
+            outcome = run(job)
+            bar.update(1)
+            return outcome
 
         shrinking = Shrinking(
-            table, seed, expectation, found[expectation], fuzz=fuzz, most=runs, tries=tries,
-            told=told if sys.stderr.isatty() else lambda step: None,
+            table, seed, expectation, found[expectation], fuzz=fuzz, most=runs, tries=tries, work=shown
+        )
+        bar: Any = click.progressbar(
+            length=runs, label=read.scenario.name, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=True,
+            show_eta=False, item_show_func=lambda _: counted(len(shrinking.steps), "step"),
         )  # fmt: skip
         try:
-            shrinking.go()
+            with bar:
+                shrinking.go()
             end = "nothing more can be left out"
         except SpentError:
             end = "more might be left out: --runs"

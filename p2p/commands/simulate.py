@@ -45,10 +45,10 @@ def simulate(
     fuzz: bool,
 ) -> int:
     """
-    Run SCENARIO, a TOML file, on a simulated network, and write a report of it.
+    Run SCENARIO, a TOML file, on a simulated network.
 
-    The seeds and peers are those that the daemons run. The same seed gives the same run. The exit status is 0 if
-    everything that the scenario expects holds, else 1.
+    Writes a report of the run, and prints a table. The seeds and peers are those that the daemons run. The same seed
+    gives the same run. The exit status is 0 if everything that the scenario expects holds, else 1.
     """
     # Twisted and all of the network are not needed to print --help.
     from p2p.simulation.grid import point

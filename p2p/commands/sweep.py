@@ -194,13 +194,13 @@ def pointText(settings: dict[str, Any]) -> str:
 
 
 def estimateText(estimate: dict[str, Any] | None) -> str:
-    """C{12.3 ± 0.4}: as many digits as the interval lets one trust."""
+    """C{12.35 ± 0.43}: two digits of the interval, or all before its point."""
     if estimate is None:
         return "-"
     mean, half = estimate["mean"], estimate["half"]
     if not half:
         return f"{mean:,.6g}" if abs(mean) < 1e6 else f"{mean:,.0f}"
-    digits = next((digits for digits in range(7) if half * 10**digits >= 2), 7)
+    digits = next((digits for digits in range(7) if half * 10**digits >= 10), 7)
     return f"{mean:,.{digits}f} ± {half:,.{digits}f}"
 
 

@@ -42,11 +42,14 @@ def grid(settings: Iterable[str]) -> list[Settings]:
     """
     All combinations of the values that each of some settings takes; the last one varies fastest.
 
-    @raise ScenarioError: see L{readSettings}; or a key is given twice, or takes the same value twice.
+    @raise ScenarioError: see L{readSettings}; or a key is given twice, or takes the same value twice, or it is the
+        seed, which has an option of its own.
     """
     axes: dict[str, list[Any]] = {}
     for setting in settings:
         key, values = readSettings(setting)
+        if key == "seed":
+            raise ScenarioError("seed is not for --set: say --seed, or --seeds with p2p sweep")
         if key in axes:
             raise ScenarioError(f"{key} is set twice; p2p sweep takes several values as {key}=value,value")
         for place, value in enumerate(values):

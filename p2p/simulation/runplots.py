@@ -7,6 +7,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from math import ceil, floor, log10
 from typing import Any
 
 from p2p.simulation.plots import BLUE, GREEN, GREY, ORANGE, RED, VIOLET, bars, legend, subplots, tidy
@@ -95,6 +96,8 @@ def _latency(story: Story, broadcasts: Sequence[dict[str, Any]]) -> Any:
     times = sorted(b["lastDelivery"] for b in broadcasts if b["lastDelivery"] > 0)
     if times and times[-1] > 20 * times[len(times) // 10]:
         axes.set_yscale("log")
+        # Whole decades: otherwise one may have no number at either end.
+        axes.set_ylim(10.0 ** floor(log10(times[0])), 10.0 ** ceil(log10(times[-1])))
         axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
     else:
         axes.set_ylim(bottom=0)

@@ -60,7 +60,6 @@ class Shrinking:
     @ivar problem: in which way.
     @ivar most: how many runs may be made.
     @ivar tries: how many seeds are tried, from C{seed} on, before something counts as not failing.
-    @ivar told: called with each step that was taken.
     @ivar work: what does a run.
     """
 
@@ -71,7 +70,6 @@ class Shrinking:
     fuzz: bool = False
     most: int = 500
     tries: int = 1
-    told: Callable[[str], object] = lambda step: None
     work: Callable[[Job], dict[str, Any]] = run
     steps: list[str] = attrs.Factory(list)
     runs: int = 0
@@ -96,7 +94,6 @@ class Shrinking:
             if self._fails(smaller):
                 self.table = smaller
                 self.steps.append(step)
-                self.told(step)
                 return True
         return False
 

@@ -100,8 +100,6 @@ class Sweep:
 
         @raise ScenarioError: the file is no scenario, or not with one of these settings.
         """
-        if any("seed" in point for point in points):
-            raise ScenarioError("--set seed: in a sweep --seeds says which")
         # So that an error in the file as it is names the line.
         file = readScenario(path)
         for point in points:

@@ -126,7 +126,8 @@ class EstimateTests(SynchronousTestCase):
     def test_digitsAreThoseThatTheIntervalSupports(self) -> None:
         """And a number that did not vary is shown as it is."""
         for mean, half, text in (
-            (12.3456, 0.4321, "12.3 ± 0.4"),
+            (12.3456, 0.4321, "12.35 ± 0.43"),
+            (0.3712, 2.1, "0.4 ± 2.1"),
             (12.3456, 25.0, "12 ± 25"),
             (1.0, 0.0, "1"),
             (12.3456, 0.1321, "12.35 ± 0.13"),
@@ -197,6 +198,11 @@ class GridTests(SynchronousTestCase):
         for text in ("a", "=1", "a=", "a= "):
             self.assertRaises(ScenarioError, readSettings, text)
         self.assertIn("set twice", str(self.assertRaises(ScenarioError, grid, ["a=1", "a=2"])))
+
+    def test_theSeedHasAnOptionOfItsOwn(self) -> None:
+        """Or one of the two would be passed over without a word, and a sweep have the same runs in each column."""
+        for settings in (["seed=3"], ["a=1", "seed=1,2"]):
+            self.assertIn("say --seed", str(self.assertRaises(ScenarioError, grid, settings)))
 
     def test_valueThatIsGivenTwiceIsRefused(self) -> None:
         """However it is written, for its runs would count twice."""
@@ -282,11 +288,6 @@ class SweepTests(SynchronousTestCase):
         """The error names the key."""
         error = self.assertRaises(ScenarioError, Sweep.read, self.path, grid(["peers.count=3,0"]), [1])
         self.assertIn("peers.count: must be >= 1", str(error))
-
-    def test_seedIsNoSettingOfASweep(self) -> None:
-        """The seeds of a sweep are said apart from its grid, which would be the same runs in each column."""
-        error = self.assertRaises(ScenarioError, Sweep.read, self.path, grid(["seed=1,2"]), [1])
-        self.assertIn("--seeds", str(error))
 
     def test_summaryHasMeansAndFailures(self) -> None:
         """By point; a failure comes with the command that does it again."""
