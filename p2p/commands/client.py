@@ -152,6 +152,8 @@ class Daemon:
                         raise
                 if not select([connection.sock], [], [], soon)[0]:
                     click.echo(f"p2p: {self.name} does not answer yet: is it stopped, or very busy?", err=True)
+                    if timeout is not None:
+                        connection.sock.settimeout(timeout - soon)
                 response = connection.getresponse()
                 if response.status >= 300:
                     raise Failed(f"{self.name}: {_error(response)}")
