@@ -181,7 +181,7 @@ def summaryRows(results: dict[str, Any]) -> list[tuple[str, str]]:
     if broadcasts:
         rows += _ofBroadcasts(broadcasts)
     if results["unsent"]:
-        rows.append(("not sent", f"{counted(results['unsent'], 'message')}, whose sender was down"))
+        rows.append(("not sent", f"{counted(results['unsent'], 'message')}, whose sender was down or stopped"))
     if deaths:
         rows.append(("deaths", _ofDeaths(deaths)))
     false = results["falseDeaths"]

@@ -136,7 +136,7 @@ class Anyone(Who, frozen=True, kw_only=True):
 
 class Publish(Incident, frozen=True, kw_only=True):
     """
-    Peers send messages to the whole network; one whose sender is down is not sent, and that is told.
+    Peers send messages to the whole network; one whose sender is down or stopped is not sent, and that is told.
 
     @ivar every: seconds between two.
     @ivar size: bytes of payload.
@@ -164,11 +164,11 @@ class Publish(Incident, frozen=True, kw_only=True):
 
         def publish(number: int) -> None:
             if self.from_ == "random":
-                running = swarm.running()
-                sender = swarm.random.choice(running) if running else None
+                acting = [peer for peer in swarm.running() if swarm.acting(peer)]
+                sender = swarm.random.choice(acting) if acting else None
             else:
                 sender = _named(swarm, self.from_)
-            if sender is None or not sender.up:
+            if sender is None or not swarm.acting(sender):
                 swarm.watcher.happened("unsent", {"peer": sender.name if sender is not None else None})
                 return
             payload = b"%d from %s " % (number, sender.name.encode())
@@ -542,7 +542,7 @@ class Lie(Who, frozen=True, kw_only=True):
 
         def lie() -> None:
             for liar in liars:
-                if liar.up:
+                if swarm.acting(liar):
                     with liar.service.batch():
                         for neighbour in liar.service.neighbours:
                             liar.service.dead(neighbour.contact, "silent")

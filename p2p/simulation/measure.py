@@ -97,7 +97,7 @@ class Measure:
     @ivar swarm: what it watches; to be set at once.
     @ivar traffic: counts frames, if that is wanted.
     @ivar refused: messages that peers were too busy to send.
-    @ivar unsent: messages whose sender was down.
+    @ivar unsent: messages whose sender was down or stopped.
     """
 
     swarm: Swarm

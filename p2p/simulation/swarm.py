@@ -118,6 +118,10 @@ class Swarm:
         """The seeds whose process runs."""
         return [seed for seed in self.seeds.values() if seed.up]
 
+    def acting(self, peer: Node) -> bool:
+        """Whether a peer's process can do something by itself: it runs, and is not stopped."""
+        return peer.up and self.network.machine(peer.host).held is None
+
     def at(self, address: str) -> Node | None:
         """The node with that address, C{IP:PORT}."""
         return self._byHost.get(address.rpartition(":")[0])

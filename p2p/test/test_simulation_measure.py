@@ -623,8 +623,26 @@ class ResultsTests(SynchronousTestCase):
         unsent = [(line["time"], line["peer"]) for line in lines if line["type"] == "unsent"]
         self.assertEqual(unsent, [(9.5, "peer-1"), (10.5, "peer-1"), (13.0, None)])
         self.assertEqual((results["unsent"], len(results["broadcasts"])), (3, 1))
-        self.assertIn(("not sent", "3 messages, whose sender was down"), summaryRows(results))
+        self.assertIn(("not sent", "3 messages, whose sender was down or stopped"), summaryRows(results))
         self.assertNotIn("not sent", dict(summaryRows({**results, "unsent": 0})))
+
+    def test_whoIsStoppedDoesNothing(self) -> None:
+        """It neither publishes, chosen or named, nor lies."""
+        file = io.BytesIO()
+        journal = Journal(file)
+        rest = event('liar = { peers = ["peer-1"] }', at=9.5)
+        rest += event('pause = { peers = ["peer-1"], for = 4.0 }', at=9.0)
+        rest += event("pause = { fraction = 1.0, for = 0.5 }", at=14.0) + event("publish = {}", at=14.2)
+        rest += event("publish = { count = 20 }", at=10.0) + event('publish = { from = "peer-1" }', at=10.0)
+        results = run(rest + event('publish = { from = "peer-1" }', at=13.5), journal=journal).go()
+        journal.flush()
+        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        stopped = [line for line in lines if 9.0 <= line["time"] < 13.0]
+        own = [line["type"] for line in stopped if "peer-1" in (line.get("node"), line.get("by"), line.get("origin"))]
+        self.assertEqual([kind for kind in own if kind in ("published", "dead", "reported")], [])
+        unsent = [(line["time"], line["peer"]) for line in lines if line["type"] == "unsent"]
+        self.assertEqual(unsent, [(10.0, "peer-1"), (14.2, None)])
+        self.assertEqual(len(results["broadcasts"]), 21)
 
     def test_progress(self) -> None:
         """Whoever watches is told how far it is, to the end."""
