@@ -75,7 +75,7 @@ def sweep(
         raise _Wrong("say either --workers or --dask")
     try:
         asked = Sweep.read(scenario, grid(settings), readSeeds(seeds), fuzz)
-        record = _opened(asked, out, resume) if out is not None else Record(os.devnull)
+        record = _opened(asked, out, resume) if out is not None else Record(os.devnull, "")
         jobs = list(asked.jobs())
         found = [outcome for job in jobs if (outcome := record.done(job)) is not None]
         todo = [job for job in jobs if record.done(job) is None]
@@ -122,11 +122,11 @@ def sweep(
 def _opened(asked: Sweep, out: str, resume: bool) -> Record:
     """The record of what was done, and in the directory a copy of the scenario that it is about."""
     from p2p.simulation.incidents import ScenarioError
-    from p2p.simulation.sweep import Record
+    from p2p.simulation.sweep import Record, codeDigest
 
     os.makedirs(out, exist_ok=True)
     runs, copy = os.path.join(out, "runs.jsonl"), os.path.join(out, "scenario.toml")
-    record = Record(runs)
+    record = Record(runs, codeDigest(asked.file))
     if not resume and os.path.exists(runs):
         raise ScenarioError(f"{runs} exists: go on with --resume, or take another directory")
     if os.path.exists(copy):
@@ -163,6 +163,7 @@ def _notDone(error: OSError) -> click.ClickException:
 
 def tables(summary: dict[str, Any]) -> str:
     """The summary for people: a row for each metric, a column for each point of the grid."""
+    from p2p.simulation.grid import settingText, shortNames
     from p2p.simulation.metrics import METRICS
 
     points = summary["points"]
@@ -174,9 +175,13 @@ def tables(summary: dict[str, Any]) -> str:
         rows.append(["failed", "", *(str(point["failed"]) for point in block)])
         if any(point["crashed"] for point in block):
             rows.append(["of these crashed", "", *(str(point["crashed"]) for point in block)])
+        if any(point["cut"] for point in block):
+            rows.append(["of these cut short", "", *(str(point["cut"]) for point in block)])
         if not fixed or block[0]["settings"]:
-            names = [pointText(point["settings"]).split(", ") for point in block]
-            rows = [["", "", *(name[line] for name in names)] for line in range(len(names[0]))] + rows
+            names = shortNames(list(block[0]["settings"]))
+            rows = [
+                ["", "", *(settingText(name, point["settings"][key]) for point in block)] for key, name in names.items()
+            ] + rows
         for metric in METRICS:
             cells = [point["metrics"][metric.name] for point in block]
             if any(cell is not None for cell in cells):
@@ -184,13 +189,6 @@ def tables(summary: dict[str, Any]) -> str:
         blocks.append(columns(rows, right=range(2, 2 + len(block))))
     blocks.append("mean ± half the 95 % confidence interval of the mean")
     return "\n\n".join(blocks)
-
-
-def pointText(settings: dict[str, Any]) -> str:
-    """A point of the grid, with the last part of each key only."""
-    from p2p.simulation.grid import settingText
-
-    return ", ".join(settingText(key.rpartition(".")[2], value) for key, value in settings.items())
 
 
 def estimateText(estimate: dict[str, Any] | None) -> str:

@@ -82,6 +82,16 @@ def settingText(key: str, value: Any) -> str:
     return f"{key}={valueText(value)}"
 
 
+def shortNames(keys: Sequence[str]) -> dict[str, str]:
+    """Of each key the last part, and as many before it as tell it from the others."""
+    names = {}
+    for key in keys:
+        parts = key.split(".")
+        ends = [".".join(parts[place:]) for place in reversed(range(len(parts)))]
+        names[key] = next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in keys) == 1)
+    return names
+
+
 def valueText(value: Any) -> str:
     """A value as TOML writes it, but a text without quotes if it can do without."""
     if isinstance(value, bool):

@@ -60,8 +60,9 @@ def run(job: Job) -> dict[str, Any]:
     """
     Do it.
 
-    @return: C{settings}, C{seed}, C{held}, C{broken}, C{digest}, C{metrics}, C{wallSeconds}, and C{crash}: C{None}, or
-        the exception with which the run ended.
+    @return: C{settings}, C{seed}, C{held}, C{broken}, C{digest}, C{metrics}, C{wallSeconds}; C{crash}: C{None}, or
+        the exception with which the run ended; and C{cut}: C{None}, or the virtual second at which something that must
+        hold always did not, which ends a run.  One that has not come to its end has no metrics.
     """
     global _quiet
     if not _quiet:
@@ -73,15 +74,17 @@ def run(job: Job) -> dict[str, Any]:
         results = going.go()
     except Exception as error:
         return crashed(job, crashText(error, going.network.now if going is not None else None))
+    cut = results["virtualSeconds"] if results["virtualSeconds"] < going.scenario.duration else None
     return {
         "settings": job.settings,
         "seed": job.seed,
         "held": results["held"],
         "broken": _kept(results["broken"]),
         "crash": None,
+        "cut": cut,
         "digest": results["digest"],
         "wallSeconds": results["wallSeconds"],
-        "metrics": metrics(results),
+        "metrics": metrics(results) if cut is None else {},
     }
 
 
@@ -103,6 +106,7 @@ def crashed(job: Job, how: str) -> dict[str, Any]:
         "held": False,
         "broken": [],
         "crash": how,
+        "cut": None,
         "digest": None,
         "wallSeconds": None,
         "metrics": {},

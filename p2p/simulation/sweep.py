@@ -18,6 +18,7 @@ whose fault it was; these are done again, one at a time.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -25,6 +26,7 @@ import os
 import re
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -37,6 +39,7 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager, nullcontext
 from itertools import islice
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 import attrs
@@ -167,6 +170,7 @@ class _Point:
             "runs": len(self.outcomes),
             "failed": sum(not outcome["held"] for outcome in self.outcomes),
             "crashed": sum(outcome["crash"] is not None for outcome in self.outcomes),
+            "cut": sum(outcome["cut"] is not None for outcome in self.outcomes),
             "metrics": {
                 name: attrs.asdict(Estimate.of(numbers)) if numbers else None for name, numbers in values.items()
             },
@@ -190,9 +194,11 @@ class _Run(msgspec.Struct):
     settings: dict[str, Any]
     seed: int
     fuzz: bool
+    code: str
     held: bool
     broken: list[_Broken]
     crash: str | None
+    cut: float | None
     digest: str | None
     wallSeconds: float | None
     metrics: dict[str, float | None]
@@ -202,6 +208,15 @@ class _Run(msgspec.Struct):
             raise ValueError("a run holds if nothing is broken")
 
 
+def codeDigest(file: ScenarioFile) -> str:
+    """What runs depend on besides their scenario, settings and seed: this package, and the scenario's own checks."""
+    package = Path(__file__).parents[1]
+    paths = [path for path in sorted(package.rglob("*.py")) if "test" not in path.relative_to(package).parts]
+    modules = [sys.modules[check.function.partition(":")[0]] for check in file.scenario.checks]
+    paths += [Path(module.__file__) for module in modules if module.__file__ is not None]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
 class Record:
     """
     Runs that were done, one a line of C{runs.jsonl}.
@@ -209,8 +224,12 @@ class Record:
     The last line may be torn if the sweep was killed while it was written; that run counts as not done.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, code: str) -> None:
+        """
+        @param code: what L{codeDigest} says of what does the runs; those of other code would be others.
+        """
         self._path = path
+        self._code = code
         self._done: dict[tuple[str, int, bool], Outcome] = {}
         self._file: IO[bytes] | None = None
 
@@ -218,7 +237,7 @@ class Record:
         """
         Take up what is there; what is torn is cut off.
 
-        @raise ScenarioError: the file holds something else.
+        @raise ScenarioError: the file holds something else, or runs of other code.
         """
         try:
             with open(self._path, "rb") as file:
@@ -232,6 +251,9 @@ class Record:
                 msgspec.convert(outcome, _Run)
             except (ValueError, msgspec.ValidationError):
                 raise ScenarioError(f"{self._path}, line {number}: is not a run of a sweep") from None
+            if outcome["code"] != self._code:
+                changed = "p2p, or a module of its checks, has changed since"
+                raise ScenarioError(f"{self._path}, line {number}: {changed}: take another directory")
             key = _key(outcome["settings"]), outcome["seed"], outcome["fuzz"]
             # What crashed did so by the fault of the machine, maybe.
             if outcome["crash"] is None:
@@ -247,7 +269,7 @@ class Record:
         """A run was done."""
         if self._file is None:
             self._file = open(self._path, "ab")  # noqa: SIM115
-        self._file.write(json.dumps({**outcome, "fuzz": fuzz}).encode() + b"\n")
+        self._file.write(json.dumps({**outcome, "fuzz": fuzz, "code": self._code}).encode() + b"\n")
         self._file.flush()
 
     def close(self) -> None:

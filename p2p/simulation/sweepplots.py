@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from p2p.simulation.grid import valueText
+from p2p.simulation.grid import shortNames, valueText
 from p2p.simulation.metrics import METRICS, Metric
 from p2p.simulation.plots import BLUE, COLOURS, legend, save, subplots, tidy
 
@@ -20,7 +21,7 @@ ACROSS = 3
 
 def writePlots(directory: str, summary: dict[str, Any], outcomes: Sequence[dict[str, Any]]) -> list[str]:
     """
-    Draw a sweep.
+    Draw a sweep, in place of all plots that are in the directory.
 
     @return: the files that were written.
     @raise PlotsMissing: matplotlib is not installed.
@@ -28,6 +29,8 @@ def writePlots(directory: str, summary: dict[str, Any], outcomes: Sequence[dict[
     points = summary["points"]
     keys = [key for key in points[0]["settings"] if len({_value(point, key) for point in points}) > 1]
     written = []
+    for old in Path(directory).glob("*.png"):
+        old.unlink()
     for key in keys:
         path = os.path.join(directory, f"{key}.png")
         _againstSetting(path, key, points)
@@ -41,13 +44,14 @@ def writePlots(directory: str, summary: dict[str, Any], outcomes: Sequence[dict[
 
 def _againstSetting(path: str, key: str, points: Sequence[dict[str, Any]]) -> None:
     """Means with their intervals over the values of one setting; a line for each combination of the others."""
+    names = shortNames(list(points[0]["settings"]))
     values = list(dict.fromkeys(_value(point, key) for point in points))
     numbers = [json.loads(value) for value in values]
     isNumber = all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
     places = dict(zip(values, numbers if isNumber else range(len(values)), strict=True))
     lines: dict[str, list[dict[str, Any]]] = {}
     for point in points:
-        others = [f"{k.rpartition('.')[2]} {valueText(v)}" for k, v in point["settings"].items() if k != key]
+        others = [f"{names[k]} {valueText(v)}" for k, v in point["settings"].items() if k != key]
         lines.setdefault(", ".join(others), []).append(point)
     shown = [metric for metric in METRICS if _varies(point["metrics"][metric.name] for point in points)]
     figure, axes = _panels(shown)
@@ -69,7 +73,7 @@ def _againstSetting(path: str, key: str, points: Sequence[dict[str, Any]]) -> No
             ax.set_xticks(sorted(places.values()))
         elif not isNumber:
             ax.set_xticks(range(len(values)), [valueText(json.loads(value)) for value in values])
-        tidy(ax, metric.text, key.rpartition(".")[2], metric.unit)
+        tidy(ax, metric.text, names[key], metric.unit)
     if shown:
         legend(axes[0])
     save(figure, path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shlex
 import sys
 import tomllib
@@ -28,6 +29,7 @@ from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.job import Job, run
 from p2p.simulation.metrics import METRICS, Estimate, metrics, studentQuantile
 from p2p.simulation.scenario import ScenarioFile, parseScenario, readScenario
+from p2p.simulation.swarm import Swarm
 from p2p.simulation.sweep import Cluster, Here, Outcome, Place, Record, Sweep, outcomes, readSeeds
 
 SCENARIO = """
@@ -98,6 +100,7 @@ def outcome(seed: int, held: bool = True, settings: dict[str, Any] | None = None
         "held": held,
         "broken": [] if held else [{"seed": seed, "expectation": "reach", "problem": "is low", "time": 8.0}],
         "crash": None,
+        "cut": None,
         "digest": "00",
         "wallSeconds": 1.0,
         "metrics": {metric.name: values.get(metric.name) for metric in METRICS},
@@ -339,6 +342,26 @@ class SweepTests(SynchronousTestCase):
         self.assertEqual((found["seed"], found["held"]), (3, False))
         self.assertRegex(found["crash"], r"ZeroDivisionError: .* \(test_simulation_sweep.py:\d+, at 8.000 s\)")
 
+    def test_runThatIsCutShortEntersNoMean(self) -> None:
+        """What must hold always ends it when it does not; its frames are those of a part of the time."""
+        table = tomllib.loads(SCENARIO)
+        whole = run(Job(table, 1))
+        check = {"function": "p2p.test.test_simulation_sweep:early", "always": True}
+        cut = run(Job({**table, "checks": [check]}, 1))
+        self.assertEqual((whole["cut"], cut["cut"], cut["metrics"]), (None, 5.0, {}))
+        summary = Sweep(readScenario(self.path), [{}], [1, 2]).summary([whole, {**cut, "seed": 2}])
+        self.assertEqual([summary["points"][0][name] for name in ("runs", "failed", "crashed", "cut")], [2, 1, 0, 1])
+        self.assertEqual(summary["points"][0]["metrics"]["frames"]["runs"], 1)
+        self.assertRegex(tables(summary), r"of these cut short +1\n")
+
+    def test_headingsTellThePointsApart(self) -> None:
+        """By the shortest names, with whatever values."""
+        points = grid(["a.0.x={u = [1, 2]},{c = 0.5}", "a.1.x=1", "b.y=2"])
+        lines = tables(Sweep(readScenario(self.path), points, [1]).summary([])).splitlines()
+        self.assertEqual(re.split("  +", lines[2].strip()), ["0.x={u = [1, 2]}", "0.x={c = 0.5}"])
+        self.assertEqual(re.split("  +", lines[3].strip()), ["1.x=1", "1.x=1"])
+        self.assertEqual(re.split("  +", lines[4].strip()), ["y=2", "y=2"])
+
 
     def test_checksAreFoundBesideTheScenario(self) -> None:
         """Wherever the run is done."""
@@ -361,6 +384,11 @@ class SweepTests(SynchronousTestCase):
 def fail(swarm: object) -> bool:
     """A check that cannot be made."""
     return 1 / 0 > 1
+
+
+def early(swarm: Swarm) -> bool:
+    """A statement that holds for a while."""
+    return swarm.network.now < 5.0
 
 
 class CommandTests(SynchronousTestCase):
@@ -400,6 +428,27 @@ class CommandTests(SynchronousTestCase):
         with open(os.path.join(self.out, "scenario.toml")) as file:
             self.assertEqual(file.read(), SCENARIO)
 
+
+    def test_directoryIsOfOneCode(self) -> None:
+        """A check that has changed since would be mixed with what it was; so would p2p."""
+        directory = os.path.abspath(self.mktemp())
+        os.mkdir(directory)
+        self.path = os.path.join(directory, "few.toml")
+        self.write(SCENARIO + '[[checks]]\nfunction = "besidescode:check"\n')
+        self.patch(sys, "path", list(sys.path))
+        self.addCleanup(sys.modules.pop, "besidescode")
+        for answer, arguments, status in ((True, [], 0), (True, ["--resume"], 0), (False, ["--resume"], None)):
+            with open(os.path.join(directory, "besidescode.py"), "w") as file:
+                file.write(f"def check(swarm): return {answer}\n")
+            result = self.sweep("--out", self.out, *arguments)
+            self.assertEqual(result.return_value, status)
+        self.assertIn("has changed since", str(result.exception))
+
+    def test_plotsAreThoseOfTheseRuns(self) -> None:
+        """Those of before are gone."""
+        for arguments, plots in (([], ["seeds.png"]), (["--resume", "--set", "peers.count=3,4"], ["peers.count.png"])):
+            self.assertEqual(self.sweep("--out", self.out, *arguments).return_value, 0)
+            self.assertEqual(os.listdir(os.path.join(self.out, "plots")), plots)
 
     def test_allCoresWorkUnlessItIsSaidHowMany(self) -> None:
         """And no more than there are runs."""
@@ -568,21 +617,22 @@ class RecordTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A file with two runs."""
         self.path = self.mktemp()
-        record = Record(self.path)
+        record = Record(self.path, "c0de")
         record.add(outcome(1, settings={"a": 1}), False)
         record.add(outcome(2, settings={"a": 1}), False)
         record.close()
 
     def reopened(self) -> Record:
         """The record as the next process sees it."""
-        record = Record(self.path)
+        record = Record(self.path, "c0de")
         record.read()
         return record
 
     def test_doneIsWhatWasAdded(self) -> None:
         """By settings, seed, and whether it was fuzzed."""
         record = self.reopened()
-        self.assertEqual(record.done(Job({}, 1, {"a": 1})), {**outcome(1, settings={"a": 1}), "fuzz": False})
+        kept = {**outcome(1, settings={"a": 1}), "fuzz": False, "code": "c0de"}
+        self.assertEqual(record.done(Job({}, 1, {"a": 1})), kept)
         for job in (Job({}, 3, {"a": 1}), Job({}, 1, {"a": 2}), Job({}, 1, {"a": 1}, True)):
             self.assertIsNone(record.done(job))
 
@@ -598,10 +648,15 @@ class RecordTests(SynchronousTestCase):
 
     def test_crashIsTriedAgain(self) -> None:
         """It may have been the machine's fault."""
-        record = Record(self.path)
+        record = Record(self.path, "c0de")
         record.add({**outcome(7, False), "crash": "its process died"}, False)
         record.close()
         self.assertIsNone(self.reopened().done(Job({}, 7)))
+
+    def test_runsOfOtherCodeAreRefused(self) -> None:
+        """They would be mixed with others."""
+        error = self.assertRaises(ScenarioError, Record(self.path, "0ther").read)
+        self.assertIn("line 1: p2p, or a module of its checks, has changed", str(error))
 
     def test_fileOfSomethingElseIsRefused(self) -> None:
         """With its line, also if it lacks just a part."""
@@ -615,7 +670,7 @@ class RecordTests(SynchronousTestCase):
 
     def test_fileWithOtherValuesIsRefused(self) -> None:
         """Of another type, or which contradict each other."""
-        whole = {**outcome(1, False, {"a": 1}), "fuzz": False}
+        whole = {**outcome(1, False, {"a": 1}), "fuzz": False, "code": "c0de"}
         (one,) = whole["broken"]
         self.assertEqual(self.written(whole).done(Job({}, 1, {"a": 1})), whole)
         for key, value in (
