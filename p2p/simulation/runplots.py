@@ -32,9 +32,8 @@ def plots(story: Story, results: dict[str, Any], window: float | None = None) ->
         made["reach"] = _reach(story, window)
     if results["broadcasts"]:
         made["latency"] = _latency(story, results["broadcasts"])
-    degrees = story.degrees()
-    if degrees:
-        made["degree"] = _degree(degrees, results["overlay"])
+    if story.degrees:
+        made["degree"] = _degree(story.degrees, results["overlay"])
     if len(results["overlays"]) > 1:
         made["paths"] = _paths(story, results["overlays"])
         made["overlay"] = _overlay(story, results["overlays"])
@@ -50,9 +49,11 @@ def _reach(story: Story, window: float | None) -> Any:
     curves = []
     for message in story.messages:
         expected = story.expected(message, window) - {message.origin}
-        times = sorted(
-            time - message.at for time, peer in zip(message.times, message.peers, strict=True) if peer in expected
-        )
+        # Of those who are started again, and may get it once more, it is the first time that counts.
+        had: dict[int, float] = {}
+        for time, peer in zip(message.times, message.peers, strict=True):
+            had.setdefault(peer, time - message.at)
+        times = sorted(had[peer] for peer in expected & had.keys() if window is None or had[peer] <= window)
         if expected:
             curves.append((times, len(expected)))
     last = sorted(times[-1] for times, _ in curves if times)

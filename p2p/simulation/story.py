@@ -6,8 +6,9 @@ whatever order somebody looks at moments, one needs to know what I{was}: who ran
 from when to when, which two were linked from when to when.  These spans are what
 a L{Story} is made of.
 
-A long run of many peers has more to tell than a page can hold.  What is left out
-is chosen evenly, and L{Story.omitted} says what it was.
+A long run of many peers has more to tell than a page can hold.  Of links the
+longest are kept, all else that is left out is chosen evenly, and L{Story.omitted}
+says what it was.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Story:
     @ivar faults: C{what}, C{from}, C{to} and what the trace says, with nodes by their place.
     @ivar verdicts: C{(time, which of VERDICTS, judge, accused)}.
     @ivar listed: C{(time, seed, +1 or -1)}: a list grew or shrank.
+    @ivar degrees: how many links each peer has that runs at the end, whether it is drawn or not.
     @ivar omitted: a sentence for each thing that is not told.
     """
 
@@ -82,17 +84,8 @@ class Story:
     verdicts: list[tuple[float, int, int, int]]
     listed: list[tuple[float, int, int]]
     messages: list[Spread]
+    degrees: list[int]
     omitted: list[str]
-
-    def degrees(self) -> list[int]:
-        """How many links each peer has that runs at the end."""
-        running = [life.node for life in self.lives if life.end > self.duration and life.node >= self.seeds]
-        degree = dict.fromkeys(running, 0)
-        for a, b, _, end, sides in self.links:
-            if sides == 2 and end >= self.duration and a in degree and b in degree:
-                degree[a] += 1
-                degree[b] += 1
-        return list(degree.values())
 
     def expected(self, message: Spread, window: float | None) -> set[int]:
         """Who should have a message: those that ran from its sending to the end of the window."""
@@ -246,6 +239,7 @@ class _Teller:
         omitted = []
         seeds = sorted((name for name in self._lives if name.startswith("seed-")), key=_number)
         peers = sorted((name for name in self._lives if not name.startswith("seed-")), key=_number)
+        degrees = self._degrees(duration, peers)
         if len(peers) > MAX_PEERS:
             omitted.append(f"{MAX_PEERS:,} of {len(peers):,} peers are drawn, and what happens between them.")
             peers = [peers[number * len(peers) // MAX_PEERS] for number in range(MAX_PEERS)]
@@ -277,6 +271,7 @@ class _Teller:
             verdicts=verdicts,
             listed=[(at, place[seed], by) for at, seed, by in self._listed if seed in place],
             messages=[self._spread(number, place) for number in sorted(self._messages)],
+            degrees=degrees,
             omitted=omitted,
         )
 
@@ -286,6 +281,15 @@ class _Teller:
         a, b = pair if before[0] else (pair[1], pair[0])
         if any(before):
             self._links.append((a, b, self._since[pair], duration, sum(before)))
+
+    def _degrees(self, duration: float, peers: list[str]) -> list[int]:
+        """How many links each of these has that runs at the end."""
+        degree = dict.fromkeys((name for name in peers if self._lives[name][-1][1] > duration), 0)
+        for a, b, _, until, sides in self._links:
+            if sides == 2 and until >= duration and a in degree and b in degree:
+                degree[a] += 1
+                degree[b] += 1
+        return list(degree.values())
 
     def _spread(self, number: int, place: dict[str, int]) -> Spread:
         line, times, peers, senders = self._messages[number]

@@ -25,6 +25,7 @@ from p2p.simulation.journal import Journal
 from p2p.simulation.layout import HEIGHT, WIDTH, layout
 from p2p.simulation.report import TICKS, expectationRows, writeReport
 from p2p.simulation.run import Run
+from p2p.simulation.runplots import plots
 from p2p.simulation.scenario import parseScenario
 from p2p.simulation.story import Spread, Story, tell
 
@@ -281,7 +282,7 @@ class StoryTests(SynchronousTestCase):
         )
         self.assertEqual(story.links, [(1, 2, 1.1, 5.0, 2), (2, 1, 5.0, 9.0, 1)])
         self.assertEqual(story.lives[1].how, "host")
-        self.assertEqual(story.degrees(), [0, 0])
+        self.assertEqual(story.degrees, [0, 0])
 
     def test_secondLinkBetweenTwoKeepsThem(self) -> None:
         """When both dial each other, one of the two is closed."""
@@ -291,7 +292,7 @@ class StoryTests(SynchronousTestCase):
             self.link(1.6, "peer-2", "peer-0", "linkDown"),
         )
         self.assertEqual(story.links, [(1, 2, 1.0, 10.0, 2)])
-        self.assertEqual(story.degrees(), [1, 1, 0])
+        self.assertEqual(story.degrees, [1, 1, 0])
 
     def test_listHasEachPeerOnce(self) -> None:
         """However often it registers."""
@@ -338,12 +339,31 @@ class StoryTests(SynchronousTestCase):
         self.assertEqual(story.omitted, ["3 of 8 messages can be chosen and count for reach."])
 
     def test_tooManyPeersAreThinned(self) -> None:
-        """With what happens to those that are left."""
+        """With what happens to those that are left; links are counted before."""
         self.patch(storyModule, "MAX_PEERS", 2)
-        story = self.told(self.link(1.0, "peer-0", "peer-2"), self.link(1.0, "peer-2", "peer-0"))
+        pairs = (("peer-0", "peer-2"), ("peer-2", "peer-0"), ("peer-0", "peer-10"), ("peer-10", "peer-0"))
+        story = self.told(*(self.link(1.0, *pair) for pair in pairs))
         self.assertEqual(story.names, ["seed-0", "peer-0", "peer-2"])
         self.assertEqual(story.links, [(1, 2, 1.0, 10.0, 2)])
+        self.assertEqual(story.degrees, [2, 1, 1])
         self.assertEqual(len(story.omitted), 1)
+
+    def test_reachCountsEachPeerOnceAndWithinTheWindow(self) -> None:
+        """Whoever was started again after it, and got the message once more."""
+        story = self.told(
+            {"time": 1.0, "type": "published", "message": 0, "origin": "peer-0", "size": 1},
+            *(
+                {"time": time, "type": "delivered", "message": 0, "peer": peer, "from": "peer-0"}
+                for time, peer in ((1.5, "peer-2"), (3.0, "peer-10"), (6.0, "peer-2"), (6.5, "peer-10"))
+            ),
+            broadcasts=1,
+        )
+        results = {"broadcasts": (), "overlays": (), "deaths": (), "traffic": {}, "overlay": {"meanDegree": 0.0}}
+        for window, last, share in ((1.0, 0.5, 50.0), (None, 2.0, 100.0)):
+            (axes,) = plots(story, results, window)["reach"].axes
+            (line,) = axes.lines
+            self.assertEqual(max(line.get_ydata()), share)
+            self.assertAlmostEqual(max(line.get_xdata()), 1.08 * last)
 
 
 class LayoutTests(SynchronousTestCase):
