@@ -4,17 +4,20 @@ The report as a command writes it: the same twice, and in a real browser, where 
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 SCENARIO = """
 name = "a few"
-duration = 12.0
+duration = 24.0
 
 [peers]
 count = 8
@@ -27,6 +30,22 @@ publish = { count = 3 }
 [[events]]
 at = 7.0
 crash = { count = 1 }
+
+[[events]]
+at = 10.0
+restart = { fraction = 1.0, over = 2.0 }
+
+[[events]]
+at = 16.0
+pause = { peers = ["peer-5"], for = 6.0 }
+
+[[events]]
+at = 18.0
+restart = { peers = ["peer-5"] }
+
+[[events]]
+at = 20.0
+partition = { groups = [0.5, 0.5] }
 """
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -52,10 +71,41 @@ class ReportTests(SynchronousTestCase):
 
     def test_scriptRunsAndDraws(self) -> None:
         """The page says that it is ready, at the moment that was asked for, and the console says nothing."""
+        page = self.shown(self.written(), "t=7.5&message=1&peer=peer-3")
+        self.assertIn('data-ready="yes"', page)
+        self.assertIn(">7.500</output>", page)
+        self.assertIn("crashes", page)
+
+    def test_countsAreOfTheMoment(self) -> None:
+        """Who runs again counts once, for what came to it since."""
+        report = self.written()
+        rows = '[...$("counts").rows].map(row => [...row.cells].map(cell => cell.textContent))'
+        told = self.answered(report, f"choose(0), [6, 8, 14, 17, 18, 19, 24].map(moment => (show(moment), {rows}))")
+        counts = [dict(rows) for rows in told]
+        self.assertEqual([row["message 0"].split()[0] for row in counts], ["8", "7", "7", "7", "6", "7", "7"])
+        self.assertEqual([row.get("stopped") for row in counts], [None, None, None, "1", None, None, None])
+
+    def test_messageIsUnderWayUntilThoseHaveItWhoRan(self) -> None:
+        """What one shows of it does not wait for those who were started again."""
+        opening, later, speed = self.answered(
+            self.written(), 'show(8), [story.opening, current(), ($("follow").onclick(), speed)]'
+        )
+        self.assertTrue(5 < opening < 6, opening)
+        self.assertIsNone(later)
+        self.assertEqual(speed, 0.02)
+
+    def answered(self, report: Path, question: str) -> Any:
+        """What the page's script says to an expression."""
+        asking = report.with_name("asking.html")
+        script = f"<script>document.title = JSON.stringify(({question}))</script>"
+        asking.write_text(report.read_text() + script)
+        page = self.shown(asking, "")
+        return json.loads(unescape(page[page.index("<title>") + 7 : page.index("</title>")]))
+
+    def shown(self, report: Path, moment: str) -> str:
+        """What a browser makes of the page, and says nothing on the console."""
         if BROWSER is None:
             raise SkipTest("no Chromium here")
-        report = self.written()
-        directory = report.parent
         options = [
             "--headless",
             "--no-sandbox",
@@ -63,12 +113,10 @@ class ReportTests(SynchronousTestCase):
             "--enable-logging=stderr",
             "--virtual-time-budget=2000",
         ]
-        profile = f"--user-data-dir={directory / 'profile'}"
-        address = f"{report.as_uri()}#t=7.5&message=1&peer=peer-3"
+        profile = f"--user-data-dir={report.parent / 'profile'}"
+        address = f"{report.as_uri()}#{moment}"
         shown = subprocess.run(
             [BROWSER, *options, profile, "--dump-dom", address], capture_output=True, text=True, timeout=120
         )
-        self.assertIn('data-ready="yes"', shown.stdout)
-        self.assertIn(">7.500</output>", shown.stdout)
-        self.assertIn("crashes", shown.stdout)
         self.assertNotIn("CONSOLE", shown.stderr)
+        return shown.stdout

@@ -104,8 +104,9 @@ def _told(story: Story, results: dict[str, Any]) -> dict[str, Any]:
     """The story as the script of the page takes it."""
     links = [(link[0], link[1]) for link in story.links if link[4] == 2]
     partition = next((fault for fault in story.faults if fault["what"] == "partition"), None)
-    groups = partition["groups"] if partition is not None else ()
-    places, discs = layout(story.seeds, len(story.names) - story.seeds, links, groups)
+    groups = partition["groups"] if partition is not None else []
+    places, circles = layout(story.seeds, len(story.names) - story.seeds, links, groups)
+    discs = [tuple(round(number, 4) for number in disc) for disc in circles]
     broadcasts = results["broadcasts"]
     return {
         "duration": story.duration,
@@ -115,13 +116,13 @@ def _told(story: Story, results: dict[str, Any]) -> dict[str, Any]:
         "width": WIDTH,
         "height": HEIGHT,
         "places": [(round(x, 4), round(y, 4)) for x, y in places],
-        "discs": [tuple(round(number, 4) for number in disc) for disc in discs],
         "lives": [
             (life.node, _ticks(life.begin), _ticks(life.end) if life.end <= story.duration else -1, life.how)
             for life in story.lives
         ],
         "links": [n for a, b, since, end, sides in story.links for n in (a, b, _ticks(since), _ticks(end), sides)],
-        "faults": story.faults,
+        # Nodes stand as the first partition separates them.
+        "faults": [{**fault, "discs": discs} if fault.get("groups") == groups else fault for fault in story.faults],
         "verdicts": [number for at, *rest in story.verdicts for number in (_ticks(at), *rest)],
         "listed": [number for at, *rest in story.listed for number in (_ticks(at), *rest)],
         "messages": [
@@ -144,11 +145,10 @@ def _told(story: Story, results: dict[str, Any]) -> dict[str, Any]:
 
 
 def _opening(story: Story) -> float:
-    """A moment to begin with at which there is something to see: the first message, half-way."""
+    """A moment to begin with at which there is something to see: the first message, when half of the peers have it."""
     for message in story.messages:
         if message.times:
-            times = sorted(message.times)
-            return round(times[len(times) // 2], 6)
+            return round(sorted(message.times)[len(set(message.peers)) // 2], 6)
     return round(story.duration / 2, 6)
 
 

@@ -54,6 +54,10 @@ partition = { groups = [0.5, 0.5], for = 2.0 }
 at = 12.0
 pause = { peers = ["peer-0"], for = 1.0 }
 
+[[events]]
+at = 13.5
+partition = { groups = [["peer-1"], ["peer-2"]] }
+
 [measure]
 overlay = 2.0
 
@@ -171,7 +175,9 @@ class ReportTests(SynchronousTestCase):
             self.assertEqual(len(have), broadcast["reached"])
             last = max(message["arrivals"][::3]) / TICKS
             self.assertGreaterEqual(last + 0.0001, broadcast["lastDelivery"])
-        self.assertEqual([fault["what"] for fault in story["faults"]], ["partition", "pause"])
+        self.assertEqual([fault["what"] for fault in story["faults"]], ["partition", "pause", "partition"])
+        # Nodes stand as the first partition separates them, and no other.
+        self.assertEqual([len(fault.get("discs", ())) for fault in story["faults"]], [2, 0, 0])
         self.assertEqual((story["faults"][0]["from"], story["faults"][0]["to"]), (9.0, 11.0))
         self.assertEqual(dead[2], 7 * TICKS)
         self.assertEqual(story["names"][dead[0]], self.results["deaths"][0]["peer"])

@@ -12,6 +12,12 @@ const seconds = ticks => ticks / 1e4;
 const lives = names.map(() => []);
 for (const [node, begin, end, how] of story.lives) lives[node].push({ begin: seconds(begin), end: end < 0 ? NEVER : seconds(end), how });
 
+function lifeAt(node, t) {
+  let last = null;
+  for (const life of lives[node]) { if (life.begin > t) break; last = life; }
+  return last;
+}
+
 const linkA = [], linkB = [], linkFrom = [], linkTo = [], linkSides = [];
 for (let i = 0; i < story.links.length; i += 5) {
   linkA.push(story.links[i]); linkB.push(story.links[i + 1]);
@@ -30,13 +36,16 @@ for (let i = 0; i < story.listed.length; i += 3) {
 }
 
 const messages = story.messages.map(message => {
-  const times = [], peers = [], senders = [], arrival = new Map([[message.origin, message.at]]);
+  const times = [], peers = [], senders = [], arrivals = new Map([[message.origin, [message.at]]]);
   for (let i = 0; i < message.arrivals.length; i += 3) {
-    const at = message.at + seconds(message.arrivals[i]);
-    times.push(at); peers.push(message.arrivals[i + 1]); senders.push(message.arrivals[i + 2]);
-    arrival.set(message.arrivals[i + 1], at);
+    const at = message.at + seconds(message.arrivals[i]), peer = message.arrivals[i + 1];
+    times.push(at); peers.push(peer); senders.push(message.arrivals[i + 2]);
+    // Who is started again may get it once more.
+    if (arrivals.has(peer)) arrivals.get(peer).push(at); else arrivals.set(peer, [at]);
   }
-  return { ...message, times, peers, senders, arrival };
+  // When the last of those had it who ran when it was sent.
+  const arrived = times.findLast((at, i) => lifeAt(peers[i], at)?.begin <= message.at) ?? message.at;
+  return { ...message, times, peers, senders, arrivals, arrived };
 });
 
 // How many of the sorted times are not after t.
@@ -44,6 +53,12 @@ function until(times, t) {
   let low = 0, high = times.length;
   while (low < high) { const middle = (low + high) >> 1; if (times[middle] <= t) low = middle + 1; else high = middle; }
   return low;
+}
+
+// When a message came to a node the last time before t.
+function received(message, node, t) {
+  const times = message.arrivals.get(node) ?? [];
+  return times[until(times, t) - 1];
 }
 
 // What is told in words.
@@ -89,7 +104,7 @@ function current() {
   if (chosen !== "latest") return messages.find(message => message.number === chosen) ?? null;
   const message = messages[until(messageTimes, now) - 1];
   // It is of interest until it has arrived, and a moment longer.
-  return message && now <= Math.max(message.at + 1.0, (message.times.at(-1) ?? 0) + 0.5) ? message : null;
+  return message && now <= Math.max(message.at + 1.0, message.arrived + 0.5) ? message : null;
 }
 
 // Drawing.
@@ -118,26 +133,22 @@ function fit() {
 
 const X = node => left + scale * xs[node], Y = node => top_ + scale * ys[node];
 
-function lifeAt(node, t) {
-  let last = null;
-  for (const life of lives[node]) { if (life.begin > t) break; last = life; }
-  return last;
-}
-
 function draw() {
   const t = now, message = current();
   const active = story.faults.filter(fault => fault.from <= t && t < fault.to);
   const partition = active.find(fault => fault.what === "partition");
-  const paused = new Set(active.filter(fault => fault.what === "pause").flatMap(fault => fault.nodes));
+  // Who is started again meanwhile runs.
+  const paused = new Set(active.filter(fault => fault.what === "pause")
+    .flatMap(fault => fault.nodes.filter(node => lifeAt(node, t)?.begin <= fault.from)));
   const liars = new Set(active.filter(fault => fault.what === "liar").flatMap(fault => fault.nodes));
   const group = new Int8Array(count).fill(-1);
   if (partition) partition.groups.forEach((nodes, number) => nodes.forEach(node => group[node] = number));
   pen.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
   const radius = Math.max(1.6, Math.min(7, scale * 0.30 / Math.sqrt(count)));
 
-  if (partition && story.discs.length > 1) {
+  if (partition?.discs) {
     pen.fillStyle = colours.group; pen.strokeStyle = colours.ring; pen.lineWidth = 1; pen.setLineDash([4, 4]);
-    for (const [x, y, r] of story.discs) {
+    for (const [x, y, r] of partition.discs) {
       pen.beginPath(); pen.arc(left + scale * x, top_ + scale * y, scale * r * 1.02, 0, 7); pen.fill(); pen.stroke();
     }
     pen.setLineDash([]);
@@ -162,7 +173,6 @@ function draw() {
   pen.strokeStyle = colours.up; pen.lineWidth = 1.6; pen.stroke(own);
 
   // The message on its way.
-  let has = 0;
   if (message && message.at <= t) {
     const done = new Path2D(), fresh = new Path2D();
     pen.fillStyle = colours.has;
@@ -170,7 +180,7 @@ function draw() {
       const sender = message.senders[i], peer = message.peers[i], at = message.times[i];
       if (sender < 0) continue;
       // What came late was not under way for all that time.
-      const left_ = Math.max(message.arrival.get(sender) ?? message.at, at - 0.4);
+      const left_ = Math.max(received(message, sender, at) ?? message.at, at - 0.4);
       if (at <= t) {
         const path = t - at < 0.25 ? fresh : done;
         path.moveTo(X(sender), Y(sender)); path.lineTo(X(peer), Y(peer));
@@ -184,7 +194,6 @@ function draw() {
     pen.strokeStyle = colours.has;
     pen.globalAlpha = count > 400 ? 0.25 : 0.4; pen.lineWidth = 1; pen.stroke(done);
     pen.globalAlpha = 0.9; pen.lineWidth = 1.5; pen.stroke(fresh); pen.globalAlpha = 1;
-    has = 1 + until(message.times, t);
   }
 
   // Verdicts of the last moment.
@@ -201,12 +210,12 @@ function draw() {
   }
 
   // Nodes.
-  let running = 0, dead = 0, gone = 0, stopped = 0;
+  let running = 0, dead = 0, gone = 0, stopped = 0, has = 0;
   for (let node = 0; node < count; node++) {
     const life = lifeAt(node, t);
     if (!life) continue;
-    const x = X(node), y = Y(node), up = life.end > t, seed = node < seeds;
-    if (!seed) { if (up) { running++; if (paused.has(node)) stopped++; } else if (life.how === "leave") gone++; else dead++; }
+    const x = X(node), y = Y(node), up = life.end > t, seed = node < seeds, holds = message && received(message, node, t) >= life.begin;
+    if (!seed) { if (up) { running++; if (paused.has(node)) stopped++; if (holds) has++; } else if (life.how === "leave") gone++; else dead++; }
     if (!up && life.how === "leave") continue;
     pen.beginPath();
     if (seed) pen.rect(x - 6, y - 6, 12, 12); else pen.arc(x, y, up ? radius : radius * 0.8, 0, 7);
@@ -214,9 +223,8 @@ function draw() {
       pen.strokeStyle = colours.down; pen.lineWidth = 1.3; pen.stroke();
       if (radius > 3) { pen.beginPath(); pen.moveTo(x - 2.2, y - 2.2); pen.lineTo(x + 2.2, y + 2.2); pen.moveTo(x + 2.2, y - 2.2); pen.lineTo(x - 2.2, y + 2.2); pen.stroke(); }
     } else {
-      const arrived = message && message.at <= t ? message.arrival.get(node) : undefined;
       pen.fillStyle = paused.has(node) ? colours.paused : seed ? colours.seed
-        : message && message.at <= t ? (arrived !== undefined && arrived <= t ? colours.has : colours.unreached) : colours.up;
+        : message && message.at <= t ? (holds ? colours.has : colours.unreached) : colours.up;
       pen.fill();
       if (liars.has(node) || node === picked || (message && node === message.origin && message.at <= t)) {
         pen.strokeStyle = liars.has(node) ? colours.notice : colours.ink; pen.lineWidth = 1.8;
@@ -348,7 +356,7 @@ $("message").onchange = event => { choose(event.target.value); show(now); };
 $("follow").onclick = () => {
   if (typeof chosen !== "number") choose((messages[Math.max(0, until(messageTimes, now) - 1)] ?? messages[0]).number);
   const message = current();
-  setSpeed(Math.max(0.02, Math.min(2, (message.times.at(-1) - message.at) / 8 || 0.05)));
+  setSpeed(Math.max(0.02, Math.min(2, (message.arrived - message.at) / 8 || 0.05)));
   show(message.at - 0.2 * speed);
   play(true);
 };
