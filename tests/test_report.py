@@ -77,13 +77,16 @@ class ReportTests(SynchronousTestCase):
         self.assertIn("crashes", page)
 
     def test_countsAreOfTheMoment(self) -> None:
-        """Who runs again counts once, for what came to it since."""
+        """Who runs again counts once, for what came to it since; what lasts to the end is there at the end."""
         report = self.written()
+        overlay = json.loads((report.parent / "results.json").read_text())["overlay"]
         rows = '[...$("counts").rows].map(row => [...row.cells].map(cell => cell.textContent))'
         told = self.answered(report, f"choose(0), [6, 8, 14, 17, 18, 19, 24].map(moment => (show(moment), {rows}))")
         counts = [dict(rows) for rows in told]
         self.assertEqual([row["message 0"].split()[0] for row in counts], ["8", "7", "7", "7", "6", "7", "7"])
         self.assertEqual([row.get("stopped") for row in counts], [None, None, None, "1", None, None, None])
+        self.assertEqual(counts[-1]["links"], str(overlay["links"]))
+        self.assertEqual(counts[-1]["partition"], "0.0 s more")
 
     def test_messageIsUnderWayUntilThoseHaveItWhoRan(self) -> None:
         """What one shows of it does not wait for those who were started again."""

@@ -120,7 +120,11 @@ def _told(story: Story, results: dict[str, Any]) -> dict[str, Any]:
             (life.node, _ticks(life.begin), _ticks(life.end) if life.end <= story.duration else -1, life.how)
             for life in story.lives
         ],
-        "links": [n for a, b, since, end, sides in story.links for n in (a, b, _ticks(since), _ticks(end), sides)],
+        "links": [
+            number
+            for a, b, since, end, sides in story.links
+            for number in (a, b, _ticks(since), _ticks(end) if end < story.duration else -1, sides)
+        ],
         # Nodes stand as the first partition separates them.
         "faults": [{**fault, "discs": discs} if fault.get("groups") == groups else fault for fault in story.faults],
         "verdicts": [number for at, *rest in story.verdicts for number in (_ticks(at), *rest)],

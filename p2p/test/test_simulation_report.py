@@ -167,7 +167,7 @@ class ReportTests(SynchronousTestCase):
         story = json.loads(found.group(1))
         self.assertEqual(story["names"], ["seed-0", *(f"peer-{number}" for number in range(7))])
         links = [story["links"][place : place + 5] for place in range(0, len(story["links"]), 5)]
-        lasting = [link for link in links if link[3] == 14 * TICKS and link[4] == 2]
+        lasting = [link for link in links if link[3] == -1 and link[4] == 2]
         self.assertEqual(len(lasting), self.results["overlay"]["links"])
         (dead,) = (life for life in story["lives"] if life[3] == "crash")
         for message, broadcast in zip(story["messages"], self.results["broadcasts"], strict=True):

@@ -8,9 +8,10 @@ const xs = story.places.map(place => place[0]), ys = story.places.map(place => p
 
 // Times come in tenths of milliseconds.
 const seconds = ticks => ticks / 1e4;
+const ending = ticks => ticks < 0 ? NEVER : seconds(ticks);
 
 const lives = names.map(() => []);
-for (const [node, begin, end, how] of story.lives) lives[node].push({ begin: seconds(begin), end: end < 0 ? NEVER : seconds(end), how });
+for (const [node, begin, end, how] of story.lives) lives[node].push({ begin: seconds(begin), end: ending(end), how });
 
 function lifeAt(node, t) {
   let last = null;
@@ -21,7 +22,7 @@ function lifeAt(node, t) {
 const linkA = [], linkB = [], linkFrom = [], linkTo = [], linkSides = [];
 for (let i = 0; i < story.links.length; i += 5) {
   linkA.push(story.links[i]); linkB.push(story.links[i + 1]);
-  linkFrom.push(seconds(story.links[i + 2])); linkTo.push(seconds(story.links[i + 3])); linkSides.push(story.links[i + 4]);
+  linkFrom.push(seconds(story.links[i + 2])); linkTo.push(ending(story.links[i + 3])); linkSides.push(story.links[i + 4]);
 }
 
 const verdicts = [];
@@ -135,7 +136,7 @@ const X = node => left + scale * xs[node], Y = node => top_ + scale * ys[node];
 
 function draw() {
   const t = now, message = current();
-  const active = story.faults.filter(fault => fault.from <= t && t < fault.to);
+  const active = story.faults.filter(fault => fault.from <= t && (t < fault.to || fault.to === duration));
   const partition = active.find(fault => fault.what === "partition");
   // Who is started again meanwhile runs.
   const paused = new Set(active.filter(fault => fault.what === "pause")
