@@ -143,7 +143,11 @@ function draw() {
     .flatMap(fault => fault.nodes.filter(node => lifeAt(node, t)?.begin <= fault.from)));
   const liars = new Set(active.filter(fault => fault.what === "liar").flatMap(fault => fault.nodes));
   const group = new Int8Array(count).fill(-1);
-  if (partition) partition.groups.forEach((nodes, number) => nodes.forEach(node => group[node] = number));
+  if (partition) {
+    // In one direction only the first group is parted, from all others.
+    const side = number => partition.oneWay ? Math.min(number, 1) : number;
+    partition.groups.forEach((nodes, number) => nodes.forEach(node => group[node] = side(number)));
+  }
   pen.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
   const radius = Math.max(1.6, Math.min(7, scale * 0.30 / Math.sqrt(count)));
 
