@@ -199,26 +199,28 @@ def summaryRows(results: dict[str, Any]) -> list[tuple[str, str]]:
                 + ", ".join(f"{name} {kind['frames']:,}" for name, kind in most),
             )
         )
-    rows.append(("expected", "holds" if results["held"] else "does NOT hold"))
+    unseen = [name for name, verdict in results["expected"].items() if verdict is None]
+    holds = f"holds; there was nothing to look at for {', '.join(unseen)}" if unseen else "holds"
+    rows.append(("expected", holds if results["held"] else "does NOT hold"))
     return rows
 
 
 def _ofBroadcasts(broadcasts: list[dict[str, Any]]) -> list[tuple[str, str]]:
     live = sum(broadcast["live"] for broadcast in broadcasts)
     reached = sum(broadcast["reached"] for broadcast in broadcasts)
-    whole = sum(broadcast["reached"] == broadcast["live"] for broadcast in broadcasts)
-    rows = [
-        (
-            "broadcasts",
-            f"{len(broadcasts)}, {whole} of them to everyone; reach {reached / live if live else 0.0:.6f}",
-        ),
-        (
-            "last delivery",
-            f"median {median(b['lastDelivery'] for b in broadcasts):.3f} s,"
-            f" at most {max(b['lastDelivery'] for b in broadcasts):.3f} s"
-            f" and {max(b['lastHop'] for b in broadcasts)} hops",
-        ),
-    ]
+    whole = sum(broadcast["reached"] == broadcast["live"] > 0 for broadcast in broadcasts)
+    nobodys = sum(not broadcast["live"] for broadcast in broadcasts)
+    text = f"{len(broadcasts)}, {whole} of them to everyone"
+    if nobodys:
+        text += f", {nobodys} that nobody should have"
+    if live:
+        text += f"; reach {reached / live:.6f}"
+    rows = [("broadcasts", text)]
+    arrived = [b for b in broadcasts if b["reached"]]
+    if arrived:
+        times = [b["lastDelivery"] for b in arrived]
+        hops = max(b["lastHop"] for b in arrived)
+        rows.append(("last delivery", f"median {median(times):.3f} s, at most {max(times):.3f} s and {hops} hops"))
     counted = [b for b in broadcasts if b["payloads"] is not None]
     if counted:
         payloads = sum(b["payloads"] for b in counted)

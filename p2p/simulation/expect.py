@@ -19,6 +19,7 @@ import attrs
 from msgspec import Meta
 
 from p2p.simulation.incidents import Count, Interval, Part, Seconds
+from p2p.simulation.metrics import metrics
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.swarm import Swarm
 
@@ -27,6 +28,9 @@ AtMost = Annotated[int, Meta(ge=0)]
 
 OF_BROADCASTS = ("reach", "meanReach", "lastDelivery", "redundancy", "caughtUpWithin")
 """Expectations that would hold if there were no broadcasts."""
+
+OF_DEATHS = ("detectedWithin", "deadRemovedWithin")
+"""Expectations that would hold if there were no deaths."""
 
 WATCHED = frozenset({"dialled", "inbound", "islandsWithin", "connectedWithin", "listedWithin"})
 """Expectations that are looked at while the network runs; the first of them that does not hold ends the run."""
@@ -54,7 +58,7 @@ class Expect(Part, frozen=True, kw_only=True):
     @ivar reach: each broadcast reaches at least this share of the peers that it should.
     @ivar meanReach: all of them together do.
     @ivar lastDelivery: each has arrived everywhere within so many seconds.
-    @ivar redundancy: payload frames for each peer reached but the first, less one, at most, on average.
+    @ivar redundancy: duplicates for each payload frame that was none, at most, on average.
     @ivar components: the overlay is in so many parts at most.
     @ivar falseDeaths: so many times at most a live peer, which others could hear, was called dead.
     @ivar calledDead: so many times at most a live peer was, whether or not a fault excuses that.
@@ -113,7 +117,8 @@ class Expect(Part, frozen=True, kw_only=True):
         swarm: Swarm,
         upsets: list[tuple[float, float]],
         components: Callable[[], int],
-        partitions: Sequence[tuple[float, float]] = (),
+        partitions: Sequence[tuple[float, float]],
+        unseen: set[str],
     ) -> None:
         """
         Look at what must hold while the network runs.
@@ -121,6 +126,7 @@ class Expect(Part, frozen=True, kw_only=True):
         @param upsets: when running peers may be kept from being linked: from and until, rising.
         @param components: how many parts the overlay has now.
         @param partitions: those of the upsets in which the network is split.
+        @param unseen: what is in it is not known to hold, as there was nothing to look at.
         """
         network = swarm.network
 
@@ -137,7 +143,9 @@ class Expect(Part, frozen=True, kw_only=True):
                     network.callAt(calm, partial(_watch, network, name, calm, due, problem))
         if self.islandsWithin is not None:
             begin = upsets[0][1]
-            network.callAt(begin, partial(self._watchIslands, network, self.islandsWithin, components, partitions))
+            unseen.add("islandsWithin")
+            watch = partial(self._watchIslands, network, self.islandsWithin, components, partitions, unseen)
+            network.callAt(begin, watch)
         for name, limit in (("dialled", self.dialled), ("inbound", self.inbound)):
             if limit is not None:
                 network.always(_bounded(swarm, name, limit), every=1.0)
@@ -148,6 +156,7 @@ class Expect(Part, frozen=True, kw_only=True):
         limit: float,
         components: Callable[[], int],
         partitions: Sequence[tuple[float, float]],
+        unseen: set[str],
     ) -> None:
         # Since when it has been in several parts, which it may be before it has been one.
         since = inf
@@ -158,36 +167,42 @@ class Expect(Part, frozen=True, kw_only=True):
             split = any(begin <= now <= end + (self.connectedWithin or 0.0) for begin, end in partitions)
             if parts <= 1 or (split and since < inf):
                 since = now
+                unseen.discard("islandsWithin")
             assert now - since <= limit, f"the running peers have been in {parts} parts since {since:.3f} s"
 
         islands.__qualname__ = "islandsWithin"
         network.always(islands, every=1.0)
 
     def broken(
-        self, results: dict[str, Any], swarm: Swarm, partitions: Sequence[tuple[float, float]] = ()
+        self, results: dict[str, Any], swarm: Swarm, partitions: Sequence[tuple[float, float]], unseen: set[str]
     ) -> list[Broken]:
-        """What of the rest does not hold at the end of a run."""
+        """
+        What of the rest does not hold at the end of a run.
+
+        @param unseen: takes those for which there was nothing to look at.
+        """
         found: list[Broken] = []
         now = swarm.network.now
+        unseen.update(OF_BROADCASTS, OF_DEATHS)
 
         def expect(name: str, holds: bool, problem: str) -> None:
+            unseen.discard(name)
             if not holds:
                 found.append(Broken(name, problem, now))
 
         # By a name of its own: p2p shrink must not take it for the failure that it keeps.
         given = [name for name in OF_BROADCASTS if getattr(self, name) is not None]
-        expect("published", bool(results["broadcasts"]) or not given, f"nothing was, and {' '.join(given)} expected")
-        for broadcast in results["broadcasts"]:
+        broadcasts = [broadcast for broadcast in results["broadcasts"] if broadcast["live"]]
+        problem = f"nothing was that anybody should have, and {' '.join(given)} expected"
+        expect("published", bool(broadcasts) or not given, problem)
+        for broadcast in broadcasts:
             self._ofBroadcast(broadcast, partitions, expect)
-        expected = sum(broadcast["live"] for broadcast in results["broadcasts"])
-        reached = sum(broadcast["reached"] for broadcast in results["broadcasts"])
-        if self.meanReach is not None and expected:
-            share = reached / expected
+        measured = metrics(results)
+        share, redundancy = measured["reach"], measured["redundancy"]
+        if self.meanReach is not None and share is not None:
             expect("meanReach", share >= self.meanReach, f"is {share:.6f}, not {self.meanReach:g}")
-        if self.redundancy is not None:
-            spread = [b for b in results["broadcasts"] if b["payloads"] is not None and b["reached"] > 1]
-            mean = sum(b["payloads"] / (b["reached"] - 1) - 1 for b in spread) / max(1, len(spread))
-            expect("redundancy", mean <= self.redundancy, f"is {mean:.3f}, not {self.redundancy:g}")
+        if self.redundancy is not None and redundancy is not None:
+            expect("redundancy", redundancy <= self.redundancy, f"is {redundancy:.3f}, not {self.redundancy:g}")
         if self.components is not None:
             parts = results["overlay"]["components"]
             expect("components", parts <= self.components, f"the overlay is in {parts} parts")
@@ -220,18 +235,21 @@ class Expect(Part, frozen=True, kw_only=True):
         expect: Callable[[str, bool, str], None],
     ) -> None:
         name = f"broadcast {broadcast['id']} at {broadcast['at']:.3f} s"
-        live, reached = broadcast["live"], broadcast["reached"]
+        at, live, reached = broadcast["at"], broadcast["live"], broadcast["reached"]
         if self.reach is not None:
             expect("reach", reached >= self.reach * live, f"{name} reached {reached} of {live}")
-        if self.lastDelivery is not None:
-            last = broadcast["lastDelivery"]
-            expect("lastDelivery", last <= self.lastDelivery, f"{name} took {last:.3f} s")
-        if self.caughtUpWithin is not None:
-            at = broadcast["at"]
-            last = at + broadcast["lastDelivery"]
-            after = max([at, *(end for begin, end in partitions if at < end and last > begin)])
-            problem = f"{name} arrived {last - after:.3f} s after {after:.3f} s"
-            expect("caughtUpWithin", last - after <= self.caughtUpWithin, problem)
+        took = broadcast["lastDelivery"] if reached >= live else inf
+        cut = max((end - at for begin, end in partitions if at < end and at + took > begin), default=0.0)
+        for expectation, limit, since in (
+            ("lastDelivery", self.lastDelivery, 0.0),
+            ("caughtUpWithin", self.caughtUpWithin, cut),
+        ):
+            if limit is None:
+                continue
+            if took < inf:
+                expect(expectation, took - since <= limit, f"{name} took {took - since:.3f} s after {at + since:.3f} s")
+            else:
+                expect(expectation, False, f"{name} never reached {live - reached} of {live}")
 
     def _ofDeath(self, death: dict[str, Any], now: float, expect: Callable[[str, bool, str], None]) -> None:
         name = f"the death of {death['peer']} at {death['at']:.3f} s"

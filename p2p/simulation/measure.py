@@ -350,8 +350,8 @@ class Measure:
                     "payloads": payloads,
                     "duplicates": duplicates,
                     "control": control[place + 1] - control[place] if traffic is not None else None,
-                    "lastHop": lastHop,
-                    "lastDelivery": round(last - broadcast.at, 6),
+                    "lastHop": lastHop if reached else None,
+                    "lastDelivery": round(last - broadcast.at, 6) if reached else None,
                 }
             )
         return results

@@ -61,18 +61,19 @@ def metrics(results: dict[str, Any]) -> dict[str, float | None]:
     """
     broadcasts, deaths, overlay = results["broadcasts"], results["deaths"], results["overlay"]
     live = sum(broadcast["live"] for broadcast in broadcasts)
-    last = [broadcast["lastDelivery"] for broadcast in broadcasts]
-    spread = [b for b in broadcasts if b["payloads"] is not None and b["reached"] > 1]
+    last = [broadcast["lastDelivery"] for broadcast in broadcasts if broadcast["reached"]]
+    # Of all whom it reached, those who died later included: the copies that went to them are counted, too.
+    spread = [b for b in broadcasts if b["live"] and b["payloads"] is not None and b["payloads"] > b["duplicates"]]
     first = [death["firstDetected"] for death in deaths if death["firstDetected"] is not None]
     removed = [death["removedFromSeeds"] for death in deaths if death["removedFromSeeds"] is not None]
     traffic = results["traffic"]
     found: dict[str, float | None] = {
         "reach": sum(broadcast["reached"] for broadcast in broadcasts) / live if live else None,
-        "incomplete": sum(b["reached"] < b["live"] for b in broadcasts) if broadcasts else None,
+        "incomplete": sum(b["reached"] < b["live"] for b in broadcasts) if live else None,
         "lastDelivery": _mean(last),
         "lastDeliveryMax": max(last, default=None),
-        "lastHop": max((broadcast["lastHop"] for broadcast in broadcasts), default=None),
-        "redundancy": _mean([b["payloads"] / (b["reached"] - 1) - 1 for b in spread]),
+        "lastHop": max((broadcast["lastHop"] for broadcast in broadcasts if broadcast["reached"]), default=None),
+        "redundancy": _mean([b["duplicates"] / (b["payloads"] - b["duplicates"]) for b in spread]),
         "firstDetected": _mean(first),
         "firstDetectedMax": max(first, default=None),
         "removedFromSeeds": _mean(removed),

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from p2p.simulation.checks import Violation
 from p2p.simulation.clock import COARSE, FINE
-from p2p.simulation.expect import OF_BROADCASTS, WATCHED, Broken
+from p2p.simulation.expect import WATCHED, Broken
 from p2p.simulation.interrupt import interruptible
 from p2p.simulation.journal import Journal
 from p2p.simulation.measure import Measure
@@ -98,6 +98,7 @@ class Run:
     @ivar swarm: the seeds and peers.
     @ivar measure: what is known of them.
     @ivar broken: expectations that do not hold.
+    @ivar unseen: expectations for which there was nothing to look at.
     """
 
     scenario: Scenario
@@ -107,6 +108,7 @@ class Run:
     measure: Measure
     errors: Errors
     broken: list[Broken] = attrs.Factory(list)
+    unseen: set[str] = attrs.Factory(set)
     wallSeconds: float = 0.0
 
     @classmethod
@@ -181,7 +183,7 @@ class Run:
                 network.callAt(network.now + every, look)
 
             network.callAt(every, look)
-        scenario.expect.watch(swarm, scenario.upsets, self.measure.parts, scenario.partitions)
+        scenario.expect.watch(swarm, scenario.upsets, self.measure.parts, scenario.partitions, self.unseen)
         for check in scenario.checks:
             check.watch(swarm)
 
@@ -189,7 +191,7 @@ class Run:
         measured = self.measure.results(self.scenario.measure.window)
         stopped = self.broken[0].time if self.broken else None
         if stopped is None or stopped >= self.scenario.duration:
-            self.broken += self.scenario.expect.broken(measured, self.swarm, self.scenario.partitions)
+            self.broken += self.scenario.expect.broken(measured, self.swarm, self.scenario.partitions, self.unseen)
             for check in self.scenario.checks:
                 self.broken += check.broken(self.swarm)
         if self.errors.count:
@@ -229,7 +231,5 @@ class Run:
             known[check.function] = known.get(check.function, True) and (stopped is None or not check.watched)
         early = stopped is not None and stopped < scenario.duration
         verdicts = {name: True if isKnown and not early else None for name, isKnown in known.items()}
-        broken = dict.fromkeys((broken.expectation for broken in self.broken), False)
-        if "published" in broken:
-            verdicts.update(dict.fromkeys(verdicts.keys() & OF_BROADCASTS))
-        return {**verdicts, **broken}
+        verdicts.update(dict.fromkeys(verdicts.keys() & self.unseen))
+        return {**verdicts, **dict.fromkeys((broken.expectation for broken in self.broken), False)}

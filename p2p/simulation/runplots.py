@@ -30,8 +30,9 @@ def plots(story: Story, results: dict[str, Any], window: float | None = None) ->
     made: dict[str, Any] = {}
     if any(message.times for message in story.messages):
         made["reach"] = _reach(story, window)
-    if results["broadcasts"]:
-        made["latency"] = _latency(story, results["broadcasts"])
+    arrived = [broadcast for broadcast in results["broadcasts"] if broadcast["reached"]]
+    if arrived:
+        made["latency"] = _latency(story, arrived)
     if story.degrees:
         made["degree"] = _degree(story.degrees, results["overlay"])
     if len(results["overlays"]) > 1:

@@ -20,6 +20,7 @@ from p2p.simulation import graph
 from p2p.simulation.checks import Violation
 from p2p.simulation.expect import OF_BROADCASTS, Expect, calms
 from p2p.simulation.journal import BLOCK, Journal
+from p2p.simulation.metrics import metrics
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.run import Run
 from p2p.simulation.scenario import parseScenario
@@ -236,6 +237,33 @@ class BroadcastTests(SynchronousTestCase):
         self.assertGreater(whole["lastDelivery"], 7.0)
         self.assertLess(late["lastDelivery"], 2.0)
 
+    def test_whatNobodyShouldHaveCountsNowhere(self) -> None:
+        """Everybody is restarted: what was sent before has no last delivery, and spoils no mean."""
+        old = event("publish = { count = 2 }", at=8.0) + event("restart = { fraction = 1.0, over = 1.0 }")
+        results = run(old + event("publish = {}", at=15.0)).go()
+        *before, after = results["broadcasts"]
+        for broadcast in before:
+            counted = [broadcast[name] for name in ("live", "reached", "lastHop", "lastDelivery")]
+            self.assertEqual(counted, [0, 0, None, None])
+        self.assertEqual(metrics(results), metrics({**results, "broadcasts": [after]}))
+        rows = dict(summaryRows(results))
+        self.assertEqual(rows["broadcasts"], "3, 1 of them to everyone, 2 that nobody should have; reach 1.000000")
+        last = f"{after['lastDelivery']:.3f} s"
+        self.assertEqual(rows["last delivery"], f"median {last}, at most {last} and {after['lastHop']} hops")
+        rows = dict(summaryRows({**results, "broadcasts": before}))
+        self.assertEqual(rows["broadcasts"], "2, 0 of them to everyone, 2 that nobody should have")
+        self.assertNotIn("last delivery", rows)
+
+    def test_redundancyIsThatOfAllWhoGotIt(self) -> None:
+        """It is the same if half of them die later: the copies that they were sent were not superfluous."""
+        sent = event("publish = { count = 3 }", at=8.0)
+        lived, died = run(sent).go(), run(sent + event("crash = { fraction = 0.5 }")).go()
+        self.assertEqual((lived["broadcasts"][0]["live"], died["broadcasts"][0]["live"]), (16, 8))
+        redundancy = metrics(lived)["redundancy"]
+        links = lived["overlay"]["links"]
+        self.assertAlmostEqual(redundancy, (2 * links - 2 * 15) / 15)
+        self.assertEqual(metrics(died)["redundancy"], redundancy)
+
     def test_gossipIsMeasuredToo(self) -> None:
         """What peers say by themselves counts like what the scenario lets them say."""
         results = run(text=STABLE.replace("gossipCount = 0", "gossipCount = 2, gossipInterval = 3.0")).go()
@@ -401,6 +429,36 @@ class ExpectTests(SynchronousTestCase):
 
     def test_verdictOnEach(self) -> None:
         """Those that had not been looked at when another ended the run are not known."""
+    def test_nobodyShouldHaveWhatWasPublished(self) -> None:
+        """That is as if nothing had been."""
+        forNobody = event("publish = {}", at=8.0) + event("restart = { fraction = 1.0, over = 1.0 }")
+        for name in OF_BROADCASTS:
+            self.assertEqual(self.broken(f"[expect]\n{name} = 1.0\n", forNobody), [("published", 20.0)])
+
+    def test_nothingToLookAt(self) -> None:
+        """Chance killed nobody, and the network never was one: no failure, and nobody is told that it holds."""
+        never = event("partition = { groups = [0.5, 0.5] }", at=1.0) + event("crash = { fraction = 0.01 }")
+        expect = "[expect]\ndetectedWithin = 0.1\ndeadRemovedWithin = 0.1\nislandsWithin = 1.0\nfalseDeaths = 0\n"
+        never = STABLE.replace("over = 1.0", "over = 2.0") + never
+        results = run(expect, text=never).go()
+        self.assertGreater(results["overlay"]["components"], 1)
+        nothing = {"detectedWithin": None, "deadRemovedWithin": None, "islandsWithin": None}
+        self.assertEqual((results["held"], results["expected"]), (True, {**nothing, "falseDeaths": True}))
+        names = "detectedWithin, deadRemovedWithin, islandsWithin"
+        self.assertEqual(dict(summaryRows(results))["expected"], f"holds; there was nothing to look at for {names}")
+        results = run("[expect]\nislandsWithin = 1.0\ndetectedWithin = 5.0\n" + event("crash = { count = 1 }")).go()
+        self.assertEqual(results["expected"], {"islandsWithin": True, "detectedWithin": True})
+        self.assertEqual(dict(summaryRows(results))["expected"], "holds")
+
+    def test_whatNeverArrivesIsLate(self) -> None:
+        """However soon it had reached those whom it reached."""
+        cut = event("partition = { groups = [0.5, 0.5] }") + event("publish = {}", at=11.0)
+        for name in ("lastDelivery", "caughtUpWithin"):
+            results = run(cut + f"[expect]\n{name} = 9.0\n").go()
+            (broken,) = results["broken"]
+            self.assertEqual(broken["expectation"], name)
+            self.assertRegex(broken["problem"], r"^broadcast \S+ at 11.000 s never reached 8 of 16$")
+
         here = f"function = \"{__name__}:"
         expect = "[expect]\ncomponents = 0\nfalseDeaths = 0\nlisted = false\ndialled = 99\n"
 
@@ -445,7 +503,7 @@ class ExpectTests(SynchronousTestCase):
         network = SimulatedNetwork(seed=1)
         swarm = Swarm(network, going.measure, going.scenario.seedSettings, going.scenario.peerSettings)
         expect = Expect(connectedWithin=1.0)
-        expect.watch(swarm, going.scenario.upsets, lambda: 1 if network.now in whole else 2)
+        expect.watch(swarm, going.scenario.upsets, lambda: 1 if network.now in whole else 2, (), set())
         try:
             network.run(until=20.0)
         except Violation as violation:
@@ -474,7 +532,8 @@ class ExpectTests(SynchronousTestCase):
         going = run(events)
         network = SimulatedNetwork(seed=1)
         partitions = going.scenario.partitions
-        expect._watchIslands(network, expect.islandsWithin or 0.0, lambda: 2 - (int(network.now) in whole), partitions)
+        within, parts = expect.islandsWithin or 0.0, lambda: 2 - (int(network.now) in whole)
+        expect._watchIslands(network, within, parts, partitions, set())
         try:
             network.run(until=20.0)
         except Violation as violation:

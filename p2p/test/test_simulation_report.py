@@ -15,6 +15,7 @@ from functools import cache
 from html.parser import HTMLParser
 from io import BytesIO
 from math import hypot
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -219,6 +220,16 @@ class ReportTests(SynchronousTestCase):
             self.assertIn(text, self.page.text)
         self.assertIn("currentColor", self.text)
         self.assertNotIn("#010203", self.text)
+
+    def test_latencyIsThatOfWhatArrived(self) -> None:
+        """What nobody should have, or reached nobody, has none; if there is nothing else, there is no such plot."""
+        story: Any = SimpleNamespace(messages=[], faults=[], lives=[], degrees=[])
+        results: dict[str, Any] = {"overlays": [], "deaths": [], "traffic": None}
+        nobodys = {"at": 5.0, "live": 0, "reached": 0, "lastDelivery": None}
+        arrived = {"at": 6.0, "live": 3, "reached": 3, "lastDelivery": 0.5}
+        self.assertEqual(plots(story, {**results, "broadcasts": [nobodys]}), {})
+        latency = plots(story, {**results, "broadcasts": [nobodys, arrived]})["latency"]
+        self.assertEqual([line.get_label() for line in latency.axes[0].lines], ["reached all: 1"])
 
     def test_idsOfPlotsDiffer(self) -> None:
         """Or one would be cut by the edges of another."""

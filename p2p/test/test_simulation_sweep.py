@@ -150,8 +150,8 @@ class MetricsTests(SynchronousTestCase):
         """Two broadcasts, two deaths, one of them found, and one false death that had an excuse."""
         results = {
             "broadcasts": [
-                {"live": 10, "reached": 10, "payloads": 27, "lastDelivery": 0.5, "lastHop": 3},
-                {"live": 10, "reached": 5, "payloads": 8, "lastDelivery": 0.1, "lastHop": 4},
+                {"live": 10, "reached": 10, "payloads": 27, "duplicates": 18, "lastDelivery": 0.5, "lastHop": 3},
+                {"live": 10, "reached": 5, "payloads": 10, "duplicates": 5, "lastDelivery": 0.1, "lastHop": 4},
             ],
             "deaths": [
                 {"firstDetected": 0.2, "removedFromSeeds": 0.4, "survivors": 3},
