@@ -27,7 +27,7 @@ from p2p.simulation.traffic import PAYLOADS, Traffic, broadcastKey
 from p2p.wire.messages import Message
 
 SURVIVING = 10.0
-"""Seconds that a neighbour of a dead peer must have run on to be counted as one who could find out."""
+"""Seconds that a neighbour of a dead peer must have run on, or to the end, to be counted as one who could find out."""
 
 _UNFAIR = ("pause", "partition", "loss", "slow", "throttle")
 """Faults under which a live peer may seem dead."""
@@ -76,7 +76,7 @@ class Death:
     A peer that was killed.
 
     @ivar neighbours: the lives of those who were linked to it.
-    @ivar removed: when each seed took it off its list.
+    @ivar removed: when each seed had it on its list no more, be it that the seed ended.
     @ivar listed: a running seed had it on its list when it died.
     """
 
@@ -165,6 +165,9 @@ class Measure:
         else:
             self._note("crashed", node=node.name, host=how == "hostCrash")
         if node.service.role == "seed":
+            for death in self._deaths:
+                if _lists(node, death.identity):
+                    death.removed[node.name] = now
             return
         self._current.pop(node.name).end = now
         self._gone[node.service.identity] = node, now
@@ -400,7 +403,7 @@ class Measure:
         for death in self._deathsAt.get(accused.host, ()):
             if identityText(death.identity) == event["peer"]:
                 if judge.name in self.swarm.seeds:
-                    death.removed.setdefault(judge.name, now)
+                    death.removed[judge.name] = now
                 else:
                     death.detected.append(now)
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import attrs
 
+from p2p.simulation.measure import SURVIVING
+
 
 @attrs.frozen
 class Metric:
@@ -66,6 +68,14 @@ def metrics(results: dict[str, Any]) -> dict[str, float | None]:
     spread = [b for b in broadcasts if b["live"] and b["payloads"] is not None and b["payloads"] > b["duplicates"]]
     first = [death["firstDetected"] for death in deaths if death["firstDetected"] is not None]
     removed = [death["removedFromSeeds"] for death in deaths if death["removedFromSeeds"] is not None]
+    # Who came back sooner, or died too near the end, need not have been missed by anybody.
+    fair = [
+        death
+        for death in deaths
+        if death["survivors"]
+        and death["at"] + SURVIVING <= overlay["at"]
+        and (death["restarted"] is None or death["restarted"] >= SURVIVING)
+    ]
     traffic = results["traffic"]
     found: dict[str, float | None] = {
         "reach": sum(broadcast["reached"] for broadcast in broadcasts) / live if live else None,
@@ -77,7 +87,7 @@ def metrics(results: dict[str, Any]) -> dict[str, float | None]:
         "firstDetected": _mean(first),
         "firstDetectedMax": max(first, default=None),
         "removedFromSeeds": _mean(removed),
-        "undetected": sum(d["firstDetected"] is None and d["survivors"] > 0 for d in deaths) if deaths else None,
+        "undetected": sum(death["firstDetected"] is None for death in fair) if fair else None,
         "falseDeaths": sum(death["excuse"] is None for death in results["falseDeaths"]),
         "frames": sum(kind["frames"] for kind in traffic.values()) if traffic is not None else None,
         "bytes": sum(kind["bytes"] for kind in traffic.values()) if traffic is not None else None,

@@ -313,6 +313,15 @@ class DeathTests(SynchronousTestCase):
         self.assertEqual(death["restarted"], 5.0)
         self.assertEqual((results["falseDeaths"], results["broken"]), ([], []))
 
+    def test_aSeedThatEndsListsNobody(self) -> None:
+        """Its list is gone with it; if it takes the dead up again, from its disk, the last removal counts."""
+        died = event('crash = { peers = ["peer-3"], host = true }', at=4.0)
+        results = run(died + event('crash = { seeds = "all" }', at=5.0) + "[expect]\ndeadRemovedWithin = 1.0\n").go()
+        self.assertEqual((results["deaths"][0]["removedFromSeeds"], results["broken"]), (1.0, []))
+        removed = run(died).go()["deaths"][0]["removedFromSeeds"]
+        again = run(died + event('restart = { seeds = "all" }', at=4.1 + removed)).go()["deaths"][0]
+        self.assertLess(removed + 0.1, again["removedFromSeeds"])
+
     def test_falseDeathsHaveAnExcuse(self) -> None:
         """Who is paused, or on the other side, is called dead with an excuse."""
         paused = run(event('pause = { peers = ["peer-3"], for = 9.0 }')).go()["falseDeaths"]

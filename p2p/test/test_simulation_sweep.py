@@ -144,18 +144,23 @@ class EstimateTests(SynchronousTestCase):
 class MetricsTests(SynchronousTestCase):
     """A run in a few numbers."""
 
-    overlay = {"components": 1, "meanDegree": 4.0, "maxDegree": 7, "averagePath": 1.5, "diameter": 3}
+    overlay = {"at": 60.0, "components": 1, "meanDegree": 4.0, "maxDegree": 7, "averagePath": 1.5, "diameter": 3}
 
     def test_metricsAreThoseWorkedOutByHand(self) -> None:
-        """Two broadcasts, two deaths, one of them found, and one false death that had an excuse."""
+        """
+        Two broadcasts, two deaths, one of them found, and one false death that had an excuse.  Two more deaths could
+        not be found: one was over at once, and of the other came the end.
+        """
         results = {
             "broadcasts": [
                 {"live": 10, "reached": 10, "payloads": 27, "duplicates": 18, "lastDelivery": 0.5, "lastHop": 3},
                 {"live": 10, "reached": 5, "payloads": 10, "duplicates": 5, "lastDelivery": 0.1, "lastHop": 4},
             ],
             "deaths": [
-                {"firstDetected": 0.2, "removedFromSeeds": 0.4, "survivors": 3},
-                {"firstDetected": None, "removedFromSeeds": None, "survivors": 1},
+                {"at": 20.0, "firstDetected": 0.2, "removedFromSeeds": 0.4, "survivors": 3, "restarted": None},
+                {"at": 20.0, "firstDetected": None, "removedFromSeeds": None, "survivors": 1, "restarted": 12.0},
+                {"at": 20.0, "firstDetected": None, "removedFromSeeds": None, "survivors": 1, "restarted": 9.0},
+                {"at": 51.0, "firstDetected": None, "removedFromSeeds": None, "survivors": 1, "restarted": None},
             ],
             "falseDeaths": [{"excuse": "pause"}, {"excuse": None}],
             "overlay": self.overlay,
