@@ -550,10 +550,10 @@ class Lie(Who, frozen=True, kw_only=True):
                 network.callAt(network.now + self.every, lie)
             else:
                 for liar in liars:
-                    liar.lies = False
+                    liar.lies -= 1
 
         for liar in liars:
-            liar.lies = True
+            liar.lies += 1
         _lasting(swarm, "liar", self.for_, {"nodes": [liar.name for liar in liars], "every": self.every})
         lie()
 

@@ -55,7 +55,7 @@ class Node:
     @ivar life: how often its process was started; 0 before the first time.
     @ivar up: a process runs and has not been asked to leave.
     @ivar left: it has left, and will not come back by itself.
-    @ivar lies: it says what is not so.
+    @ivar lies: for how many reasons it says what is not so.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Node:
     life: int = 0
     up: bool = False
     left: bool = False
-    lies: bool = False
+    lies: int = 0
 
     @property
     def host(self) -> str:
