@@ -66,7 +66,7 @@ class Expect(Part, frozen=True, kw_only=True):
         many seconds, if any of its neighbours survived.
     @ivar deadRemovedWithin: each was off the list of every running seed within so many seconds.
     @ivar listed: every running seed lists exactly the running peers.
-    @ivar muted: seeds stopped listening to so many reporters at least.
+    @ivar muted: so many times at least one of the seeds that run stopped listening to a reporter, since it began.
     @ivar caughtUpWithin: each broadcast has arrived everywhere within so many seconds of its sending, or of the end of
         a partition that it met.
     @ivar ghostsWithin: nobody names to others, and no seed lists, who has been gone for more than so many seconds.
@@ -221,7 +221,7 @@ class Expect(Part, frozen=True, kw_only=True):
                 expect("listed", False, problem)
         if self.muted is not None:
             muted = sum(seed.service.status()["counters"].get("reportersMuted", 0) for seed in swarm.runningSeeds())
-            expect("muted", muted >= self.muted, f"{muted} reporters were muted, not {self.muted}")
+            expect("muted", muted >= self.muted, f"reporters were muted {muted} times, not {self.muted}")
         if self.ghostsWithin is not None:
             ghosts = results["ghosts"]
             problem = f"{ghosts['named']} that are gone are named, one of them since {ghosts['longest']:.3f} s"
