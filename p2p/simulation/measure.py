@@ -202,7 +202,8 @@ class Measure:
             now = self._clock.now
             until = now + fields["for"] if fields["for"] is not None else float("inf")
             whom = None if named is None else [set(group) for group in named]
-            self._faults.append((what, whom, now, until))
+            # One way, only the first group is cut from the others.
+            self._faults.append((what, whom[:1] if whom is not None and fields.get("oneWay") else whom, now, until))
             if what == "partition" and whom is not None:
                 self._partitions.append(whom)
         self._note("fault", what=what, **fields)

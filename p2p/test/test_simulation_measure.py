@@ -322,6 +322,22 @@ class DeathTests(SynchronousTestCase):
         again = run(died + event('restart = { seeds = "all" }', at=4.1 + removed)).go()["deaths"][0]
         self.assertLess(removed + 0.1, again["removedFromSeeds"])
 
+    def test_oneWayOnlyTheFirstGroupIsCutOff(self) -> None:
+        """A verdict between two others has no excuse in that."""
+        going = run(event('partition = { groups = [["peer-0"], ["peer-1"], ["peer-2"]], oneWay = true }'))
+
+        def slander() -> None:
+            for judge, name in (("peer-1", "peer-2"), ("peer-0", "peer-2"), ("peer-1", "peer-0")):
+                accused = going.swarm.peers[name]
+                contact = Contact(accused.service.identity, str(accused.address))
+                going.swarm.peers[judge].service.dead(contact, "silent")
+
+        going.network.callAt(10.5, slander)
+        false = [(death["by"], death["peer"], death["excuse"]) for death in going.go()["falseDeaths"]
+                 if death["at"] == 10.5]  # fmt: skip
+        cut = [("peer-0", "peer-2", "partition"), ("peer-1", "peer-0", "partition")]
+        self.assertEqual(false, [("peer-1", "peer-2", None), *cut])
+
     def test_falseDeathsHaveAnExcuse(self) -> None:
         """Who is paused, or on the other side, is called dead with an excuse."""
         paused = run(event('pause = { peers = ["peer-3"], for = 9.0 }')).go()["falseDeaths"]
@@ -429,15 +445,6 @@ class ExpectTests(SynchronousTestCase):
         results = run(unsent + "[expect]\nfalseDeaths = 0\nreach = 1.0\n", seed=9).go()
         self.assertEqual(results["expected"], {"reach": None, "falseDeaths": True, "published": False})
 
-    def test_whileItRuns(self) -> None:
-        """What must hold always, or by a moment, ends the run where it does not."""
-        ((statement, time),) = self.broken("[expect]\ndialled = 0\n")
-        self.assertEqual(statement, "dialled")
-        self.assertLess(time, 5.0)
-        self.assertEqual([name for name, _ in self.broken("[expect]\ninbound = 0\ndialled = 99\n")], ["inbound"])
-
-    def test_verdictOnEach(self) -> None:
-        """Those that had not been looked at when another ended the run are not known."""
     def test_nobodyShouldHaveWhatWasPublished(self) -> None:
         """That is as if nothing had been."""
         forNobody = event("publish = {}", at=8.0) + event("restart = { fraction = 1.0, over = 1.0 }")
@@ -468,6 +475,15 @@ class ExpectTests(SynchronousTestCase):
             self.assertEqual(broken["expectation"], name)
             self.assertRegex(broken["problem"], r"^broadcast \S+ at 11.000 s never reached 8 of 16$")
 
+    def test_whileItRuns(self) -> None:
+        """What must hold always, or by a moment, ends the run where it does not."""
+        ((statement, time),) = self.broken("[expect]\ndialled = 0\n")
+        self.assertEqual(statement, "dialled")
+        self.assertLess(time, 5.0)
+        self.assertEqual([name for name, _ in self.broken("[expect]\ninbound = 0\ndialled = 99\n")], ["inbound"])
+
+    def test_verdictOnEach(self) -> None:
+        """Those that had not been looked at when another ended the run are not known."""
         here = f"function = \"{__name__}:"
         expect = "[expect]\ncomponents = 0\nfalseDeaths = 0\nlisted = false\ndialled = 99\n"
 
