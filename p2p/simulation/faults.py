@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from attrs import define
 from twisted.python.failure import Failure
 
-from p2p.simulation.clock import SimulationError
+from p2p.simulation.clock import SimulationError, Timer
 from p2p.simulation.latency import Latency
 from p2p.simulation.path import Path
 
@@ -249,7 +249,8 @@ class Faults:
 
     def resume(self, host: str | SimulatedReactor) -> None:
         """
-        Let a stopped process go on, whatever pauses it is in: it finds all that has happened meanwhile, in order.
+        Let a stopped process go on, whatever pauses it is in: as any reactor it first makes all calls that are due, in
+        the order of their times, and then finds what else has happened meanwhile, in order.
         """
         machine = self._network.machine(host)
         machine.heldUntil = 0.0
@@ -265,6 +266,7 @@ class Faults:
             return
         machine.goingOn = False
         held, machine.held = machine.held, None
+        held.sort(key=lambda happened: happened.time if isinstance(happened, Timer) else inf)
         while held:
             happened = held.pop(0)
             try:

@@ -245,6 +245,13 @@ class Stream:
         if not self.size and self.connection.wantsMore():
             self.connection.soon()
 
+    def _goOn(self) -> None:
+        """
+        Let the kernel take what it has room for now, unless the process is stopped.
+        """
+        if self.connection.reactor.host.held is None:
+            self._pump()
+
     def _cut(self, most: int) -> bytes:
         """
         Take the next segment off what is pending.
@@ -410,7 +417,7 @@ class Stream:
             return
         self.inFlight -= size
         if self.size:
-            self._pump()
+            self._goOn()
         if self._since is None:
             self._relax()
 
@@ -442,6 +449,8 @@ class Stream:
         See whether what is not acknowledged can be sent again, and when.
         """
         self._findPaths()
+        if self.size:
+            self._goOn()
         there = self._there
         if self._since is None:
             if not self._back.passing and self.inFlight:

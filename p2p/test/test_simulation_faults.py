@@ -831,6 +831,49 @@ class OnHostsTests(TCPTestCase):
         self.assertIs(server.transport.reader, server)
         self.assertTrue(client.transport.isPlain() and client.transport.stream is None)
 
+    def test_processThatGoesOnMakesItsCallsBeforeItReads(self) -> None:
+        """
+        As any reactor: in the order of their times, also those that were moved, and only those that are due.
+        """
+        happened: list[Any] = []
+
+        class Noting(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                happened.append(data)
+
+        client, _ = self.join(Recorder, Noting)
+        for when, moved in ((2.0, 0.0), (0.6, 1.9), (0.7, 5.0), (2.2, 0.0)):
+            call = self.there.callLater(when, lambda due=when + moved: happened.append(due))
+            if moved:
+                call.delay(moved)
+        self.there.callLater(2.1, lambda: 1 // 0)
+        started = self.network.now
+        self.here.callLater(1.0, client.transport.write, b"data")
+        self.network.callAt(started + 0.5, lambda: self.network.faults.pause(self.there, duration=2.5))
+        self.network.run(started + 3.0)
+        self.assertEqual(happened, [2.0, 2.2, 2.5, b"data"])
+        self.network.run(started + 10.0)
+        self.assertEqual(happened[4:], [5.7])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_pausedProcessHandsNothingToItsKernel(self) -> None:
+        """
+        What waits in its own memory for room in the window waits there until it goes on, and is gone if it is killed.
+        """
+        for verb, arrives in (("resume", 1000000), ("crash", 262144)):
+            self.build()
+            client, server = self.join()
+            client.transport.write(b"x" * 1000000)
+            self.network.run(self.network.now + 0.01)
+            self.network.faults.pause(self.here)
+            self.network.run(self.network.now + 60)
+            self.network.faults.slow(2.0, duration=1.0)
+            self.network.run(self.network.now + 60)
+            self.assertEqual(len(server.data), self.network.window)
+            getattr(self.network.faults, verb)(self.here)
+            self.network.run(self.network.now + 60)
+            self.assertEqual(len(server.data), arrives)
+
     def test_buffersOfAPausedProcessAreFinite(self) -> None:
         """
         Who writes to it little by little has to wait in the end, too.
