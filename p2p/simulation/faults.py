@@ -14,6 +14,7 @@ object, and take the short way through L{p2p.simulation.tcp}.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -142,7 +143,8 @@ class Faults:
 
     def hold(self, one: Hosts, other: Hosts, *, oneWay: bool = False, duration: float | None = None) -> Fault:
         """
-        Keep packets under way; healing releases them all, in order, without the delay of a retransmission.
+        Keep packets under way; healing releases them all, in order, without the delay of a retransmission, whatever has
+        become of their sender meanwhile. Where the bandwidth is limited, the segments of connections do not leave.
         """
         return self._between(one, other, oneWay, duration, held=True)
 
@@ -325,7 +327,7 @@ class Faults:
         """
         path = self.path(source, destination)
         if path.held:
-            path.waiting.append(happens)
+            path.waiting.append(partial(self._network.clock.at, target=happens))
         elif path.passing:
             path.send(_Lone(self._network, size, happens))
 
@@ -409,12 +411,12 @@ class Faults:
         if not self._isUp(source):
             path.clear()
         path.changed()
-        if path.waiting and not path.held:
+        if path.waiting and not any(rule.held for rule in rules):
             waiting, path.waiting = path.waiting, []
             when = self._network.clock.now
-            for happens in waiting if path.passing else ():
+            for released in waiting:
                 when = max(when, self._network.clock.now + path.draw())
-                self._network.clock.at(when, happens)
+                released(when)
 
     def _drawing(self, latency: Latency, factor: float) -> Callable[[], float]:
         draw = self._draws.get((latency, factor))

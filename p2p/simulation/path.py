@@ -46,7 +46,8 @@ class Path:
     @ivar loss: The share of packets that are lost, 0 to 1.
     @ivar bandwidth: Bytes per second, or L{None} for no limit.
     @ivar plain: Whether it passes everything, without loss or limit: then nobody needs to look at the rest.
-    @ivar waiting: What lone packets bring that are held.
+    @ivar waiting: What has left and is held: called with the time at which it arrives, in order, when that is known.
+        No fault that comes after it stops it.
     @ivar draw: Draws the latency of one packet, in seconds.
     """
 
@@ -62,7 +63,7 @@ class Path:
         self.loss = 0.0
         self.bandwidth: float | None = None
         self.plain = True
-        self.waiting: list[Callable[[], object]] = []
+        self.waiting: list[Callable[[float], object]] = []
         self._clock = clock
         # The line is there once something has waited. Of the first in it: at which rate it leaves (0 if the line stands
         # still, L{None} without a limit), how many bytes were left when that began, and when and by which event it will

@@ -10,7 +10,8 @@ under way or unread at the other end at a time. It is cut into segments, and eac
  2. If it is lost, it is sent again after a time-out that doubles each time, from step 1. So loss is delay.
  3. If the path lets nothing pass, it is stalled. All stalled segments are sent again, from step 1, at the first
     time-out after the path is whole; what is taken until then is stalled, too.
- 4. Otherwise it arrives after the latency. As nothing overtakes, the other end keeps what is there too early until all
+ 4. If the path is held, it has left all the same, and waits somewhere on the way until the path is released.
+ 5. Otherwise it arrives after the latency. As nothing overtakes, the other end keeps what is there too early until all
     before it has come.
 
 A segment is in L{Stream._kept} until it is certain when it arrives: until it, and all before it, have left and are not
@@ -27,7 +28,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import dropwhile
 from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from twisted.python.failure import Failure
@@ -40,7 +43,12 @@ SEGMENT_SIZE = 65536
 """The most bytes that a protocol gets in one call."""
 
 BUFFER_SIZE = 65536
-"""A push producer is paused when more than so many bytes wait for the kernel."""
+"""
+A push producer is paused when more than so many bytes wait for the kernel.
+
+Twisted also pauses one that writes so many in one turn, though the kernel will take them: nobody counts that here, as
+it would have to be done for each write.
+"""
 
 FIRST_TIMEOUT = 0.2
 """Seconds, beside a round trip, after which a segment is sent again; doubled each time."""
@@ -78,11 +86,12 @@ class Segment:
     @ivar size: How many bytes it has.
     @ivar arrival: When it arrives if nothing before it is late, in virtual seconds; infinity while that is not known.
     @ivar number: Of the event that is its arrival; 0 while there is none.
+    @ivar held: Whether it is on its way, and kept there by a path that is held.
     @ivar lostAt: When it was lost for the first time, or L{None}.
     @ivar timeout: After how many seconds it was, or will be, sent again last.
     """
 
-    __slots__ = ("arrival", "brings", "lostAt", "number", "size", "stream", "timeout")
+    __slots__ = ("arrival", "brings", "held", "lostAt", "number", "size", "stream", "timeout")
 
     def __init__(self, stream: Stream, brings: Arrival) -> None:
         self.stream: Stream | None = stream
@@ -90,6 +99,7 @@ class Segment:
         self.size = 0 if callable(brings) else len(brings)
         self.arrival = inf
         self.number = 0
+        self.held = False
         self.lostAt: float | None = None
         self.timeout = 0.0
 
@@ -99,6 +109,13 @@ class Segment:
         """
         assert self.stream is not None
         self.stream.left(self, path)
+
+    def released(self, arrival: float) -> None:
+        """
+        The path that held it is so no more, and it arrives.
+        """
+        if self.stream is not None:
+            self.stream.arrives(self, arrival)
 
     def takeBack(self) -> None:
         """
@@ -201,14 +218,14 @@ class Stream:
 
     def forget(self) -> None:
         """
-        Drop all that is not certain to arrive.
+        Drop all that is not certain to arrive: what has not left, and what is behind it.
         """
         self._pending.clear()
         self._stalled.clear()
         self._since = None
         self.size = self._offset = 0
         if self._kept:
-            self._drop(list(self._kept))
+            self._drop(list(dropwhile(attrgetter("held"), self._kept)))
 
     def takeBack(self, segment: Segment) -> None:
         """
@@ -307,7 +324,13 @@ class Stream:
         if path.loss and network.chance.random() < path.loss:
             self._lost(segment, latency)
             return
-        segment.arrival = network.clock.now + latency
+        self.arrives(segment, network.clock.now + latency)
+
+    def arrives(self, segment: Segment, arrival: float) -> None:
+        """
+        It is known when a segment arrives; when those behind it do may be known already.
+        """
+        segment.arrival = arrival
         kept = self._kept
         while kept and kept[0].arrival < inf:
             self._arrives(kept.popleft())
@@ -352,7 +375,12 @@ class Stream:
                 self._stall(segment)
 
     def _stall(self, segment: Segment) -> None:
-        self._stalled.append(segment)
+        there = self._there
+        if there.held and there.bandwidth is None:
+            segment.held = True
+            there.waiting.append(segment.released)
+        else:
+            self._stalled.append(segment)
         self._waitForPath(segment.lostAt)
 
     # Arriving there.
@@ -437,7 +465,7 @@ class Stream:
 
         @param since: When it was sent first, L{None} for now.
         """
-        self._held = self._there.held
+        self._held = self._there.held or self._back.held
         if self._since is None:
             network = self.connection.reactor.network
             clock = network.clock
@@ -452,6 +480,7 @@ class Stream:
         if self.size:
             self._goOn()
         there = self._there
+        held, self._held = self._held, there.held or self._back.held
         if self._since is None:
             if not self._back.passing and self.inFlight:
                 self._waitForPath()
@@ -459,9 +488,8 @@ class Stream:
                 self._relax()
             return
         if not there.passing:
-            self._held = there.held
             return
-        if self._held:
+        if held:
             self._retry(self._since)
             return
         # The kernel tries again after one time-out, then two, four, ... counted from the first attempt.

@@ -681,11 +681,9 @@ class Connection:
         Let the other end know that there is nothing here any more.
         """
         path = self.reactor.network.faults.path(self.local[0], self.peer.local[0])
-        if path.held:
-            path.waiting.append(self.peer.resetReceived)
-        elif path.passing and not self.peer.disconnected:
-            if self.stream is not None and self.stream.inLine:
-                self.stream.control(self.peer.resetReceived)
+        if not self.peer.disconnected and (path.passing or path.held):
+            if path.held or (self.stream is not None and self.stream.inLine):
+                (self.stream or self._engage()).control(self.peer.resetReceived)
             else:
                 self._clock.at(self.arrivalAfter(self._clock.now + path.draw()), self.peer.resetReceived)
 

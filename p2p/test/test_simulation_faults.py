@@ -197,6 +197,90 @@ class BetweenHostsTests(TCPTestCase):
         self.network.run(started + 10)
         self.assertEqual(server.lost, (started + 1.0 + LATENCY, error.ConnectionLost))
 
+    def test_whatIsHeldHasLeft(self) -> None:
+        """
+        It arrives, first what was sent first, whatever happens between its sending and its release.
+        """
+        happened: list[Any] = []
+
+        class Noting(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                happened.append(data)
+
+            def connectionLost(self, reason: Any = None) -> None:
+                happened.append(type(reason.value))
+
+        class NotingDatagrams(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: object) -> None:
+                happened.append(datagram)
+
+        def cut() -> None:
+            self.network.faults.partition(self.here, self.there, duration=1.0)
+
+        def cutForLonger() -> None:
+            self.network.faults.partition(self.here, self.there, duration=5.0)
+
+        def abort() -> None:
+            client.transport.abortConnection()
+
+        def close() -> None:
+            client.transport.pauseProducing()
+            server.transport.write(b"unread")
+            self.network.callLater(1.0, client.transport.loseConnection)
+
+        def kill() -> None:
+            self.network.faults.crash(self.here)
+
+        def loseThePower() -> None:
+            self.network.faults.crashHost(self.here)
+
+        def restart() -> None:
+            loseThePower()
+            self.network.faults.restart(self.here)
+
+        for what, end in (
+            (cut, []),
+            (cutForLonger, []),
+            (abort, [error.ConnectionLost]),
+            (close, [error.ConnectionDone]),
+            (kill, [error.ConnectionDone]),
+            (loseThePower, []),
+            (restart, []),
+        ):
+            self.build()
+            happened.clear()
+            client, server = self.join(Recorder, Noting)
+            self.there.listenUDP(53, NotingDatagrams())
+            sender = DatagramProtocol()
+            self.here.listenUDP(0, sender)
+            started = self.network.now
+            self.network.faults.hold(self.here, self.there, oneWay=True, duration=3.0)
+            client.transport.write(b"segment")
+            self.network.run(started + 0.5)
+            sender.transport.write(b"datagram", ("10.0.0.2", 53))  # type: ignore[union-attr]
+            client.transport.write(b"another")
+            self.network.run(started + 1.0)
+            what()
+            self.network.run(started + 2.9)
+            self.assertEqual(happened, [], what)
+            self.network.run(started + 3.0 + LATENCY)
+            happened.remove(b"datagram")
+            self.assertEqual(happened, [b"segment", b"another", *end], what)
+
+    def test_heldAcknowledgementsArriveWhenTheyAreReleased(self) -> None:
+        """
+        And with them whoever waits for room goes on, without the delay of a retransmission.
+        """
+        client, server = self.join()
+        started = self.network.now
+        self.network.faults.hold(self.there, self.here, oneWay=True, duration=60.0)
+        client.transport.write(b"x" * 2 * self.network.window)
+        self.network.run(started + 59.0)
+        self.assertEqual(len(server.data), self.network.window)
+        self.network.run(started + 61.0)
+        self.assertEqual(len(server.data), 2 * self.network.window)
+        self.assertApproximates(server.pieces[-1][0], started + 60.0 + 2 * LATENCY, 1e-6)
+
     def test_heldDatagramsAreReleasedInOrder(self) -> None:
         """
         However different the latencies are that they take then.
@@ -470,6 +554,22 @@ class LeavingTests(TCPTestCase):
         self.assertApproximates(server.readLost, started + 2.0 + LATENCY, 1e-6)
         self.assertApproximates(server.lost[0], started + 2.0 + LATENCY, 1e-6)
         self.assertEqual(server.lost[1], error.ConnectionLost)
+
+    def test_heldResetComesAfterWhatHasNotLeftYet(self) -> None:
+        """
+        One who reads only sees the end of the stream, as the reset behind it says nothing more.
+        """
+        self.build(bandwidth=1000.0)
+        client, server = self.join()
+        client.transport.pauseProducing()
+        server.transport.write(b"unread")
+        self.network.run(self.network.now + 1)
+        started = self.write(client, 4)
+        self.network.faults.hold(self.here, self.there, oneWay=True, duration=1.0)
+        client.transport.loseConnection()
+        self.network.run(started + 60)
+        self.assertLeft(server, started, [1.5, 2.0, 2.5, 3.0])
+        self.assertEqual((server.data, server.lost[1]), (self.sent(4), error.ConnectionDone))
 
     def test_abortDropsWhatHasNotLeft(self) -> None:
         """
