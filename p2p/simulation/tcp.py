@@ -101,6 +101,8 @@ class Connection:
     _aborting = False
     _broken: Failure | None = None
     _late = 0
+    _readEnded = False
+    _writesSoon = False
     _turn = -1.0
     _sent: list[Callable[[], object]]
 
@@ -444,9 +446,12 @@ class Connection:
 
     def _readEnd(self) -> None:
         """
-        Let the protocol know that it has read all there is.
+        Let the protocol know that it has read all there is. One that goes on is told again if it reads again, and of
+        nothing else until then.
         """
         if IHalfCloseableProtocol.providedBy(self._protocol):
+            self._readEnded = True
+            self._stopReading()
             try:
                 self._protocol.readConnectionLost()
             except Exception:
@@ -488,6 +493,10 @@ class Connection:
         Read what is in the inbox, then go over to reading at once.
         """
         inbox = self.inbox
+        if self._readEnded:
+            if self.reading:
+                self._readEnd()
+            return
         while inbox and self.reading:
             self._hand(inbox.pop(0))
         if self.reading and inbox is not None and not self.disconnected:
@@ -534,7 +543,7 @@ class Connection:
         """
         See L{ITCPTransport.loseWriteConnection<twisted.internet.interfaces.ITCPTransport.loseWriteConnection>}.
         """
-        if self.connected and not self._writeClosing:
+        if self.connected:
             self._writeClosing = True
             self.soon()
 
@@ -558,16 +567,22 @@ class Connection:
         Look what there is to do for the write side as soon as the reactor is back, as a real one does.
         """
         self._room = -1
-        self._clock.at(self._clock.now, lambda: self.reactor.host.tell(self.written))
+        if not self._writesSoon:
+            self._writesSoon = True
+            self._clock.at(self._clock.now, lambda: self.reactor.host.tell(self.written))
 
     def written(self) -> None:
         """
         The kernel has taken all that was written: ask for more, or go on with closing.
         """
+        self._writesSoon = False
         if not self.connected or self._aborting or (self.stream is not None and self.stream.size):
             return
         if self._broken is not None:
             self._lostSilently(self._broken)
+            return
+        if self._writeClosed:
+            self._lostSilently(Failure(error.ConnectionLost()))
             return
         self._wroteAt = self._turn = -1.0
         if self.producer is not None and (not self.streamingProducer or self.producerPaused):
@@ -578,7 +593,7 @@ class Connection:
                 self.failed(Failure())
         elif self.disconnecting:
             self.lose(Failure(error.ConnectionDone("Connection done")))
-        elif self._writeClosing and not self._writeClosed:
+        elif self._writeClosing:
             self._writeClosed = True
             self.sendControl(self.peer.endOfStream)
             if IHalfCloseableProtocol.providedBy(self._protocol):
@@ -773,7 +788,7 @@ class Connection:
         """
         self.producer = None
         if self.connected:
-            if self.disconnecting or self._writeClosing:
+            if self.disconnecting:
                 self.soon()
             else:
                 self.reconsider()

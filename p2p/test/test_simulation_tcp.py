@@ -26,7 +26,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from p2p.simulation.clock import COARSE, FINE
+from p2p.simulation import clock
+from p2p.simulation.clock import COARSE, FINE, SimulationError
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.reactor import SimulatedReactor
@@ -705,17 +706,83 @@ class ClosingTests(TCPTestCase):
 
     def test_writingToAClosedConnectionIsAnsweredWithAReset(self) -> None:
         """
-        A half-closeable protocol that goes on writing to one that is gone hears so.
+        A half-closeable protocol that goes on writing to one that is gone hears so by the write after that.
         """
         client, server = self.join(Recorder, HalfCloseable)
         client.transport.loseConnection()
         self.network.run(self.network.now + 1)
         self.assertIsNone(server.lost)
         started = self.network.now
-        server.transport.write(b"still there?")
+        for delay in (0.0, 2 * LATENCY - 0.001, 2 * LATENCY + 0.001):
+            self.there.callLater(delay, server.transport.write, b"still there?")
         self.network.run(started + 1)
-        self.assertApproximates(server.lost[0], started + 2 * LATENCY, 1e-9)
+        self.assertApproximates(server.lost[0], started + 2 * LATENCY + 0.001, 1e-9)
         self.assertEqual(server.lost[1], error.ConnectionLost)
+
+    def test_whoHasReadAllHearsNothingMoreUntilItActs(self) -> None:
+        """
+        A reactor no longer looks at such a connection, unless it has something to write. Who reads again finds the end
+        again, also behind a reset; the second who ends the writing finds that it cannot.
+        """
+        done, lost = error.ConnectionDone, error.ConnectionLost
+        for steps, afterwards, expected in (
+            ((), None, []),
+            (("write",), None, []),
+            (("resumeProducing", "resumeProducing"), None, ["read", "read"]),
+            (("pauseProducing", "resumeProducing"), None, ["read"]),
+            (("pauseProducing resumeProducing resumeProducing",), None, ["read"]),
+            (("resumeProducing pauseProducing",), None, []),
+            (("resumeProducing", "loseConnection"), None, ["read", done]),
+            (("loseWriteConnection", "write", "resumeProducing"), None, ["write", "read"]),
+            (("loseWriteConnection", "loseWriteConnection"), None, ["write", lost]),
+            (("loseWriteConnection loseWriteConnection",), None, ["write"]),
+            ((), "abortConnection", []),
+            (("resumeProducing", "resumeProducing"), "abortConnection", ["read", "read"]),
+            (("resumeProducing", "write"), "abortConnection", ["read", lost]),
+            (("write",), "abortConnection", [lost]),
+            (("loseConnection",), "abortConnection", [lost]),
+            (("loseWriteConnection",), "abortConnection", [lost]),
+        ):
+            happened: list[Any] = []
+
+            @implementer(IHalfCloseableProtocol)
+            class Noting(Recorder):
+                def readConnectionLost(self, to: list[Any] = happened) -> None:
+                    to.append("read")
+
+                def writeConnectionLost(self, to: list[Any] = happened) -> None:
+                    to.append("write")
+
+                def connectionLost(self, reason: Any = None, to: list[Any] = happened) -> None:
+                    to.append(type(reason.value))
+
+            client, server = self.join(HalfCloseable, Noting)
+            client.transport.write(b"all")
+            client.transport.loseWriteConnection()
+            self.network.run(self.network.now + 1)
+            if afterwards is not None:
+                getattr(client.transport, afterwards)()
+            self.network.run(self.network.now + 1)
+            for step in steps:
+                for verb in step.split():
+                    getattr(server.transport, verb)(*([b"x"] if verb == "write" else []))
+                self.network.run(self.network.now + 1)
+            self.assertEqual(happened, ["read", *expected], (steps, afterwards))
+
+    def test_whoReadsOnAtTheEndForEverIsFoundOut(self) -> None:
+        """
+        A reactor would be busy with it for ever, and time stands still.
+        """
+
+        class ReadingOn(HalfCloseable):
+            def readConnectionLost(self) -> None:
+                assert self.transport is not None
+                self.transport.resumeProducing()  # type: ignore[attr-defined]
+
+        self.patch(clock, "ROUNDS", 1000)
+        client, _ = self.join(HalfCloseable, ReadingOn)
+        client.transport.loseWriteConnection()
+        self.assertRaises(SimulationError, self.network.run, self.network.now + 1)
 
     def test_processCrashIsSeen(self) -> None:
         """
@@ -782,9 +849,10 @@ class ClosingTests(TCPTestCase):
         self.network.faults.crash(self.there)
         self.network.run(started + 1)
         self.assertEqual((server.data, client.readLost, client.lost), (b"hello", started + LATENCY, None))
-        client.transport.write(b"still there?")
-        self.network.run(started + 2)
-        self.assertEqual(client.lost[1], error.ConnectionLost)
+        for when in (2, 3):
+            client.transport.write(b"still there?")
+            self.network.run(started + when)
+        self.assertEqual(client.lost, (started + 2, error.ConnectionLost))
 
     def test_hostCrashIsNotSeen(self) -> None:
         """
@@ -1265,6 +1333,33 @@ class BackPressureTests(TCPTestCase):
         # Four pieces fill the window, so there are four rounds.
         self.assertApproximates(server.lost[0] - started, LATENCY + 3 * 2 * LATENCY, 1e-6)
         self.assertApproximates(asked[-1] - started, 3 * 2 * LATENCY, 1e-6)
+
+    def test_pullProducerIsAskedOnceInATurn(self) -> None:
+        """
+        However much it writes; and if it unregisters without having written, nobody looks whether the writing is over.
+        """
+        for last in (b"", b"last"):
+            client, server = self.join(HalfCloseable, HalfCloseable)
+            turns: list[int] = []
+
+            class Pulled:
+                def resumeProducing(self, client: Any = client, turns: list[int] = turns, last: bytes = last) -> None:
+                    turns.append(1)
+                    if len(turns) < 5:
+                        client.transport.write(b"x")
+                        client.transport.write(b"y")
+                    else:
+                        client.transport.write(last)
+                        client.transport.unregisterProducer()
+
+                def stopProducing(self) -> None:
+                    raise AssertionError("nobody has stopped")
+
+            client.transport.registerProducer(Pulled(), False)
+            client.transport.loseWriteConnection()
+            self.network.run(self.network.now + 1)
+            self.assertEqual((len(turns), server.data), (5, b"xy" * 4 + last))
+            self.assertEqual((client.writeLost is None, server.readLost is None), (not last, not last))
 
     def test_readerThatPausesFillsTheSendersWindow(self) -> None:
         """
