@@ -328,26 +328,22 @@ class Stream:
 
     def arrives(self, segment: Segment, arrival: float) -> None:
         """
-        It is known when a segment arrives; when those behind it do may be known already.
+        It is known when a segment arrives: put that on the queue, and the arrival of those behind it that wait for this
+        one only, unless it has to wait for one itself.
         """
         segment.arrival = arrival
-        kept = self._kept
+        kept, end = self._kept, self.connection
+        clock = end.reactor.clock
         while kept and kept[0].arrival < inf:
-            self._arrives(kept.popleft())
-
-    def _arrives(self, segment: Segment) -> None:
-        """
-        Put the arrival of a segment on the queue: all before it are there already.
-        """
-        end = self.connection
-        clock, brings = end.reactor.clock, segment.brings
-        segment.arrival = when = end.arrivalAfter(segment.arrival)
-        if callable(brings):
-            clock.at(when, brings)
-        else:
-            clock.at(when, self, brings)
-        segment.number = clock.number
-        segment.brings = b""  # The queue has it now.
+            first = kept.popleft()
+            brings = first.brings
+            first.arrival = when = end.arrivalAfter(first.arrival)
+            if callable(brings):
+                clock.at(when, brings)
+            else:
+                clock.at(when, self, brings)
+            first.number = clock.number
+            first.brings = b""  # The queue has it now.
 
     def _lost(self, segment: Segment, latency: float) -> None:
         """
