@@ -754,6 +754,8 @@ class History:
     def _held(self, now: float) -> Iterable[Held]:
         """What to tell a new neighbour: origins from whom anybody may still keep something, and the latest others."""
         quiet = 0
+        # More numbers than that others do not hear, beyond two for each origin; each message counts as one.
+        left = SAID - len(self._origins) // MAX_HELD - 1
         for identity, origin in reversed(self._origins.items()):
             if now - origin.lastSeen > self._maxAge:
                 quiet += 1
@@ -761,7 +763,13 @@ class History:
                     break
             if not origin.top:
                 continue
-            yield Held(identity, origin.top, [number for gap in origin.gaps for number in gap])
+            gaps = flat(origin.gaps)
+            if len(gaps) > 2:
+                left -= len(gaps)
+                if left < 0:
+                    # As two: what is between has come here in part, and may be sent once more.
+                    gaps = [gaps[0], gaps[-1]]
+            yield Held(identity, origin.top, gaps)
 
     def _lost(self, identity: bytes, origin: Origin) -> None:
         """Say what was given up."""

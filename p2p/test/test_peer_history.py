@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.peer.history import DOOMED, History, Origin
+from p2p.peer.ranges import intersect
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
 from p2p.wire.messages import MAX_GAPS, MAX_HELD, Gone, Message
@@ -109,6 +110,37 @@ class RoomTests(SynchronousTestCase):
         self.assertFalse(history.knows(three.origin))
         self.assertIsNotNone(history.take(three, 10.0))
         self.assertEqual([history.knows(message.origin) for message in (one, two, three)], [False, True, True])
+
+
+class HaveTests(SynchronousTestCase):
+    """What a new neighbour is told."""
+
+    def test_whateverCameIsToldWithinTheBounds(self) -> None:
+        """
+        However many origins with however many gaps somebody invents: who has heard of them is no liar, and is sent all
+        that he lacks.
+        """
+        settings = PeerSettings(maxOrigins=1000)
+        for origins, gaps in (1000, 64), (1000, 1), (600, 64), (512, 64), (1, 64):
+            outlet = FakeOutlet()
+            one, other = History(outlet, settings), History(FakeOutlet(), settings)
+            for origin in range(1, origins + 1):
+                for number in range(2, 2 * gaps + 3, 2):
+                    one.take(Message(identity(origin), number, 1, b""), 0.0)
+            a, b = FakeNeighbour(11), FakeNeighbour(12)
+            one.meet(b, 0.0)
+            other.meet(a, 0.0)
+            (*before, told) = [other.told(have, a, 0.0) for _, have in outlet.take("send")]
+            self.assertEqual(before, [None] * (max(0, origins - 1) // MAX_HELD))
+            assert told is not None
+            self.assertEqual(len(told.origins), origins)
+            whole = 0
+            for origin, said in told.origins.items():
+                lacking = one.lacking(origin, [(1, 1000)])
+                self.assertEqual(intersect(said.lacking([(1, 1000)]), lacking), lacking)
+                whole += said.lacking([(1, 1000)]) == lacking
+            # As many as there is room for are told as they are.
+            self.assertGreaterEqual(whole, min(origins, 511))
 
 
 class GoneTests(SynchronousTestCase):
