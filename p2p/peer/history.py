@@ -42,7 +42,7 @@ from p2p.peer.ranges import Ranges, flat, intersect, ranges, subtract, union
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.messages import MAX_GAPS, MAX_HELD, MAX_HOPS, Gone, Have, Held, Lack, Message, Wanted
+from p2p.wire.messages import MAX_GAPS, MAX_GONE_AGE, MAX_HELD, MAX_HOPS, Gone, Have, Held, Lack, Message, Wanted
 
 SAID = 2**16
 """Numbers of gaps that a new neighbour may tell, beyond two for each origin."""
@@ -830,7 +830,7 @@ def checked(numbers: list[int]) -> Ranges:
 
 def _onward(kept: Message, age: float) -> Message:
     """A message as it is sent after so many seconds."""
-    return Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload, ceil(age))
+    return Message(kept.origin, kept.sequence, kept.hops + 1, kept.payload, min(ceil(age), 2**63 - 1))
 
 
 def _parts(these: Ranges) -> list[list[int]]:
@@ -840,7 +840,7 @@ def _parts(these: Ranges) -> list[list[int]]:
 
 def _gone(origin: bytes, these: Ranges, age: float) -> list[Gone]:
     """Those of an origin are kept no longer."""
-    return [Gone(origin, numbers, age) for numbers in _parts(these)]
+    return [Gone(origin, numbers, min(age, MAX_GONE_AGE)) for numbers in _parts(these)]
 
 
 def _believed(held: Held) -> Origin:

@@ -76,7 +76,7 @@ from p2p.rate import RateLimit
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
 from p2p.wire.contacts import knownContact
-from p2p.wire.messages import MAX_WALK, Contact, ForwardJoin, Join, Shuffle, ShuffleReply, Sighting
+from p2p.wire.messages import MAX_SIGHTING_AGE, MAX_WALK, Contact, ForwardJoin, Join, Shuffle, ShuffleReply, Sighting
 
 REFUSALS = 8
 """After so many refusals in a row for each link that it has, a peer asks urgently; after as many, once a tick."""
@@ -472,10 +472,10 @@ class HyParView(Links):
 
     def _some(self, count: int, exclude: bytes) -> list[Sighting]:
         """So many of the passive view, that were seen lately and do not fail."""
-        now = self._now
+        now, life = self._now, min(self._life, MAX_SIGHTING_AGE)
         fit = [
             entry for id, entry in self._passive.items()
-            if not entry.failures and entry.latest >= now - self._life and id != exclude
+            if not entry.failures and now - entry.latest <= life and id != exclude
         ]  # fmt: skip
         chosen = fit if len(fit) <= count else self._random.sample(fit, count)
         return [Sighting(entry.contact, max(0, ceil(now - entry.latest))) for entry in chosen]

@@ -28,6 +28,7 @@ from p2p.peer.known import DIALS, FULL_PAUSE, IMPATIENCE
 from p2p.settings import PeerSettings
 from p2p.test.fakes import WORDS, FakeNeighbour, FakeOutlet, contact, identity
 from p2p.wire import reasons
+from p2p.wire.codec import Decoder, encode
 from p2p.wire.contacts import checkedContact
 from p2p.wire.messages import Contact, ForwardJoin, Join, Shuffle, ShuffleReply, Sighting
 from p2p.wire.probe import Outcome, Verdict
@@ -428,6 +429,23 @@ class ShuffleTests(HyParViewTestCase):
         self.assertNotIn(to.contact, ages)
         self.assertEqual({ages[who] for who in active}, {0})
         self.assertEqual({ages[who] for who in ages if who not in active}, {int(self.now) + 3})
+
+    def test_nothingOlderIsSentThanMayBe(self) -> None:
+        """However rarely it shuffles: names are remembered for longer then, but not told any more."""
+        overlay = self.full(shuffleInterval=3600.0)
+        for number in range(50, 60):
+            age = 5_000 if number < 52 else 0
+            overlay.received(Shuffle(1, 6, [Sighting(contact(number), age)]), self.links[contact(1).id], 0.0)
+        self.outlet.asked.clear()
+        ages: set[int] = set()
+        while self.now < 100_000.0:
+            self.now += 60.0
+            overlay.tick(self.now)
+            for _, message in self.outlet.take("send"):
+                self.assertEqual(list(Decoder(2**20).feed(encode(message))), [message])
+                ages |= {sighting.age for sighting in message.sightings}
+        self.assertGreater(max(ages), 80_000)
+        self.assertEqual(len(self.passive(overlay)), 10)
 
     def test_theyShuffleEveryTenSeconds(self) -> None:
         """About; each peer begins at a moment of its own."""

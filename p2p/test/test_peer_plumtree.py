@@ -24,6 +24,7 @@ from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (
     MAX_GAPS,
+    MAX_GONE_AGE,
     MAX_HELD,
     MAX_HOPS,
     Announced,
@@ -950,6 +951,20 @@ class WindowTests(OnePeer):
         self.outlet.advance(4.0)
         self.tree.tick(4.0)
         self.assertEqual(self.payloads(), [(self.a, 1), (self.c, 1), (self.c, 1)])
+
+    def test_noAgeIsTooHighToBePassedOn(self) -> None:
+        """Who was told of the highest that may be, is no liar when he sends it on."""
+        self.begin(historyTime=10.0)
+        self.come(message(3, payload=self.large, age=2**63 - 1), self.a)
+        self.come(Lack([], [Gone(OTHER, [1, 2], MAX_GONE_AGE)]), self.a)
+        self.outlet.advance(5.0)
+        self.come(Graft([Wanted(OTHER, [1, 3])], False), self.b)
+        self.outlet.advance(15.0)
+        self.tree.tick(15.0)
+        sent = [what for _, what in self.sent()]
+        for what in sent:
+            self.assertEqual(list(Decoder(2**20).feed(encode(what))), [what])
+        self.assertEqual([type(what) for what in sent], [IHave, IHave, Message, Lack, Message])
 
     def test_whatWasSentIsNotOwedAnyMore(self) -> None:
         """Nothing is remembered of it."""

@@ -46,6 +46,12 @@ MAX_WALK = 64
 MAX_SIGHTINGS = 64
 """Contacts in one shuffle at most."""
 
+MAX_SIGHTING_AGE = 86400
+"""Seconds since a contact in a shuffle was there, at most."""
+
+MAX_GONE_AGE = 1e12
+"""Seconds since what is L{Gone} was seen, at most."""
+
 Identity = Annotated[bytes, Meta(min_length=IDENTITY_SIZE, max_length=IDENTITY_SIZE)]
 AddressText = Annotated[str, Meta(max_length=64)]
 Reason = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"\A[ -~]*\Z")]
@@ -262,7 +268,7 @@ class Gone(Struct, array_like=True, frozen=True):
 
     origin: Identity
     ranges: Ranges
-    age: Annotated[float, Meta(ge=0, le=1e12)]
+    age: Annotated[float, Meta(ge=0, le=MAX_GONE_AGE)]
 
 
 class IHave(Struct, array_like=True, frozen=True, tag=22):
@@ -443,7 +449,7 @@ class Sighting(Struct, array_like=True, frozen=True):
     """
 
     contact: Contact
-    age: Annotated[int, Meta(ge=0, le=86400)]
+    age: Annotated[int, Meta(ge=0, le=MAX_SIGHTING_AGE)]
 
 
 Sightings = Annotated[list[Sighting], Meta(max_length=MAX_SIGHTINGS)]
