@@ -696,7 +696,8 @@ class History:
         """
         if len(self._origins) < self._maxOrigins:
             return False
-        return bool(now - next(iter(self._origins.values())).lastSeen < self._lossDelay)
+        first = next(iter(self._origins.values()))
+        return bool(first.top and now - first.lastSeen < self._lossDelay)
 
     def _origin(self, identity: bytes, now: float) -> Origin:
         """The record of an origin, made if need be; something new of it came."""

@@ -213,6 +213,28 @@ class GoneTests(SynchronousTestCase):
             history.tick(400.0)
             self.assertEqual({history.settled(identity(100 + number)) for number in range(10)}, {1})
 
+    def test_whatItInventsKeepsNobodyOut(self) -> None:
+        """Whatever somebody says to be gone, the same is taken as if he had said nothing."""
+        def taken(frames: int, age: float) -> list[list[bool]]:
+            history = self.begin(maxOrigins=25, lossDelay=10.0)
+            found = []
+            for second in range(100, 160):
+                for number in range(frames):
+                    history.gone(self.frame(second * frames + number, age), self.a, float(second))
+                history.tick(float(second))
+                found.append([
+                    history.take(Message(identity(10 * (second - second % 4) + number), second, 1, b""), float(second))
+                    is not None
+                    for number in range(10)
+                ])  # fmt: skip
+            return found
+
+        silent = taken(0, 0.0)
+        # There is room for some, and not for all.
+        self.assertEqual(len({one for each in silent for one in each}), 2)
+        for age in 0.0, 1000.0:
+            self.assertEqual(taken(1, age), silent)
+
     def test_whatIsSaidInExcessIsNotReadAtAll(self) -> None:
         """It costs nothing, until time has passed."""
         history = self.begin()
