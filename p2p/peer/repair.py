@@ -377,7 +377,7 @@ class Repair:
         left = intersect(before, part)
         if total(left) < total(before):
             # It comes, and is late.
-            holder.ready = []
+            holder.ready = subtract(holder.ready, part)
             holder.waiting.append((now + holder.delay, part))
             holder.waiting.sort(key=lambda waiting: waiting[0])
             return []

@@ -516,6 +516,31 @@ class AnnouncementTests(OnePeer):
             ends()
             self.assertEqual(self.sent(), [(self.c, Graft([Wanted(OTHER, [1, 1])], True))])
 
+    def test_whoHasWhatIsUnderWayElsewhereIsAskedForItIfThatFails(self) -> None:
+        """Also if what else he was asked for came by itself meanwhile, and was only late."""
+        self.begin()
+        self.pruned(self.b, self.c)
+        self.come(have(17, 20), self.b)
+        self.come(have(1, 20), self.c)
+        self.outlet.advance(0.5)
+        self.assertEqual(self.asked(), [(self.b, [17, 20]), (self.c, [1, 1])])
+        self.come(message(2), self.a)
+        self.outlet.advance(0.7)
+        self.tree.neighbourDown(self.b, "lost", self.outlet.now)
+        asked = self.asked()
+        for _ in range(10):
+            self.outlet.advance(self.outlet.now + 0.2)
+            asked += self.asked()
+            if self.outlet.now >= 0.9:
+                self.come(message(1), self.c)
+        self.assertEqual({near for near, _ in asked}, {self.c})
+        numbers = [number for _, (low, high) in asked for number in range(low, high + 1)]
+        self.assertEqual(sorted(numbers), list(range(3, 21)))
+
+    def asked(self) -> list[tuple[FakeNeighbour, list[int]]]:
+        """Who was asked for what since anything that was sent was last looked at."""
+        return [(near, each.ranges) for near, what in self.sent() if isinstance(what, Graft) for each in what.wanted]
+
     def test_aLiarsAnnouncementsAreBounded(self) -> None:
         """Neither numbers nor origins without end fill the memory; and others are asked all the same."""
         self.begin(maxOrigins=1000)
