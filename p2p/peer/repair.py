@@ -266,11 +266,12 @@ class Repair:
                 if key in want.holders:
                     want.holders[key].without(these)
             ask = want.asks.get(neighbour)
-            if ask is not None:
-                ask.ranges = subtract(ask.ranges, these)
-                self._look(each.origin, want, now)
-        self._history.gone(lack.gone, neighbour, now)
+            if ask is not None and intersect(ask.ranges, these):
+                # What he breaks up into more pieces than he would be asked for is not waited for.
+                ask.ranges = subtract(ask.ranges, these)[:UNANSWERED]
+                self._hasty[each.origin] = None
         self.say(now)
+        self._history.gone(lack.gone, neighbour, now)
 
     def say(self, now: float) -> None:
         """Ask what is to be asked now; to be called when all that there is has been C{announced}."""

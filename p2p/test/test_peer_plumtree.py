@@ -572,6 +572,27 @@ class AnnouncementTests(OnePeer):
         asked = [each for _, what in self.sent() if isinstance(what, Graft) for each in what.wanted]
         self.assertEqual(sum(len(each.ranges) for each in asked), 2 * UNANSWERED)
 
+    def test_aLackInManyPartsCostsNoMoreThanItsLength(self) -> None:
+        """Whether or not the numbers were asked for, and in however many words he says that he lacks them."""
+        def lacking(numbers: Iterable[int], words: int) -> int:
+            self.begin()
+            for place, near in enumerate(self.neighbours):
+                for part in range(4):
+                    starts = [10_000 * (MAX_GAPS * part + at) + 100 * place for at in range(1, MAX_GAPS + 1)]
+                    self.come(have(*(edge for low in starts for edge in (low, low + 99)), now=True), near)
+            self.assertEqual(len(self.asked()), 12)
+            wanted = [Wanted(OTHER, [number, number]) for number in numbers]
+            return calls(lambda: [
+                self.come(Lack(wanted[start : start + words], []), self.a) for start in range(0, len(wanted), words)
+            ])  # fmt: skip
+
+        for numbers, words in (
+            (range(10**9, 10**9 + 1600), 1), (range(10**9, 10**9 + 1600), MAX_HELD),
+            ([10_000 * at + number for number in range(1, 17, 2) for at in range(1, 201)], MAX_HELD),
+            ([10_000 * at + number for at in range(1, 201) for number in range(1, 17, 2)], 1),
+        ):  # fmt: skip
+            self.assertLess(lacking(numbers, words), 3_000_000)
+
     def test_rangesThatMakeNoSenseAreMisbehaviour(self) -> None:
         """Wherever they stand."""
         for wrong in ([1], [5, 3], [3, 4, 1, 2], [0, 1]):
