@@ -276,7 +276,7 @@ class History:
     @ivar duplicates: messages that were taken before.
     @ivar refused: messages that were not taken, for want of room for another origin.
     @ivar identity: this peer's own, under which it published last.
-    @ivar holed: origins in which a hole was seen since this was last emptied.
+    @ivar holed: the origin in which a hole was seen last, for who looks for holes; emptied by him.
     @ivar keeps: the message that came last is kept, for who asks for it.
     @ivar leaving: called with each message that is forgotten, when it came, and the time: to whom it is to be sent
         then, besides those to whom it is promised.
@@ -296,7 +296,7 @@ class History:
         """
         self.duplicates = 0
         self.refused = 0
-        self.holed: dict[bytes, None] = {}
+        self.holed: bytes | None = None
         self._outlet = outlet
         self._maxPayload = settings.maxPayload
         self._maxGap = settings.maxGap
@@ -590,7 +590,7 @@ class History:
     def _noticed(self, origin: Origin) -> None:
         """A number came that was not the next one: are there holes?"""
         if origin.gaps:
-            self.holed[origin.identity] = None
+            self.holed = origin.identity
             self._gapped[origin.identity] = None
 
     def _age(self, identity: bytes, now: float) -> int:

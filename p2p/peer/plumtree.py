@@ -249,9 +249,9 @@ class Plumtree(HistoryKeeper):
             self._young.pop(neighbour, None)
         self._spread(new, neighbour, now)
         self._outlet.deliver(new, neighbour, now)
-        if self._history.holed:
+        if self._history.holed is not None:
             self._repair.noticed(self._history.holed, now)
-            self._history.holed.clear()
+            self._history.holed = None
 
     def _batch(self, batch: Batch, neighbour: Any, now: float) -> None:
         for message in batch.messages:

@@ -18,7 +18,7 @@ he no longer keeps he says to be gone, and L{History} says what is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from heapq import heappop, heappush
 from math import inf
 from typing import Any
@@ -235,20 +235,19 @@ class Repair:
         }  # fmt: skip
         return said | {neighbour for neighbour, ask in want.asks.items() if intersect(ask.said, this)}
 
-    def noticed(self, origins: Iterable[bytes], now: float) -> None:
-        """There are holes in the numbers of those origins."""
-        for origin in origins:
-            want = self._wants.get(origin)
-            if want is None:
-                if len(self._wants) >= self._most:
-                    return
-                want = self._wants[origin] = _Want()
-            if not want.holesAt:
-                want.holesAt = now + self._settings.repairDelay
-                owed = self._history.owed(origin)
-                want.mark = owed[-1][1] if owed else 0
-                want.rounds = 0
-                self._arm(origin, want, now, want.holesAt)
+    def noticed(self, origin: bytes, now: float) -> None:
+        """There are holes in the numbers of that origin."""
+        want = self._wants.get(origin)
+        if want is None:
+            if len(self._wants) >= self._most:
+                return
+            want = self._wants[origin] = _Want()
+        if not want.holesAt:
+            want.holesAt = now + self._settings.repairDelay
+            owed = self._history.owed(origin)
+            want.mark = owed[-1][1] if owed else 0
+            want.rounds = 0
+            self._arm(origin, want, now, want.holesAt)
 
     def lacked(self, lack: Lack, neighbour: Any, now: float) -> None:
         """

@@ -100,6 +100,18 @@ class RoomTests(SynchronousTestCase):
             self.assertIsNone(history.take(message, 2.0))
         self.assertEqual((history.refused, history.duplicates), (89, 10))
 
+    def test_nothingGrowsWithTheOriginsThatThereHaveBeen(self) -> None:
+        """Whether they leave holes or not, and whatever broadcast there is: none need look at anything."""
+        history = History(FakeOutlet(), PeerSettings(maxOrigins=50, historyMessages=50, historyTime=60.0))
+        for number in range(1000):
+            for sequence in 1, 3:
+                history.take(Message(identity(number), sequence, 1, b""), float(number))
+            history.tick(float(number))
+        for name in History.__slots__:
+            what = getattr(history, name)
+            if hasattr(what, "__len__"):
+                self.assertLessEqual(len(what), 60, name)
+
     def test_whatWasRefusedWasNotSeen(self) -> None:
         """It may come later, when there is room for its origin: the longest silent makes it."""
         history = History(FakeOutlet(), PeerSettings(maxOrigins=2, lossDelay=10.0))
