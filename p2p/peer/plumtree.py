@@ -229,6 +229,7 @@ class Plumtree(HistoryKeeper):
         """And see how many messages there are now."""
         super().tick(now)
         self._heard.tick(now)
+        self._repair.tick(now)
         if self._asked:
             self._asked = {key: asked for key, asked in self._asked.items() if now - asked[1] < VAIN}
         count = self._history.count
@@ -509,16 +510,14 @@ class Plumtree(HistoryKeeper):
         told: Told | None = self._history.told(message, neighbour, now)
         if told is None:
             return
-        for identity, held in told.origins.items():
-            theirs = subtract([(1, held.top)] if held.top else [], held.gaps)
+        has = {
+            identity: subtract([(1, held.top)] if held.top else [], held.gaps)
+            for identity, held in told.origins.items()
+        }  # fmt: skip
+        for identity, theirs in has.items():
             self._history.promises.settle(neighbour, identity, theirs)
             self._heard.note(neighbour, identity, theirs)
-            lacking = self._history.lacking(identity, theirs)
-            if lacking:
-                self._repair.announced(
-                    neighbour, identity, lacking, now, 0.0, False, self._settings.pullTimeout
-                )
-        self._repair.say(now)
+        self._repair.told(neighbour, has, now)
 
     def _lacked(self, message: Lack, neighbour: Any, now: float) -> None:
         """A neighbour does not have what it was asked for."""

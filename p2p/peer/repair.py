@@ -18,6 +18,7 @@ he no longer keeps he says to be gone, and L{History} says what is lost.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from math import inf
@@ -166,6 +167,8 @@ class Repair:
         self._each = max(64, settings.maxOrigins // SHARE)
         self._wants: dict[bytes, _Want] = {}
         self._neighbours: dict[Any, int] = {}
+        # What a new neighbour has told of, and has not been asked for yet.
+        self._told: dict[Any, deque[tuple[bytes, Ranges]]] = {}
         # Until when who left something unanswered is not waited for.
         self._distrusted: dict[Any, float] = {}
         self._turn = 0
@@ -185,6 +188,7 @@ class Repair:
     def down(self, neighbour: Any, now: float) -> None:
         """He is gone: ask others for what he was asked for."""
         self._neighbours.pop(neighbour, None)
+        self._told.pop(neighbour, None)
         self._distrusted.pop(neighbour, None)
         self._asking.pop(neighbour, None)
         for origin, want in list(self._wants.items()):
@@ -196,22 +200,23 @@ class Repair:
 
     def announced(
         self, neighbour: Any, origin: bytes, these: Ranges, now: float, delay: float, eager: bool, patience: float
-    ) -> None:
+    ) -> bool:
         """
         A neighbour has messages that this peer lacks.
 
         @param delay: for how many seconds they may still come by themselves.
         @param eager: if they do not, the neighbour is to send everything new.
         @param patience: how many seconds he may take without a sign of an answer.
+        @return: false if there is no room for so many origins.
         """
         if neighbour not in self._neighbours:
-            return
+            return False
         want = self._wants.get(origin)
         key = neighbour, bool(delay)
         holder = want.holders.get(key) if want is not None else None
         if holder is None:
             if self._neighbours[neighbour] >= self._each or (want is None and len(self._wants) >= self._most):
-                return
+                return False
             if want is None:
                 want = self._wants[origin] = _Want()
             self._neighbours[neighbour] += 1
@@ -222,6 +227,20 @@ class Repair:
             self._arm(origin, want, now, now + delay)
         else:
             self._hasty[origin] = None
+        return True
+
+    def told(self, neighbour: Any, has: dict[bytes, Ranges], now: float) -> None:
+        """A new neighbour has all this: he is asked for what is missing of it, by and by if it is of many origins."""
+        self._told[neighbour] = deque(has.items())
+        self._goOn(neighbour, now)
+        self.say(now)
+
+    def tick(self, now: float) -> None:
+        """Every second: go on asking for what new neighbours have told of."""
+        if self._told:
+            for neighbour in list(self._told):
+                self._goOn(neighbour, now)
+            self.say(now)
 
     def having(self, origin: bytes, number: int) -> set[Any]:
         """Those who have said that they have a message that has only just come, or lacks."""
@@ -292,6 +311,21 @@ class Repair:
         return len(self._wants)
 
     # Private.
+
+    def _goOn(self, neighbour: Any, now: float) -> None:
+        """Of what he has told of, ask him for the next; not for more at a time than he may speak of."""
+        told = self._told[neighbour]
+        room = self._each - sum(neighbour in want.asks for want in self._wants.values())
+        while told and room > 0:
+            origin, these = told[0]
+            lacking = self._history.lacking(origin, these)
+            if lacking:
+                if not self.announced(neighbour, origin, lacking, now, 0.0, False, self._settings.pullTimeout):
+                    return
+                room -= 1
+            told.popleft()
+        if not told:
+            del self._told[neighbour]
 
     def _forget(self, want: _Want, key: tuple[Any, bool]) -> None:
         """He has nothing more to be asked for."""

@@ -556,6 +556,40 @@ class AnnouncementTests(OnePeer):
         self.assertEqual(self.tree._repair.missing, 0)
         self.assertEqual(self.outlet.timers, [])
 
+    def tellsALot(self) -> FakeNeighbour:
+        """A new neighbour that claims to have a message of each of 1,000 origins, and says of a hundred others so."""
+        self.begin(maxOrigins=1000, pullTimeout=10.0)
+        new = FakeNeighbour(20)
+        self.tree.neighbourUp(new, 0.0)
+        self.come(IHave([Announced(identity(20_000 + number), 1, [1, 1]) for number in range(100)], False), new)
+        for part in range(5):
+            held = [Held(identity(10_000 + 200 * part + number), 1, []) for number in range(200)]
+            self.come(Have(held, part == 4), new)
+        return new
+
+    def test_whoTellsOfALotIsAskedForAShareAtATime(self) -> None:
+        """Until it has sent that, or has taken too long."""
+        self.tellsALot()
+        asked = set()
+        for second in range(1, 100):
+            self.assertLessEqual(self.tree._repair.missing, 125)
+            asked |= {each.origin for near, what in self.sent() if isinstance(what, Graft) for each in what.wanted}
+            self.outlet.advance(float(second))
+            self.tree.tick(float(second))
+        self.assertEqual(len(asked), 1100)
+        self.outlet.advance(200.0)
+        self.assertEqual((self.tree._repair.missing, self.tree._repair._told), (0, {}))
+
+    def test_whatItToldOfEndsWithItsLink(self) -> None:
+        """It is not asked any more, nor remembered."""
+        new = self.tellsALot()
+        self.sent()
+        self.tree.neighbourDown(new, "lost", 1.0)
+        self.outlet.advance(100.0)
+        self.tree.tick(100.0)
+        self.assertEqual(self.sent(), [])
+        self.assertEqual((self.tree._repair.missing, self.tree._repair._told), (0, {}))
+
     def test_anAnnouncementInManyPartsCostsNoMoreThanItsLength(self) -> None:
         """Of one origin or of many, now or later; and however often it comes, only so much is asked at a time."""
         parts = [number for number in range(1, 257, 2) for _ in range(2)][: 2 * MAX_GAPS]
@@ -1396,6 +1430,18 @@ class MeshTests(SynchronousTestCase):
             self.assertEqual(sorted(numbers), [1, *range(32, 52)])
             self.assertEqual(last.lostNumbers, [(first.identity, 2, 31)])
             self.assertEqual([node.lostNumbers for node in mesh.nodes[:3]], [[], [], []])
+
+    def test_nothingIsPassedOverHoweverManyOriginsANewNeighbourTellsOf(self) -> None:
+        """More than one neighbour may speak of at a time are asked for by and by."""
+        for name in ("plumtree", "flood"):
+            mesh = Mesh(2, name, maxOrigins=1000)
+            old, new = mesh.nodes
+            for number in range(1000):
+                old.broadcast.publish(identity(1000 + number), b"once", mesh.now)
+            mesh.link(old, new)
+            mesh.run(30.0)
+            self.assertEqual(len({origin for origin, *_ in new.got}), 1000)
+            self.assertEqual(new.lostNumbers, [])
 
     def test_aNewcomerHasLostNothing(self) -> None:
         """What was before its time is not its loss, even if its neighbour is as new."""
