@@ -119,10 +119,16 @@ class Origin:
             return []
         return intersect(these, [*self.gaps, (self.top + 1, 2**63 - 1)])
 
-    def waive(self, these: Ranges, before: float) -> None:
-        """They are not owed any more, having been seen by somebody before that time."""
-        self.before = max(self.before, before) if self.waived else before
-        self.waived = union(self.waived, these, MAX_GAPS)
+    def waive(self, these: Ranges, before: float) -> Ranges:
+        """
+        They are not owed any more, having been seen by somebody before that time.
+
+        @return: the holes that are not owed any more either, for what is not has become too many ranges.
+        """
+        owed, waived = self.owed, self.lacking(self.waived)
+        self.before = max(self.before, before) if waived else before
+        self.waived = union(waived, these, MAX_GAPS)
+        return subtract(intersect(owed, self.waived), these)
 
     def lacks(self, number: int) -> bool:
         """That number has not been seen and would be taken."""
@@ -538,7 +544,8 @@ class History:
                 # Of before this peer's time.
                 origin = origin or self._heardOf(each.origin, now)
                 if origin is not None:
-                    origin.waive(lacking, now - each.age)
+                    for first, last in origin.waive(lacking, now - each.age):
+                        self._outlet.lost(each.origin, first, last)
             elif subtract(lacking, origin.waived if origin is not None else []):
                 count = len(lacking)
                 if teller.waiting + count <= DOOMED // 2 and self._doomedRanges + count <= DOOMED:
@@ -626,10 +633,10 @@ class History:
         origin = origin or self._heardOf(identity, now)
         if not lacking or origin is None:
             return 0
-        origin.waive(lacking, before)
-        for first, last in lacking:
+        lost = union(lacking, origin.waive(lacking, before))
+        for first, last in lost:
             self._outlet.lost(identity, first, last)
-        return len(lacking)
+        return len(lost)
 
     def _sayLack(self, neighbour: Any, never: list[Wanted], gone: list[Gone]) -> None:
         """Say what cannot be sent, in as many messages as it takes; never both in one, for that may not fit a frame."""

@@ -4,6 +4,7 @@ Tests for L{p2p.peer.history}; what a broadcast does with one is tested with tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,12 +12,22 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.peer.history import DOOMED, History, Origin
-from p2p.peer.ranges import intersect
+from p2p.peer.ranges import Ranges, flat, intersect, union
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
 from p2p.wire.messages import MAX_GAPS, MAX_HELD, Gone, Message
 
 OTHER = identity(2)
+
+
+def members(these: Ranges) -> set[int]:
+    """All numbers in some ranges."""
+    return {number for first, last in these for number in range(first, last + 1)}
+
+
+def spans(numbers: Iterable[int]) -> Ranges:
+    """Some numbers as ranges."""
+    return union([(number, number) for number in numbers], [])
 
 
 class OriginTests(SynchronousTestCase):
@@ -82,6 +93,41 @@ class OriginTests(SynchronousTestCase):
         self.assertEqual(origin.gaps, [(90, 99)])
         self.assertEqual(origin.given, [(2, 89)])
         self.assertFalse(origin.see(50, 10))
+
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.data(), st.integers(10, 400))
+    def test_noHoleIsForgottenUnsaid(self, data: st.DataObject, top: int) -> None:
+        """What is owed no more has come, is waived, or is said; and that only if not all could be told apart."""
+        origin = Origin()
+        seen = set(range(top // 130 + 1, top + 1, top // 130 + 2)) - {top}
+        for number in [top, *sorted(seen)]:
+            origin.see(number, 1000)
+        for _ in range(4):
+            before = members(origin.owed)
+            numbers = data.draw(st.sets(st.sampled_from(sorted({*before, top + 2, top + 4, top + 9})), max_size=100))
+            these = origin.lacking(spans(numbers))
+            kept = origin.lacking(origin.waived)
+            swallowed = members(origin.waive(these, 0.0))
+            self.assertEqual(before - members(origin.owed), before & (numbers | swallowed))
+            self.assertFalse(swallowed & numbers)
+            self.assertLessEqual(len(origin.waived), MAX_GAPS)
+            if len(union(kept, these)) <= MAX_GAPS:
+                self.assertFalse(swallowed)
+            for number in data.draw(st.lists(st.sampled_from(sorted(numbers or {1})), max_size=9)):
+                origin.see(number, 1000)
+            top = origin.top
+
+    def test_whatWasWaivedLongAgoAndCameIsNoneOfThem(self) -> None:
+        """However much an origin has lost in its life, the holes of today are told apart."""
+        origin = Origin()
+        for number in range(10, 2000, 10):
+            origin.see(number, 1000)
+            self.assertEqual(origin.waive([(number - 8, number - 8), (number - 6, number - 6)], 0.0), [])
+            self.assertEqual(len(origin.owed), 3)
+            for other in range(number - 9, number):
+                origin.see(other, 1000)
+            self.assertEqual(origin.owed, [])
 
 
 class RoomTests(SynchronousTestCase):
@@ -204,6 +250,25 @@ class GoneTests(SynchronousTestCase):
             history.gone(self.frame(second), self.a, float(second))
             history.tick(float(second))
         self.assertIn((OTHER, 2, 2), self.outlet.take("lost"))
+
+    def test_whatIsMissingIsCalledLostHoweverItIsBrokenUp(self) -> None:
+        """Once each, be it named or between the named; but for what is of before this peer's time."""
+        for age in (1.0, 1000.0):
+            history = self.begin(lossDelay=10.0, historyTime=60.0)
+            there = set(range(1, 412, 10))
+            for number in there:
+                history.take(Message(OTHER, number, 1, b""), 100.0)
+            named = set(range(2, 400, 2)) - there
+            for part in range(0, 400, 100):
+                numbers = spans(named & set(range(part, part + 100)))
+                history.gone([Gone(OTHER, flat(numbers), age)], self.a, 100.0)
+            for second in range(101, 200):
+                history.tick(float(second))
+            lost = [number for said in self.outlet.take("lost") for number in members([said[1:]])]
+            self.assertEqual(len(lost), len(set(lost)))
+            missing = set(range(1, 411)) - there
+            self.assertEqual(set(lost), missing if age == 1.0 else missing - named)
+            self.assertEqual(history.settled(OTHER), 411)
 
     def test_whatItInventsEvictsNobody(self) -> None:
         """Origins of which something came are not forgotten for those of which somebody only speaks."""
