@@ -32,7 +32,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 import attrs
@@ -84,10 +84,11 @@ class Origin:
     @ivar lastSeen: when something new of it came.
     @ivar waived: ranges that are not owed: given up, or of before this peer's time.
     @ivar before: when the last of those was seen by somebody, at the latest.
+    @ivar since: a number that is of this peer's time, and so are all above it; 0 if none is known to be.
     @ivar marks: what was the highest number when, for as long as there are gaps.
     """
 
-    __slots__ = ("before", "gaps", "given", "identity", "lastSeen", "marks", "top", "waived")
+    __slots__ = ("before", "gaps", "given", "identity", "lastSeen", "marks", "since", "top", "waived")
 
     def __init__(self, identity: bytes = b"") -> None:
         self.identity = identity
@@ -98,6 +99,7 @@ class Origin:
         self.lastSeen = 0.0
         self.waived = _NONE
         self.before = 0.0
+        self.since = 0
         self.marks: tuple[tuple[float, int], ...] = ()
 
     @property
@@ -129,6 +131,11 @@ class Origin:
         self.before = max(self.before, before) if waived else before
         self.waived = union(waived, these, MAX_GAPS)
         return subtract(intersect(owed, self.waived), these)
+
+    def begin(self, number: int) -> None:
+        """That number has come and is of this peer's time: what is above it is owed."""
+        self.since = number
+        self.waived = intersect(self.waived, [(1, number)])
 
     def lacks(self, number: int) -> bool:
         """That number has not been seen and would be taken."""
@@ -326,7 +333,7 @@ class History:
         self._dropped = 0
         # When the last of those was seen that are kept no longer.
         self._droppedSeen = 0.0
-        self._began: float | None = None
+        self._began = inf
         # Origins that have gaps, to be looked at as time passes.
         self._gapped: dict[bytes, None] = {}
         # What somebody no longer keeps, how many ranges that are, and who spoke of it.
@@ -392,6 +399,9 @@ class History:
         else:
             self.duplicates += 1
             return None
+        if not origin.since and message.age < now - self._began - self._lossDelay:
+            # Not one that was under way when this peer came up.
+            origin.begin(number)
         if message.origin is not origin.identity:
             # The origin's own bytes, once in memory for all its messages that are kept.
             message = Message(origin.identity, number, message.hops, message.payload, message.age)
@@ -540,11 +550,12 @@ class History:
             if not lacking:
                 continue
             origin = self._origins.get(each.origin)
-            if self._began is None or each.age >= now - self._began:
+            if each.age >= now - self._began:
                 # Of before this peer's time.
                 origin = origin or self._heardOf(each.origin, now)
                 if origin is not None:
-                    for first, last in origin.waive(lacking, now - each.age):
+                    bygone = intersect(lacking, [(1, origin.since or 2**63 - 1)])
+                    for first, last in origin.waive(bygone, now - each.age):
                         self._outlet.lost(each.origin, first, last)
             elif subtract(lacking, origin.waived if origin is not None else []):
                 count = len(lacking)
@@ -591,7 +602,7 @@ class History:
 
     def _begin(self, now: float) -> None:
         """This peer is up."""
-        if self._began is None:
+        if self._began == inf:
             self._began = now
 
     def _noticed(self, origin: Origin) -> None:

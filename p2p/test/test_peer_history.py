@@ -182,9 +182,9 @@ class HaveTests(SynchronousTestCase):
         for origins, gaps in (1000, 64), (1000, 1), (600, 64), (512, 64), (1, 64):
             outlet = FakeOutlet()
             one, other = History(outlet, settings), History(FakeOutlet(), settings)
-            for origin in range(1, origins + 1):
+            for place in range(1, origins + 1):
                 for number in range(2, 2 * gaps + 3, 2):
-                    one.take(Message(identity(origin), number, 1, b""), 0.0)
+                    one.take(Message(identity(place), number, 1, b""), 0.0)
             a, b = FakeNeighbour(11), FakeNeighbour(12)
             one.meet(b, 0.0)
             other.meet(a, 0.0)
@@ -257,7 +257,7 @@ class GoneTests(SynchronousTestCase):
             history = self.begin(lossDelay=10.0, historyTime=60.0)
             there = set(range(1, 412, 10))
             for number in there:
-                history.take(Message(OTHER, number, 1, b""), 100.0)
+                history.take(Message(OTHER, number, 1, b"", 95), 100.0)
             named = set(range(2, 400, 2)) - there
             for part in range(0, 400, 100):
                 numbers = spans(named & set(range(part, part + 100)))
@@ -269,6 +269,38 @@ class GoneTests(SynchronousTestCase):
             missing = set(range(1, 411)) - there
             self.assertEqual(set(lost), missing if age == 1.0 else missing - named)
             self.assertEqual(history.settled(OTHER), 411)
+
+    def test_whatIsPublishedInItsTimeIsOwedWhateverIsSaidOfBefore(self) -> None:
+        """
+        Whoever says, early or late, once or again and again, that all of an origin's numbers were seen before this
+        peer was up: what is missing of those published since is waited for, and called lost.
+        """
+        everything = [Gone(OTHER, [1, 2**63 - 1], 1000.0)]
+        # As they come, and up to which number everything has then come that can.
+        numbers = {3: 3, 4: 4, 6: 4, 7: 4, 5: 7, 9: 7, 12: 7}
+        for lies in range(1, 2 ** (len(numbers) + 1)):
+            history = self.begin(lossDelay=10.0, historyTime=60.0)
+            for place, (number, settled) in enumerate(numbers.items()):
+                if lies >> place & 1:
+                    history.gone(everything, self.a, 100.0)
+                history.take(Message(OTHER, number, 1, b""), 100.0)
+                # What was before the first that came, may have been before.
+                told = lies & (2 << place) - 1
+                self.assertEqual(history.settled(OTHER), settled if told else 0)
+            if lies >> len(numbers) & 1:
+                history.gone(everything, self.a, 100.0)
+            for second in range(101, 200):
+                history.tick(float(second))
+            self.assertEqual(self.outlet.take("lost"), [(OTHER, 8, 8), (OTHER, 10, 11)])
+
+    def test_whatWasUnderWayWhenItCameUpMayBeOfBefore(self) -> None:
+        """For as long as copies may be; so may be what had been kept for as long."""
+        for at, age, before in (9.0, 0, True), (11.0, 0, False), (60.0, 50, True), (60.0, 49, False):
+            history = self.begin(lossDelay=10.0)
+            history.take(Message(OTHER, 1, 1, b"", age), at)
+            history.gone([Gone(OTHER, [2, 4], 60.0)], self.a, at)
+            history.take(Message(OTHER, 5, 1, b""), at)
+            self.assertEqual(history.settled(OTHER), 5 if before else 1)
 
     def test_whatItInventsEvictsNobody(self) -> None:
         """Origins of which something came are not forgotten for those of which somebody only speaks."""

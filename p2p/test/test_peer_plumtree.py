@@ -616,9 +616,12 @@ class AnnouncementTests(OnePeer):
                     self.come(have(*(edge for low in starts for edge in (low, low + 99)), now=True), near)
             self.assertEqual(len(self.asked()), 12)
             wanted = [Wanted(OTHER, [number, number]) for number in numbers]
-            return calls(lambda: [
-                self.come(Lack(wanted[start : start + words], []), self.a) for start in range(0, len(wanted), words)
-            ])  # fmt: skip
+
+            def say() -> None:
+                for start in range(0, len(wanted), words):
+                    self.come(Lack(wanted[start : start + words], []), self.a)
+
+            return calls(say)
 
         for numbers, words in (
             (range(10**9, 10**9 + 1600), 1), (range(10**9, 10**9 + 1600), MAX_HELD),
