@@ -105,7 +105,7 @@ class Host:
     @ivar heldUntil: When the last of the pauses ends that a stopped process is in, in virtual seconds, or infinity.
     @ivar wall: Its own clock.
     @ivar ends: Its ends of connections, as an ordered set.
-    @ivar calling: Who calls, or has called, from an address and port of his choice.
+    @ivar calling: Who calls at present, by the address and port he calls from, in order.
     @ivar ports: Its listening TCP ports by port number, and C{datagramPorts} those of UDP.
     """
 
@@ -210,9 +210,8 @@ class Host:
         """
         Whether somebody listens on, calls from, or is connected at an address and TCP port number of this host.
         """
-        calling = self.calling.get((address, number))
         return (
-            (calling is not None and not calling.over)
+            (address, number) in self.calling
             or any(collides(address, port.interface) for port in self.ports.get(number, ()))
             or any(end.local == (address, number) for end in self.ends)
         )

@@ -212,6 +212,7 @@ class Attempt:
         self.answered = False
         self.over = False
         self._tries = 0
+        self._local: Where = ("", 0)
         self._remote: Where = (connector.host, connector.port)
         reactor: SimulatedReactor = connector.reactor
         reactor.clock.at(reactor.clock.now, partial(reactor.host.tell, self._begin))
@@ -221,8 +222,15 @@ class Attempt:
         End this attempt with an error, if it is not over yet.
         """
         if not self.over:
-            self.over = True
+            self._end()
             self._connector.connectionFailed(Failure(reason))
+
+    def _end(self) -> None:
+        """
+        Nobody calls from this side's address any more.
+        """
+        self.over = True
+        self._connector.reactor.host.calling.pop(self._local, None)
 
     def loseConnection(self) -> None:
         """
@@ -264,9 +272,8 @@ class Attempt:
                 with reactor.log.failuresHandled("while a factory was told that it is not connected"):
                     self.failIfNotConnected(refusal)
                 return
-            if port:
-                host.calling[source, port] = self
         self._local = (source, port or host.ephemeralPort())
+        host.calling[self._local] = self
         self._remote = (address, connector.port)
         self._call()
 
@@ -281,7 +288,7 @@ class Attempt:
         wait = FIRST_RETRY * 2**self._tries
         self._tries += 1
         if self._tries > RETRIES + 1:
-            reactor.host.tell(partial(self._failed, error.TCPTimedOutError(110, "Connection timed out")))
+            reactor.host.tell(partial(self.failed, error.TCPTimedOutError(110, "Connection timed out")))
             return
         reactor.clock.at(reactor.clock.now + wait, self._call)
         reactor.network.faults.send(self._local[0], self._remote[0], 0, self._called)
@@ -306,9 +313,12 @@ class Attempt:
 
     def _refused(self) -> None:
         refused = error.ConnectionRefusedError(111, "Connection refused")
-        self._connector.reactor.host.tell(partial(self._failed, refused))
+        self._connector.reactor.host.tell(partial(self.failed, refused))
 
-    def _failed(self, reason: Exception) -> None:
+    def failed(self, reason: Exception) -> None:
+        """
+        End this attempt with an error, if it is not over yet and its process lives; log what the factory raises.
+        """
         reactor: SimulatedReactor = self._connector.reactor
         if reactor.alive:
             with reactor.log.failuresHandled("while a factory was told that it is not connected"):
@@ -333,25 +343,28 @@ class Attempt:
         connector = self._connector
         if self.over:
             # Given up by a process that was stopped, before it learnt that it is connected.
-            end.protocol = Protocol()
-            end.loseConnection()
+            end.lose(Failure(error.ConnectionDone("Connection done")))
             return
         if end.disconnected:
-            self._failed(error.ConnectionRefusedError(104, "Connection reset by peer"))
+            self.failed(error.ConnectionRefusedError(104, "Connection reset by peer"))
             return
-        self.over = True
+        self._end()
         connector.transport = end
         log = connector.reactor.log
         try:
             protocol = connector.buildProtocol(end.getPeer())
+        except Exception:
+            failure = Failure()
+            log.failure("Unhandled error while connecting to {address}", failure, address=end.getPeer())
+            end.lose(failure)
+            with log.failuresHandled("while a factory was told that it is not connected"):
+                connector.connectionFailed(Failure(error.ConnectError(string=failure)))
+            return
+        try:
             if protocol is None:
                 end.protocol = Protocol()
                 end.loseConnection()
             else:
                 end.open(protocol)
         except Exception:
-            failure = Failure()
-            if end.protocol is None:
-                end.protocol = Protocol()
-            log.failure("Unhandled error while connecting to {address}", failure, address=end.getPeer())
-            end.lose(failure)
+            end.failed(Failure())

@@ -75,6 +75,9 @@ class SimulatedReactor:
         self._events: dict[str, _ThreePhaseEvent] = {}
         self._started = self._stopping = False
         self._resolver: IHostnameResolver | None = None
+        # Before all triggers that a program adds, as in a real reactor.
+        self.addSystemEventTrigger("during", "startup", self._run)
+        self.addSystemEventTrigger("during", "shutdown", self._disconnectAll)
 
     @property
     def random(self) -> Random:
@@ -137,7 +140,6 @@ class SimulatedReactor:
         """
         if self.alive:
             self._started = True
-            self.addSystemEventTrigger("during", "startup", self._run)
             self.fireSystemEvent("startup")
 
     def _run(self) -> None:
@@ -157,7 +159,6 @@ class SimulatedReactor:
     def _stop(self) -> None:
         if not self.alive:
             return
-        self.addSystemEventTrigger("during", "shutdown", self._disconnectAll)
         self.addSystemEventTrigger("after", "shutdown", self.die)
         self.fireSystemEvent("shutdown")
 
@@ -165,8 +166,11 @@ class SimulatedReactor:
         from twisted.python.failure import Failure
 
         self.running = False
+        lost = Failure(error.ConnectionLost("Connection lost"))
+        for attempt in list(self.host.calling.values()):
+            attempt.failed(error.ConnectError(string=lost))
         for end in list(self.host.ends):
-            end.lose(Failure(error.ConnectionLost("Connection lost")))
+            end.lose(lost)
         for port in self._listening():
             with self.log.failuresHandled("while whoever listens at {port} was told that it has stopped", port=port):
                 port.stop()

@@ -625,7 +625,7 @@ class Connection:
         if protocol is not None:
             with log.failuresHandled("while {protocol} was told that its connection is lost", protocol=protocol):
                 protocol.connectionLost(reason)
-        if connector is not None:
+        if connector is not None and protocol is not None:
             with log.failuresHandled("while a factory was told that its connection is lost"):
                 connector.connectionLost(reason)
 

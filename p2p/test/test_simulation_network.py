@@ -496,10 +496,12 @@ class ReactorTests(TCPTestCase):
         Events are fired in their phases; a Deferred from a trigger before shutdown is waited for.
         """
         happened: list[str] = []
+        states: list[bool] = []
         reactor = self.here
         for eventType in ("startup", "shutdown"):
             for phase in ("after", "during", "before"):
                 reactor.addSystemEventTrigger(phase, eventType, happened.append, f"{phase} {eventType}")
+            reactor.addSystemEventTrigger("during", eventType, lambda: states.append(reactor.running))
         removed = reactor.addSystemEventTrigger("during", "startup", happened.append, "never")
         reactor.removeSystemEventTrigger(removed)
         reactor.callWhenRunning(happened.append, "running")
@@ -519,6 +521,8 @@ class ReactorTests(TCPTestCase):
         waiting.callback(None)
         self.assertEqual(happened, ["before shutdown", "during shutdown", "after shutdown"])
         self.assertEqual((reactor.running, reactor.alive), (False, False))
+        # What the reactor itself does in these phases is done before what a program does there.
+        self.assertEqual(states, [True, False])
 
     def test_onlyWhatRunsCanBeStopped(self) -> None:
         """
@@ -550,6 +554,27 @@ class ReactorTests(TCPTestCase):
         self.assertEqual(server.lost[1], error.ConnectionLost)
         self.assertEqual(client.lost[1], error.ConnectionDone)
         self.assertEqual((fired, self.there.host.ports), ([], {}))
+
+    def test_stopFailsWhatIsStillBeingTried(self) -> None:
+        """
+        Whoever calls is told once that he is not connected, be it that nobody answers or that a stopped process has not
+        learnt of the answer.
+        """
+
+        class Stopping(Calling):
+            def stopFactory(self) -> None:
+                happened.append((self.failed and self.failed[1], self.ended))
+
+        happened: list[Any] = []
+        self.there.listenTCP(80, Answering(self.network))
+        self.network.run(1)
+        self.network.callAt(1.5, self.here.stop)
+        self.network.callAt(1.5, lambda: self.network.faults.pause(self.here, duration=5))
+        self.network.callAt(1.49, lambda: self.here.connectTCP("10.0.0.2", 80, Stopping(self.network, None)))
+        self.here.connectTCP("10.0.0.9", 80, Stopping(self.network, None))
+        self.network.run(200)
+        self.assertEqual(happened, [(error.ConnectError, None)] * 2)
+        self.assertEqual(self.here.host.calling, {})
 
     def test_stopTellsAllThatListens(self) -> None:
         """

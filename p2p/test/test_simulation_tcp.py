@@ -441,6 +441,25 @@ class ConnectingTests(TCPTestCase):
         self.assertEqual(answering.made[0].lost[1], error.ConnectionDone)
 
 
+    def test_aFactoryThatCannotMakeAProtocolIsNotConnected(self) -> None:
+        """
+        What it raises is logged, and it is told that the attempt has failed, not that a connection was lost; the other
+        side sees the end of one.
+        """
+
+        class Failing(Calling):
+            def buildProtocol(self, addr: object) -> Any:
+                raise ZeroDivisionError
+
+        calling, answering = Failing(self.network, None), Answering(self.network)
+        self.there.listenTCP(7, answering)
+        self.here.connectTCP("10.0.0.2", 7, calling)
+        self.network.run(1)
+        assert calling.failed is not None
+        self.assertEqual((calling.failed[1], calling.ended), (error.ConnectError, None))
+        self.assertEqual(answering.made[0].lost[1], error.ConnectionDone)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_anAttemptThatAStoppedProcessGivesUpIsClosed(self) -> None:
         """
         Its system has connected meanwhile, and closes that; the process never learns of it, and its factory is told
