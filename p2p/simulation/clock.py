@@ -385,14 +385,14 @@ class Timer:
         See L{IDelayedCall.delay}.
         """
         self._check()
-        self._moveTo(self.reactor.host.wall.after(self.time, secondsLater))
+        self.moveTo(self.reactor.host.wall.after(self.time, secondsLater))
 
     def reset(self, secondsFromNow: float) -> None:
         """
         See L{IDelayedCall.reset}.
         """
         self._check()
-        self._moveTo(self.reactor.dueTime(secondsFromNow))
+        self.moveTo(self.reactor.dueTime(secondsFromNow))
 
     def active(self) -> bool:
         """
@@ -406,7 +406,12 @@ class Timer:
         if self.called:
             raise AlreadyCalled
 
-    def _moveTo(self, time: float) -> None:
+    def moveTo(self, time: float) -> None:
+        """
+        Let the call be made at another time.
+
+        @param time: Virtual seconds; one in the past stands for now.
+        """
         clock = self.reactor.clock
         self.time = time = max(time, clock.now)
         if time < self._queued:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ulp
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.abstract import isIPv6Address
@@ -68,11 +69,14 @@ class WallClock:
         when such a sum is due in theory would, as often as not, be called while the clock still shows less; it would
         wait for the rest, and come early again. So it comes later by a few times the least that either clock can tell.
         """
-        if self.right or not delay:
-            return time + delay
-        due = self.at(time) + delay
+        return time + delay if self.right or not delay else self.when(self.at(time) + delay)
+
+    def when(self, due: float) -> float:
+        """
+        When, in the network's time, it will show a time.
+        """
         when = self.baseAt + (due - self.base) / self.rate
-        return when + 4.0 * (ulp(when) + ulp(max(abs(self.base), abs(due))) / self.rate)
+        return when if self.right else when + 4.0 * (ulp(when) + ulp(max(abs(self.base), abs(due))) / self.rate)
 
     def set(self, offset: float | None, drift: float | None) -> None:
         """
@@ -153,12 +157,18 @@ class Host:
 
     def setClock(self, offset: float | None = None, drift: float | None = None) -> None:
         """
-        Set the host's clock wrong from now on. Timers that are set already keep their moment.
+        Set the host's clock wrong from now on. Timers follow it as they do in reality: one that is set ahead brings at
+        once what is due by then (a real process that sleeps would see it when it wakes), and one that is set back lets
+        all wait for what it has shown already.
 
         @param offset: Seconds it is to be ahead of the network's time now; L{None} leaves it as it is.
         @param drift: How much too fast it is to run: 0.001 gains a millisecond a second. Above -1. L{None} leaves it.
         """
+        timers = sorted(self.reactor.timers(), key=attrgetter("time"))
+        due = [timer.getTime() for timer in timers]
         self.wall.set(offset, drift)
+        for timer, shown in zip(timers, due, strict=True):
+            timer.moveTo(self.wall.when(shown))
 
     # Its kernel.
 

@@ -514,7 +514,7 @@ class SetClock(Who, frozen=True, kw_only=True):
         """See L{Incident}."""
         chosen = self.among(swarm, swarm.running())
         for node in chosen:
-            swarm.network.faults.setClock(node.host, offset=self.offset, drift=self.drift)
+            swarm.setClock(node, self.offset, self.drift)
         wrong = {"nodes": [node.name for node in chosen], "offset": self.offset, "drift": self.drift}
         _lasting(swarm, "clock", None, wrong)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
+from itertools import chain
 from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -125,9 +126,16 @@ class SimulatedReactor:
         """
         The timers of this process that wait.
         """
+        return self.timers()
+
+    def timers(self) -> list[Timer]:
+        """
+        The same; also those that are due and wait for a stopped process to go on.
+        """
+        waiting = chain((event[2] for event in self.clock.waiting()), self.host.held or ())
         timers = {
             target: None
-            for _, _, target, _ in self.clock.waiting()
+            for target in waiting
             if type(target) is Timer and target.reactor is self and target.active()
         }
         return list(timers)

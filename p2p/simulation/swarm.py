@@ -56,6 +56,7 @@ class Node:
     @ivar up: a process runs and has not been asked to leave.
     @ivar left: it has left, and will not come back by itself.
     @ivar lies: for how many reasons it says what is not so.
+    @ivar ahead: seconds by which its process is ahead of its machine's clock, which was set back meanwhile.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Node:
     up: bool = False
     left: bool = False
     lies: int = 0
+    ahead: float = 0.0
 
     @property
     def host(self) -> str:
@@ -171,12 +173,25 @@ class Swarm:
         reactor = self.network.machine(node.host).reactor
         reactor.callWhenRunning(reactor.stop)
 
+    def setClock(self, node: Node, offset: float | None, drift: float | None) -> None:
+        """
+        Set the clock of a node's machine wrong.  As with the daemon, whose clock is
+        L{steady<p2p.daemon.clock.steady>}, the process that runs does not see that it is set back, but the next one.
+        """
+        if offset is not None:
+            shown = self.network.machine(node.host).wall.seconds()
+            node.ahead = max(0.0, shown - (self.network.now + offset))
+        self.network.faults.setClock(node.host, offset=None if node.ahead else offset, drift=drift)
+
     # Private.
 
     def _add(self, nodes: dict[str, Node], node: Node, boot: Any) -> Node:
         nodes[node.name] = self._byHost[node.host] = node
 
         def begin(reactor: SimulatedReactor) -> None:
+            if node.ahead:
+                reactor.host.setClock(reactor.seconds() - self.network.now - node.ahead)
+                node.ahead = 0.0
             self._begin(node, boot(reactor, node), reactor)
 
         self.network.host(node.host, name=node.name, boot=begin)

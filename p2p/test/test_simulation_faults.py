@@ -1178,6 +1178,61 @@ class OnHostsTests(TCPTestCase):
         network.run(since + 20.5 * interval / (1.0 + drift))
         self.assertEqual((len(calls), len(times)), (21, 9))
 
+    def test_timersFollowAClockThatIsSet(self) -> None:
+        """
+        Set ahead, it brings at once what is due by then, in order; set back, it keeps the rest waiting, be the process
+        stopped meanwhile or not. A timer that was moved follows from where it is.
+        """
+        fired: list[tuple[str, float, float]] = []
+
+        def set(name: str, delay: float) -> Any:
+            return self.here.callLater(delay, lambda: fired.append((name, self.network.now, self.here.seconds())))
+
+        set("late", 4000.0)
+        moved = set("moved", 5.0)
+        set("second", 20.0)
+        set("first", 10.0)
+        moved.delay(10.0)
+        self.network.run(1)
+        self.network.faults.setClock(self.here, offset=3600.0)
+        self.network.run(300)
+        self.assertEqual(fired, [(name, 1.0, 3601.0) for name in ("first", "moved", "second")])
+        del fired[:]
+        set("held", 50.0)
+        self.network.faults.pause(self.here, duration=200)
+        self.network.run(450)
+        self.network.faults.setClock(self.here, offset=-300.0)
+        self.network.run(4400)
+        self.assertEqual([(name, round(when, 6)) for name, when, _ in fired], [("held", 4250.0), ("late", 4300.0)])
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.lists(st.tuples(st.one_of(st.none(), st.floats(-1e6, 1e6)), st.floats(-0.9, 10.0)), max_size=5),
+        st.lists(st.floats(0.0, 100.0), max_size=5),
+    )
+    def test_noTimerComesBeforeAClockThatIsSetShowsItsTime(
+        self, changes: list[tuple[float | None, float]], delays: list[float]
+    ) -> None:
+        """
+        However often it is set; and once it shows that time, the timer has come.
+        """
+        network = SimulatedNetwork(guard=False)
+        reactor = network.host("10.0.0.1")
+        waiting: dict[object, float] = {}
+
+        def due(key: object) -> None:
+            self.assertGreaterEqual(reactor.seconds(), waiting.pop(key))
+
+        for offset, drift in [*changes, (0.0, 0.0)]:
+            for delay in delays:
+                key = object()
+                waiting[key] = reactor.seconds() + delay
+                reactor.callLater(delay, due, key)
+            network.run(network.now + 0.7)
+            network.faults.setClock(reactor, offset=offset, drift=drift)
+            network.run(network.now + 7.0)
+            self.assertFalse([shown for shown in waiting.values() if shown < reactor.seconds() - 1e-6])
+
     def test_aClockThatIsRightAgainIsRight(self) -> None:
         """
         It shows the network's time to the last bit, whatever it has shown before.

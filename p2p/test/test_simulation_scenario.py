@@ -563,6 +563,15 @@ class IncidentTests(SynchronousTestCase):
         swarm = self.run_(event('clock = { peers = ["peer-0"], offset = 100.0, drift = 0.1 }'), until=15.0)
         self.assertAlmostEqual(swarm.network.machine(swarm.peers["peer-0"].host).reactor.seconds(), 116.0)
 
+    def test_aClockThatIsSetBack(self) -> None:
+        """It goes on for the process that runs, and only the next one sees what it was set to."""
+        back = event('clock = { peers = ["peer-0"], offset = -100.0, drift = 0.1 }', at=5.0)
+        swarm = self.run_(back + event('restart = { peers = ["peer-0"] }', at=15.0), until=14.0)
+        reactor = swarm.network.machine(swarm.peers["peer-0"].host).reactor
+        self.assertAlmostEqual(reactor.seconds(), 14.9)
+        swarm.network.run(25.0)
+        self.assertAlmostEqual(reactor.seconds(), -73.0)
+
     def test_peersWhoseClocksRunApartAreOneNetworkAllTheSame(self) -> None:
         """Each timer of theirs comes once, and time goes on."""
         self.patch(clock, "ROUNDS", 2_000)
