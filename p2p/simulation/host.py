@@ -110,6 +110,7 @@ class Host:
     @ivar wall: Its own clock.
     @ivar ends: Its ends of connections, as an ordered set.
     @ivar calling: Who calls at present, by the address and port he calls from, in order.
+    @ivar chosen: Whether a program has called from a port of its choice.
     @ivar ports: Its listening TCP ports by port number, and C{datagramPorts} those of UDP.
     """
 
@@ -120,6 +121,7 @@ class Host:
         "boot",
         "boots",
         "calling",
+        "chosen",
         "datagramPorts",
         "disk",
         "ends",
@@ -152,6 +154,7 @@ class Host:
         self.datagramPorts: dict[int, list[DatagramPort]] = {}
         self.wall = WallClock(network.clock)
         self.tick = 0.0
+        self.chosen = False
         self._ephemeral = FIRST_EPHEMERAL
         self._givenOut = 0
 
@@ -204,8 +207,11 @@ class Host:
         A port that nobody listens on, for an outgoing connection or for whoever binds port 0; and if there are any, one
         that no connection has.
         """
+        used: set[int] = set()
         # The first time round none has been given out before.
-        used = {end.local[1] for end in self.ends} if self._givenOut >= _EPHEMERAL else ()
+        if self.chosen or self._givenOut >= _EPHEMERAL:
+            used.update(number for _, number in self.calling)
+            used.update(end.local[1] for end in self.ends)
         tried = 0
         while True:
             port = self._ephemeral

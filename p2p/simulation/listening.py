@@ -272,6 +272,7 @@ class Attempt:
                 with reactor.log.failuresHandled("while a factory was told that it is not connected"):
                     self.failIfNotConnected(refusal)
                 return
+        host.chosen |= port != 0
         self._local = (source, port or host.ephemeralPort())
         host.calling[self._local] = self
         self._remote = (address, connector.port)

@@ -391,6 +391,17 @@ class ConnectingTests(TCPTestCase):
         self.network.run(self.network.now + 1)
         self.assertIn(kept, [host.ephemeralPort() for _ in range(16384)])
 
+    def test_aChosenPortIsNotGivenOut(self) -> None:
+        """
+        Not while somebody calls, or is connected, from there.
+        """
+        self.there.listenTCP(80, Answering(self.network))
+        for address in ("10.0.0.2", "10.0.0.9"):
+            calling = Calling(self.network, Recorder(self.network))
+            self.here.connectTCP(address, 80, calling, bindAddress=("", 49152 if address == "10.0.0.2" else 49153))
+        self.network.run(1)
+        self.assertEqual(self.here.host.ephemeralPort(), 49154)
+
     def test_whoListensOnAllAddressesOfAFamilyGetsNoOther(self) -> None:
         """
         Who does not say which gets those of the host's family, over TCP as over UDP.
