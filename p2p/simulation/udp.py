@@ -5,6 +5,7 @@ Datagrams: each takes its own time, may be lost or overtaken, and nobody says so
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from twisted.internet import error
@@ -27,7 +28,7 @@ MAXIMUM_SIZE = 65507
 """The most bytes in one datagram."""
 
 MAXIMUM_HELD = 1000
-"""How many datagrams the kernel keeps for all of a stopped process; the rest is lost."""
+"""How many datagrams the kernel keeps for each port of a stopped process; the rest is lost."""
 
 _MANY_PORTS = 1 << 31
 """More than any network has, and so few that a product of two serials has at most 63 bits."""
@@ -40,6 +41,7 @@ class DatagramPort:
 
     @ivar interface: The address it is bound to.
     @ivar serial: A number that tells this port from all others of the network.
+    @ivar kept: How many datagrams the kernel keeps for it.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class DatagramPort:
         self.interface = interface or reactor.host.anyAddress()
         self.maxPacketSize = maxPacketSize
         self.listening = False
+        self.kept = 0
         self._remote: Where | None = None
         self._broadcast = False
         self._stopped: Deferred[None] | None = None
@@ -246,8 +249,13 @@ class _Datagram:
         held = port.reactor.host.held
         if held is None:
             port.received(data, self._source)
-        elif len(held) < MAXIMUM_HELD:
-            held.append(lambda: port.received(data, self._source))
+        elif port.kept < MAXIMUM_HELD:
+            port.kept += 1
+            held.append(partial(self._read, port, data))
+
+    def _read(self, port: DatagramPort, data: bytes) -> None:
+        port.kept -= 1
+        port.received(data, self._source)
 
     def failed(self, failure: Failure) -> None:
         """

@@ -1087,6 +1087,31 @@ class OnHostsTests(TCPTestCase):
         gaps = [(one, next) for one, next in pairwise(happened) if next - one > 1.0]
         self.assertEqual(gaps, [(0.5, 7.0), (19.0, 30.0), (39.0, 44.0), (44.0, 46.5), (49.5, 53.0)])
 
+    def test_kernelOfAPausedProcessKeepsDatagrams(self) -> None:
+        """
+        A thousand for each port, whatever else waits for the process, and again as many in the next pause.
+        """
+        got: list[bytes] = []
+
+        class Noting(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+                got.append(datagram)
+
+        port: Any = self.there.listenUDP(0, DatagramProtocol())
+        for number in (1, 2):
+            self.here.listenUDP(number, Noting())
+        for _ in range(2):
+            for _ in range(1100):
+                self.here.callLater(1.0, list)
+            self.network.faults.pause(self.here, duration=5.0)
+            self.network.run(self.network.now + 2.0)
+            for _ in range(1100):
+                port.write(b"first", ("10.0.0.1", 1))
+            port.write(b"second", ("10.0.0.1", 2))
+            self.network.run(self.network.now + 10.0)
+            self.assertEqual((got.count(b"first"), got.count(b"second")), (1000, 1))
+            del got[:]
+
     def test_pausedProcessLearnsOfAResetWhenItGoesOn(self) -> None:
         """
         What has happened to its connections waits for it.
