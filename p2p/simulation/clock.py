@@ -47,6 +47,12 @@ COARSE = 100.0
 ROUNDS = 1_000_000
 """So many events of one moment, each put on the queue by the one before, and time will never go on."""
 
+STALE = 1024
+"""So many timers that wait for nothing are left on the wheel at any rate."""
+
+_NEVER = 1 << 62
+"""The slot of what is to happen at infinity."""
+
 _LAST = 1 << 62
 """The number of the event that ends a run: higher than that of every other event of that moment."""
 
@@ -58,7 +64,8 @@ _NO_KEYWORDS: dict[str, object] = {}
 
 class SimulationError(Exception):
     """
-    What ends a simulation at once, wherever it is raised: never logged as an application's own failure.
+    What ends a simulation at once: wherever the network calls an application, it passes, and is not logged as a failure
+    of that. (What catches all exceptions, such as a Deferred, catches it too.)
     """
 
 
@@ -80,8 +87,8 @@ class Clock:
     """
 
     __slots__ = (
-        "_due", "_left", "_record", "_roundEnds", "_rounds", "_roundsAt", "_slots", "_staleTimers", "buckets", "now",
-        "number", "slot", "slotsPerSecond",
+        "_due", "_left", "_record", "_roundEnds", "_rounds", "_roundsAt", "_slots", "_stale", "_sweepAt", "buckets",
+        "now", "number", "slot", "slotsPerSecond",
     )  # fmt: skip
 
     def __init__(self, record: Callable[[list[Event]], None], slotsPerSecond: float = FINE) -> None:
@@ -97,7 +104,8 @@ class Clock:
         self._due: list[Event] = []
         self._left: Iterator[Event] = iter(self._due)
         self._record = record
-        self._staleTimers = 0
+        self._stale = 0
+        self._sweepAt = STALE
         self._roundsAt = -1.0
         self._rounds = self._roundEnds = 0
 
@@ -109,7 +117,10 @@ class Clock:
         @param target: For an event without data, what to call; otherwise an object whose C{reader} gets the data.
         """
         self.number = number = self.number + 1
-        slot = int(when * self.slotsPerSecond)
+        try:
+            slot = int(when * self.slotsPerSecond)
+        except OverflowError:
+            slot = _NEVER
         try:
             self.buckets[slot].append((when, number, target, data))
         except KeyError:
@@ -249,7 +260,9 @@ class Clock:
         """
         Take up the next slot; at the last one of this run the event that ends it is put in its place.
         """
-        self._record(self._due)
+        happened, self._due = self._due, []
+        self._left = iter(self._due)
+        self._record(happened)
         slots = self._slots
         slot = slots[0] if slots and slots[0] < last else last
         if slots and slots[0] == slot:
@@ -267,9 +280,10 @@ class Clock:
         Record what was done in the slot under way, and keep only the rest of it (without an end that was not reached).
         """
         done = len(self._due) - self._left.__length_hint__()  # type: ignore[attr-defined]
-        self._record([event for event in self._due[:done] if event is not ending])
+        happened = [event for event in self._due[:done] if event is not ending]
         self._due = [event for event in self._due[done:] if event is not ending]
         self._left = iter(self._due)
+        self._record(happened)
 
     def waiting(self) -> Iterator[Event]:
         """
@@ -279,28 +293,27 @@ class Clock:
         for bucket in self.buckets.values():
             yield from bucket
 
-    def timerCancelled(self) -> None:
+    def becameStale(self, count: int = 1) -> None:
         """
-        Count one more timer that waits for nothing, and sweep the wheel once these are many.
+        Count more events that wait for nothing, and sweep the wheel once these may be as many as the others.
 
         A cancelled timer stays where it is until its moment, which costs nothing; but connection time-outs of half a
         minute, set and cancelled a thousand times a second, would come to outweigh all else.
         """
-        self._staleTimers += 1
-        if self._staleTimers > 1024 and self._staleTimers * 2 > self._waitingCount():
-            self._staleTimers = 0
+        self._stale += count
+        if self._stale > self._sweepAt:
+            self._stale = 0
             for bucket in self.buckets.values():
-                bucket[:] = [event for event in bucket if not _isStale(event[2])]
-        elif self._staleTimers > 1024:
-            # Counting is a walk over the lists, so the next one comes only after as many again.
-            self._staleTimers //= 2
-
-    def _waitingCount(self) -> int:
-        return sum(map(len, self.buckets.values()))
+                bucket[:] = [event for event in bucket if not _isStale(event)]
+            self._sweepAt = max(STALE, sum(map(len, self.buckets.values())))
 
 
-def _isStale(target: object) -> bool:
-    return type(target) is Timer and not target.active()
+def _isStale(event: Event) -> bool:
+    """
+    Whether an event is a timer's that has been cancelled, or moved to be called sooner, or whose process is dead.
+    """
+    timer = event[2]
+    return type(timer) is Timer and not (timer.active() and event[0] == timer._queued and timer.reactor.alive)
 
 
 @implementer(IDelayedCall)
@@ -378,7 +391,7 @@ class Timer:
         self.cancelled = 1
         self.func = None
         self.args = ()
-        self.reactor.clock.timerCancelled()
+        self.reactor.clock.becameStale()
 
     def delay(self, secondsLater: float) -> None:
         """
@@ -417,6 +430,7 @@ class Timer:
         if time < self._queued:
             self._queued = time
             clock.at(time, self)
+            clock.becameStale()
 
     def __repr__(self) -> str:
         """

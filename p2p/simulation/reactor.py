@@ -33,10 +33,11 @@ from twisted.internet.interfaces import (
     IResolutionReceiver,
 )
 from twisted.internet.protocol import ClientFactory, DatagramProtocol
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.simulation.clock import Timer
+from p2p.simulation.clock import SimulationError, Timer
 from p2p.simulation.guard import RealityError, place
 from p2p.simulation.listening import Connector, Port
 from p2p.simulation.tcp import addressOf
@@ -45,6 +46,27 @@ from p2p.simulation.udp import DatagramPort
 if TYPE_CHECKING:
     from p2p.simulation.host import Host
     from p2p.simulation.network import SimulatedNetwork
+
+_TIMERS = 100
+"""How many timers of a dead process are taken to be on the wheel: they keep all of its program in memory."""
+
+
+class _Log(Logger):
+    """
+    A log of what applications raise, which is not for what ends a simulation.
+    """
+
+    def failure(
+        self, format: str, failure: Failure | None = None, level: LogLevel = LogLevel.critical, **kwargs: object
+    ) -> None:
+        """
+        Log a failure.
+
+        @raise SimulationError: if it is one.
+        """
+        if failure is not None and failure.check(SimulationError):
+            failure.raiseException()
+        super().failure(format, failure, level, **kwargs)
 
 
 @implementer(IReactorCore, IReactorTime, IReactorTCP, IReactorSSL, IReactorUDP, IReactorPluggableNameResolver)
@@ -59,7 +81,7 @@ class SimulatedReactor:
     @ivar running: Whether its start-up is done and its shutdown is not.
     """
 
-    log = Logger()
+    log = _Log()
 
     def __init__(self, network: SimulatedNetwork, host: Host, boot: int = 0) -> None:
         """
@@ -171,8 +193,6 @@ class SimulatedReactor:
         self.fireSystemEvent("shutdown")
 
     def _disconnectAll(self) -> None:
-        from twisted.python.failure import Failure
-
         self.running = False
         lost = Failure(error.ConnectionLost("Connection lost"))
         for attempt in list(self.host.calling.values()):
@@ -201,6 +221,7 @@ class SimulatedReactor:
         @param silently: Whether nothing is sent either, because the machine is gone too.
         """
         self.alive = self.running = False
+        self.clock.becameStale(_TIMERS)
         host = self.host
         host.held = None
         host.calling.clear()

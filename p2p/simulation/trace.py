@@ -74,10 +74,10 @@ class Trace:
         arrivals = [event for event in events if event[3] is not None]
         if arrivals:
             self._hash(arrivals)
-        for watcher in self.watchers:
-            watcher(events)
         if self.happenings is not None:
             self.happenings.extend(_happening(event) for event in events)
+        for watcher in self.watchers:
+            watcher(events)
 
     def _hash(self, arrivals: list[Event]) -> None:
         times: tuple[float, ...]

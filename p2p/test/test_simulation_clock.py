@@ -4,8 +4,10 @@ Tests for the wheel of the simulated network and the timers on it.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -294,6 +296,66 @@ class TimerTests(SynchronousTestCase):
         for _ in range(20000):
             self.reactor.callLater(30, list).cancel()
         self.assertLess(sum(1 for _ in self.network.clock.waiting()), 5000)
+
+    def test_cancelledTimersDoNotPileUpAmongMany(self) -> None:
+        """
+        As many as there are others, but not more.
+        """
+        for number in range(10000):
+            self.reactor.callLater(40 + number, list)
+        for _ in range(50000):
+            self.reactor.callLater(30, list).cancel()
+        self.assertLess(sum(1 for _ in self.network.clock.waiting()), 21000)
+
+    def test_aTimerThatIsMovedToAndFroDoesNotPileUp(self) -> None:
+        """
+        It leaves nothing behind at each later moment; and it comes where it was moved last.
+        """
+        fired: list[float] = []
+        timer = self.reactor.callLater(86400, lambda: fired.append(self.network.now))
+
+        def move() -> None:
+            timer.reset(1.0)
+            self.reactor.callLater(0.25, timer.reset, 86400)
+            if self.network.now < 4000:
+                self.reactor.callLater(1.25, move)
+
+        move()
+        self.network.run(5000)
+        self.assertLess(sum(1 for _ in self.network.clock.waiting()), 1100)
+        self.network.run(100000)
+        self.assertEqual(fired, [4000.25 + 86400])
+
+    def test_aDeadProcessIsForgotten(self) -> None:
+        """
+        It is not kept in memory until its last timer would have come.
+        """
+        programs: WeakSet[Any] = WeakSet()
+
+        class Program:
+            def __init__(self, reactor: Any) -> None:
+                programs.add(self)
+                reactor.callLater(86400, self.end)
+
+            def end(self) -> None:
+                """Never."""
+
+        self.network.host("10.0.0.2", boot=Program)
+        for _ in range(100):
+            self.network.faults.restart("10.0.0.2")
+            self.network.run(self.network.now + 1)
+        gc.collect()
+        self.assertLess(len(programs), 20)
+
+    def test_aTimerMayWaitForEver(self) -> None:
+        """
+        For infinity, as with Twisted.
+        """
+        timer = self.reactor.callLater(float("inf"), self.fail)
+        self.reactor.callLater(1, timer.reset, float("inf"))
+        self.network.run(1e6)
+        self.assertEqual(timer.getTime(), float("inf"))
+        self.assertEqual(self.reactor.getDelayedCalls(), [timer])
 
     def test_timersOfOneMomentKeepTheirOrder(self) -> None:
         """

@@ -28,12 +28,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from p2p.simulation.checks import Violation
-from p2p.simulation.clock import COARSE, FINE
+from p2p.simulation.clock import COARSE, FINE, SimulationError
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.reactor import SimulatedReactor
 from p2p.simulation.trace import Trace
-from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, Recorder, TCPTestCase
+from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, HalfCloseable, Recorder, TCPTestCase
 
 Arrivals = list[tuple[float, int, bytes]]
 
@@ -152,6 +152,30 @@ class DeterminismTests(SynchronousTestCase):
                     network.run(5)
                     digests.add((network.digest(), network.deliveries))
                 self.assertEqual(len(digests), 1)
+
+    def test_aWatcherThatRaisesChangesNothing(self) -> None:
+        """
+        What it was shown is taken down once.
+        """
+
+        def watch(events: list[Any]) -> None:
+            if not failed and any(event[3] for event in events):
+                failed.append(True)
+                raise ZeroDivisionError
+
+        digests = set()
+        for failing in (False, True):
+            failed = [] if failing else [False]
+            network = SimulatedNetwork(seed=1, trace=True)
+            for address in ("10.0.0.1", "10.0.0.2"):
+                port: Any = network.host(address).listenUDP(1, DatagramProtocol())
+            port.write(b"x", ("10.0.0.1", 1))
+            network.watchArrivals(watch)
+            if failing:
+                self.assertRaises(ZeroDivisionError, network.run, 1)
+            network.run(1)
+            digests.add((network.digest(), network.events, network.deliveries, len(network.happenings)))
+        self.assertEqual(len(digests), 1)
 
     def test_digestSeesOneByte(self) -> None:
         """
@@ -690,6 +714,34 @@ class ReactorTests(TCPTestCase):
         self.assertEqual((told, self.network.now), ([1.0], 2.0))
         self.network.run(4.0)
         self.assertEqual(self.network.now, 4.0)
+
+    def test_whatEndsASimulationIsNoFailureOfAProgram(self) -> None:
+        """
+        It ends the run, wherever the network calls a program.
+        """
+
+        class Ending(Recorder):
+            def end(self, *what: object) -> None:
+                raise SimulationError("enough")
+
+        for method in ("connectionMade", "dataReceived", "readConnectionLost", "connectionLost", "datagramReceived"):
+            for side in ("client", "server"):
+                self.build()
+                kind: Any = type("Kind", (Ending, HalfCloseable), {method: Ending.end})
+                ending, other = ends = kind(self.network), Recorder(self.network)
+                client, server = ends if side == "client" else reversed(ends)
+                self.there.listenTCP(80, Answering(self.network, lambda network, server=server: server))  # type: ignore[arg-type]
+                self.here.connectTCP("10.0.0.2", 80, Calling(self.network, client))
+                datagrams: Any = type("Kind", (DatagramProtocol,), {method: Ending.end})()
+                port: Any = self.there.listenUDP(1, datagrams)
+                self.here.callLater(0.5, port.write, b"x", ("10.0.0.2", 1))
+                for delay, end, does in (
+                    (1.0, ending, "pauseProducing"), (2.0, ending, "resumeProducing"), (3.0, other, "loseConnection"),
+                    (4.0, ending, "loseConnection"),
+                ):  # fmt: skip
+                    self.here.callLater(delay, lambda end=end, does=does: getattr(end.transport, does)())
+                self.here.callLater(1.1, lambda other=other: other.transport.write(b"x"))
+                self.assertRaises(SimulationError, self.network.run, 5)
 
     def test_networkCallsWhateverBecomesOfHosts(self) -> None:
         """
