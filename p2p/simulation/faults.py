@@ -123,9 +123,12 @@ class Faults:
         self._draws: dict[tuple[Latency, float], Callable[[], float]] = {}
         self._everywhere = Rule(None, None, loss=_share(loss), bandwidth=_positive(bandwidth))
         self._loopback = Path(network.clock, lambda: 0.00002)
+        self._slowed = 0
         self._default: Path | None = None
         if not callable(network.latency) and not loss and bandwidth is None:
-            self._default = Path(network.clock, self._drawing(network.latency, 1.0))
+            draw = self._drawing(network.latency, 1.0)
+            self._default, self._nowhere = Path(network.clock, draw), Path(network.clock, draw)
+            self._nowhere.passing = self._nowhere.plain = False
 
     # Between hosts.
 
@@ -301,15 +304,22 @@ class Faults:
         if source == destination:
             return self._loopback
         path = self._paths.get((source, destination)) if self._paths else None
-        if path is not None:
-            return path
-        if self._default is not None and self._isUp(source) and self._isUp(destination):
-            rules = self._rules
-            if not rules or not any(rule.covers(source, destination) for rule in rules):
-                return self._default
-        path = self._paths[source, destination] = Path(self._network.clock, lambda: 0.0)
-        self._update(path, source, destination)
+        if path is None:
+            path = self._shared(source, destination)
+        if path is None:
+            path = self._paths[source, destination] = Path(self._network.clock, lambda: 0.0)
+            self._update(path, source, destination)
         return path
+
+    def _shared(self, source: str, destination: str) -> Path | None:
+        """
+        The path of all pairs that no rule is about, or of those of which one is down; L{None} if this is no such pair.
+        As nothing waits on it, nobody is in another's way.
+        """
+        rules = self._rules
+        if self._default is None or (rules and any(rule.covers(source, destination) for rule in rules)):
+            return None
+        return self._default if self._isUp(source) and self._isUp(destination) else self._nowhere
 
     def hostJoined(self, address: str) -> None:
         """
@@ -338,6 +348,10 @@ class Faults:
         if rule in self._rules:
             self._rules.remove(rule)
             self._changed(self._touched(rule))
+            if rule.factor != 1.0 and all(other.factor == 1.0 for other in self._rules):
+                # Each factor has randomness of its own, of which there would be more and more.
+                self._draws = {key: draw for key, draw in self._draws.items() if key[1] == 1.0}
+                self._slowed += 1
 
     def widen(self, rule: Rule, one: Hosts, other: Hosts) -> None:
         """
@@ -381,8 +395,13 @@ class Faults:
         return [host for address, host in hosts.items() if address in touched]
 
     def _changed(self, machines: Iterable[Host]) -> None:
-        for (source, destination), path in self._paths.items():
-            self._update(path, source, destination)
+        machines = list(machines)
+        touched = {machine.address for machine in machines}
+        for (source, destination), path in list(self._paths.items()):
+            if source in touched or destination in touched:
+                self._update(path, source, destination)
+                if path.idle and self._shared(source, destination) is not None:
+                    del self._paths[source, destination]
         self._reconsider(machines)
 
     def _reconsider(self, machines: Iterable[Host]) -> None:
@@ -421,7 +440,10 @@ class Faults:
     def _drawing(self, latency: Latency, factor: float) -> Callable[[], float]:
         draw = self._draws.get((latency, factor))
         if draw is None:
-            random = self._network.stream(f"latency {latency.low!r} {latency.span!r} {latency.deviation!r} {factor!r}")
+            name = f"latency {latency.low!r} {latency.span!r} {latency.deviation!r} {factor!r}"
+            if factor != 1.0 and self._slowed:
+                name += f" {self._slowed}"
+            random = self._network.stream(name)
             draw = self._draws[latency, factor] = latency.draws(random, factor)
         return draw
 

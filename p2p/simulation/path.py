@@ -87,6 +87,13 @@ class Path:
             self._line.append(packet)
             self._begin(packet.size)
 
+    @property
+    def idle(self) -> bool:
+        """
+        Whether nothing waits for it.
+        """
+        return not (self._line or self.waiting)
+
     def changed(self) -> None:
         """
         Go on with the line, if there is one, as the path is now.

@@ -281,6 +281,49 @@ class BetweenHostsTests(TCPTestCase):
         self.assertEqual(len(server.data), 2 * self.network.window)
         self.assertApproximates(server.pieces[-1][0], started + 60.0 + 2 * LATENCY, 1e-6)
 
+    def test_whatIsMendedIsForgotten(self) -> None:
+        """
+        Neither faults that are over nor calls to the dead leave anything behind; and what is slow once more is so by
+        other random numbers.
+        """
+        network = SimulatedNetwork(seed=1, latency=uniform(0.0, 1.0))
+        arrived: list[float] = []
+
+        class Noting(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+                arrived.append(round(network.now - began, 6))
+
+        ports: list[Any] = [network.host(f"10.0.0.{n}").listenUDP(1, Noting()) for n in range(1, 4)]
+        network.faults.crashHost("10.0.0.3")
+        for factor in (2.0, 3.0, 2.0):
+            began = network.now
+            fault = network.faults.slow(factor, "10.0.0.1", "10.0.0.2")
+            for number in (2, 3, 4):
+                ports[0].write(b"x", (f"10.0.0.{number}", 1))
+            network.run(network.now + 10)
+            fault.heal()
+        self.assertEqual(len(set(arrived)), 3)
+        self.assertEqual((len(network.faults._paths), len(network.faults._draws)), (0, 1))
+        network.faults.restart("10.0.0.3").listenUDP(1, Noting())
+        ports[0].write(b"x", ("10.0.0.3", 1))
+        network.run(network.now + 10)
+        self.assertEqual(len(arrived), 4)
+
+    def test_aChangeConcernsThePathsOfItsHostsOnly(self) -> None:
+        """
+        Of all others nothing is reckoned anew.
+        """
+        network = SimulatedNetwork(seed=1, latency=lambda one, other: asked.append((one, other)) or constant(0.01))  # type: ignore[func-returns-value]
+        asked: list[tuple[str, str]] = []
+        ports: list[Any] = [network.host(f"10.0.0.{n}").listenUDP(1, DatagramProtocol()) for n in range(1, 5)]
+        for port in ports:
+            for number in range(1, 5):
+                port.write(b"x", (f"10.0.0.{number}", 1))
+        del asked[:]
+        network.faults.crashHost("10.0.0.2")
+        self.assertEqual(len(asked), 6)
+        self.assertTrue(all("10.0.0.2" in pair for pair in asked))
+
     def test_heldDatagramsAreReleasedInOrder(self) -> None:
         """
         However different the latencies are that they take then.
