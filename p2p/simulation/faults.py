@@ -22,6 +22,7 @@ from attrs import define
 from twisted.python.failure import Failure
 
 from p2p.simulation.clock import SimulationError, Timer
+from p2p.simulation.host import LOOPBACK
 from p2p.simulation.latency import Latency
 from p2p.simulation.path import Path
 
@@ -301,7 +302,7 @@ class Faults:
         How it is from one address to another at present. The object stays the same for as long as the pair is special,
         and is shared by all pairs that are not.
         """
-        if source == destination:
+        if source == destination or source in LOOPBACK or destination in LOOPBACK:
             return self._loopback
         path = self._paths.get((source, destination)) if self._paths else None
         if path is None:
@@ -381,7 +382,8 @@ class Faults:
             return None
         if isinstance(hosts, str) or not isinstance(hosts, Iterable):
             hosts = (hosts,)
-        return frozenset(host if isinstance(host, str) else host.host.address for host in hosts)
+        numeric = self._network.numeric
+        return frozenset(numeric(host) if isinstance(host, str) else host.host.address for host in hosts)
 
     def _touched(self, rule: Rule) -> list[Host]:
         """

@@ -21,7 +21,7 @@ from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.simulation.host import ANY, collides
+from p2p.simulation.host import ANY, LOOPBACK, collides
 from p2p.simulation.tcp import Connection, Where, addressOf
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Port:
         self.reactor = reactor
         self.factory = factory
         self.backlog = backlog
-        self.interface = interface or reactor.host.anyAddress()
+        self.interface = reactor.network.numeric(interface) or reactor.host.anyAddress()
         self.port = port
         self.listening = False
         self._waiting = 0
@@ -240,37 +240,42 @@ class Attempt:
 
     def _begin(self) -> None:
         """
-        Find out where to call, and bind this side.
+        Find out where to call.
+        """
+        connector = self._connector
+        reactor: SimulatedReactor = connector.reactor
+        if self.over or not reactor.alive:
+            return
+        if isIPAddress(connector.host) or isIPv6Address(connector.host):
+            self._bind(reactor.network.numeric(connector.host))
+        else:
+            found = reactor.resolve(connector.host)
+            found.addCallbacks(self._bind, lambda failure: self.failed(failure.value))
+
+    def _bind(self, address: str) -> None:
+        """
+        Bind this side, and call.
         """
         connector = self._connector
         reactor: SimulatedReactor = connector.reactor
         host = reactor.host
         if self.over or not reactor.alive:
             return
-        if isIPAddress(connector.host) or isIPv6Address(connector.host):
-            address = connector.host
-        else:
-            addresses = reactor.network.lookUp(connector.host)
-            if not addresses:
-                with reactor.log.failuresHandled("while a factory was told that it is not connected"):
-                    self.failIfNotConnected(error.DNSLookupError(f"no results for hostname lookup: {connector.host}"))
-                return
-            address = addresses[0]
         if address in ("0.0.0.0", "::"):
             address = "127.0.0.1" if address == "0.0.0.0" else "::1"
         source, port = host.sourceFor(address), 0
         if connector.bindAddress is not None:
             source, port = connector.bindAddress
-            if source in ANY:
-                source = host.sourceFor(address)
-            refusal = None
+            source = host.sourceFor(address) if source in ANY else reactor.network.numeric(source)
+            refusal: error.ConnectError | None = None
             if not host.owns(source):
                 refusal = error.ConnectBindError(99, "Cannot assign requested address")
             elif port and host.hasBound(source, port):
                 refusal = error.ConnectBindError(98, "Address already in use")
+            elif source in LOOPBACK and not host.owns(address):
+                refusal = error.ConnectError(22, "Invalid argument")
             if refusal is not None:
-                with reactor.log.failuresHandled("while a factory was told that it is not connected"):
-                    self.failIfNotConnected(refusal)
+                self.failed(refusal)
                 return
         host.chosen |= port != 0
         self._local = (source, port or host.ephemeralPort())

@@ -18,6 +18,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from ipaddress import IPv6Address
 from random import Random
 from typing import Any, TypeVar
 
@@ -70,7 +71,7 @@ class SimulatedNetwork:
 
     @ivar seed: What determines everything.
     @ivar hosts: The machines by address.
-    @ivar names: Addresses by name, for name resolution.
+    @ivar names: Addresses by name in lower case, for name resolution.
     @ivar faults: The verbs that break things.
     @ivar random: Randomness for whoever directs the run; each host has its own in C{reactor.random}.
     """
@@ -144,6 +145,7 @@ class SimulatedNetwork:
 
         @raise ValueError: if that is no address.
         """
+        address = self.numeric(address)
         machine = self.hosts.get(address)
         if machine is None:
             if not (isIPAddress(address) or isIPv6Address(address)):
@@ -157,7 +159,7 @@ class SimulatedNetwork:
         elif boot is not None:
             raise ValueError(f"{address} has started already, so it cannot be given a boot function")
         if name is not None:
-            self.names.setdefault(name, []).append(address)
+            self.names.setdefault(name.lower(), []).append(address)
         return machine.reactor
 
     def start(self, machine: Host) -> SimulatedReactor:
@@ -181,7 +183,9 @@ class SimulatedNetwork:
 
         @raise KeyError: if there is none.
         """
-        return self.hosts[host] if isinstance(host, str) else host.host
+        if not isinstance(host, str):
+            return host.host
+        return self.hosts[host if host in self.hosts else self.numeric(host)]
 
     def hostAt(self, address: str, seenFrom: Host) -> Host | None:
         """
@@ -193,9 +197,17 @@ class SimulatedNetwork:
         """
         The addresses that belong to a name, none if it is unknown.
         """
-        if name == "localhost":
-            return ["127.0.0.1"]
-        return self.names.get(name, [])
+        name = name.lower()
+        return ["127.0.0.1"] if name == "localhost" else self.names.get(name, [])
+
+    def numeric(self, name: str) -> str:
+        """
+        The address that a name stands for, or that it is: then in the one form in which this network knows it, for
+        IPv6 has many. What is neither is given back.
+        """
+        if isIPv6Address(name):
+            return str(IPv6Address(name))
+        return name if isIPAddress(name) else next(iter(self.lookUp(name)), name)
 
     # Time.
 

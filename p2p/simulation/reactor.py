@@ -15,9 +15,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.internet import error
+from twisted.internet._resolver import ComplexResolverSimplifier
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.base import _ThreePhaseEvent
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -281,16 +282,13 @@ class SimulatedReactor:
 
     def resolve(self, name: str, timeout: Sequence[int] = (1, 3, 11, 45)) -> Deferred[str]:
         """
-        See L{IReactorCore.resolve<twisted.internet.interfaces.IReactorCore.resolve>}; it takes no time.
+        See L{IReactorCore.resolve<twisted.internet.interfaces.IReactorCore.resolve>}: ask the L{nameResolver}.
         """
         if not name:
             return succeed("0.0.0.0")
         if isIPAddress(name):
             return succeed(name)
-        addresses = self.network.lookUp(name)
-        if not addresses:
-            return fail(error.DNSLookupError(f"no results for hostname lookup: {name}"))
-        return succeed(addresses[0])
+        return ComplexResolverSimplifier(self.nameResolver).getHostByName(name)
 
     # IReactorTCP, IReactorSSL
 

@@ -17,7 +17,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from p2p.simulation.host import ANY, collides
+from p2p.simulation.host import ANY, LOOPBACK, collides
 from p2p.simulation.listening import bindError
 from p2p.simulation.tcp import Where, addressOf
 
@@ -53,7 +53,7 @@ class DatagramPort:
         self.port = port
         self.serial = reactor.network.nextSerial()
         self.protocol = protocol
-        self.interface = interface or reactor.host.anyAddress()
+        self.interface = reactor.network.numeric(interface) or reactor.host.anyAddress()
         self.maxPacketSize = maxPacketSize
         self.listening = False
         self.kept = 0
@@ -126,7 +126,7 @@ class DatagramPort:
             raise RuntimeError("already connected, reconnecting is not currently supported")
         if not (isIPAddress(host) or isIPv6Address(host)):
             raise error.InvalidAddressError(host, "not an IPv4 or IPv6 address.")
-        self._remote = (host, port)
+        self._remote = (self.reactor.network.numeric(host), port)
 
     def write(self, packet: bytes, addr: tuple[str, int] | None = None) -> None:
         """
@@ -134,9 +134,12 @@ class DatagramPort:
 
         @raise error.MessageLengthError: if it is longer than 65507 bytes.
         @raise error.InvalidAddressError: if C{addr} holds a name instead of an address.
+        @raise OSError: if it is to go to another host from a port that is bound to loopback.
         """
         if addr is None:
             addr = self._remote
+        elif ":" in addr[0]:
+            addr = (self.reactor.network.numeric(addr[0]), addr[1])
         assert addr is not None, "an unconnected port has to be told where to send"
         assert self._remote in (None, addr), "a connected port sends to one address only"
         if not (isIPAddress(addr[0]) or isIPv6Address(addr[0])):
@@ -147,6 +150,8 @@ class DatagramPort:
             return
         host = self.reactor.host
         source = host.sourceFor(addr[0]) if self.interface in ANY else self.interface
+        if source in LOOPBACK and not host.owns(addr[0]):
+            raise OSError(22, "Invalid argument")
         datagram = _Datagram(self, (source, self.port), addr, bytes(packet))
         self.reactor.network.faults.send(source, addr[0], len(packet), datagram.arrive)
 

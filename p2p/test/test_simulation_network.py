@@ -648,6 +648,63 @@ class ReactorTests(TCPTestCase):
         self.assertIs(self.here.installNameResolver(mine), before)
         self.assertIs(self.here.nameResolver, mine)
 
+    def test_nameResolverOfAProgramIsAsked(self) -> None:
+        """
+        For each name that is called or resolved, and takes its time; an attempt that is given up meanwhile is over.
+        """
+
+        class Slow:
+            def resolveHostName(self, receiver: Any, name: str, *rest: object) -> Any:
+                def find() -> None:
+                    receiver.addressResolved(IPv4Address("TCP", "10.0.0.2", 0))
+                    receiver.resolutionComplete()
+
+                reactor.callLater(3.0, find)
+
+        reactor = self.here
+        reactor.installNameResolver(Slow())  # type: ignore[arg-type]
+        self.there.listenTCP(80, Answering(self.network))
+        client, given = Recorder(self.network), Calling(self.network, Recorder(self.network))
+        reactor.connectTCP("service.internal", 80, Calling(self.network, client))
+        connector: Any = reactor.connectTCP("service.internal", 80, given)
+        self.network.callAt(1.0, connector.stopConnecting)
+        found = reactor.resolve("service.internal")
+        self.network.run(5)
+        self.assertEqual(self.successResultOf(found), "10.0.0.2")
+        self.assertEqual(client.made, 3.0 + LATENCY + LATENCY)
+        assert given.failed is not None
+        self.assertEqual((given.failed, given.made.made), ((1.0, error.UserError), None))
+
+    def test_namesAndAddressesAreWrittenInManyWays(self) -> None:
+        """
+        With big letters, and an IPv6 address with big ones and noughts; an interface may be given by its name.
+        """
+        server = self.network.host("2001:DB8:0::1", name="Server.Example")
+        self.network.host("10.0.0.9", name="server.EXAMPLE")
+        self.assertIs(self.network.host("2001:db8::1"), server)
+        self.assertEqual(self.successResultOf(self.here.resolve("SERVER.example")), "10.0.0.9")
+        answering, datagrams = Answering(self.network), Datagrams(self.network)
+        server.listenTCP(80, answering, interface="2001:DB8::0:1")
+        server.listenUDP(53, datagrams, interface="2001:DB8::0:1")
+        other = self.network.host("2001:db8::2")
+        other.connectTCP("2001:DB8::1", 80, Calling(self.network, Recorder(self.network)))
+        port: Any = other.listenUDP(0, DatagramProtocol())
+        port.write(b"x", ("2001:DB8::1", 53))
+        port.connect("2001:DB8::1", 53)
+        port.write(b"x", ("2001:db8:0::1", 53))
+        local: Any = self.here.listenTCP(0, answering, interface="localhost")
+        own = Recorder(self.network)
+        self.here.connectTCP(
+            "127.0.0.1", local.getHost().port, Calling(self.network, own), bindAddress=("LOCALHOST", 0)
+        )
+        self.network.run(1)
+        self.assertEqual((local.getHost().host, own.made is not None), ("127.0.0.1", True))
+        self.assertEqual((len(answering.made), len(datagrams.times)), (2, 2))
+        self.network.faults.crash("2001:DB8::1")
+        self.network.faults.isolate("2001:DB8::2")
+        self.assertFalse(server.alive)
+        self.assertFalse(self.network.faults.path("2001:db8::2", "10.0.0.1").passing)
+
     def test_resolverHonoursTheKindOfAddress(self) -> None:
         """
         It finds all addresses of a name, or those of one family.

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import (
     ITCPTransport,
     ITLSTransport,
 )
-from twisted.internet.protocol import ClientFactory, Factory, Protocol
+from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -429,6 +429,32 @@ class ConnectingTests(TCPTestCase):
         assert client.made is not None and client.transport is not None
         self.assertLess(client.made, 0.001)
         self.assertEqual(client.transport.getPeer(), IPv4Address("TCP", "127.0.0.1", 80))
+
+    def test_loopbackReachesTheHostsOwnAddress(self) -> None:
+        """
+        And that reaches loopback, over TCP as over UDP; from there nothing leaves the host.
+        """
+        for reactor in (self.here, self.there):
+            reactor.listenTCP(80, Answering(self.network))
+        callings = [Calling(self.network, Recorder(self.network)) for _ in range(3)]
+        for calling, to, come in zip(
+            callings, ("10.0.0.1", "127.0.0.1", "10.0.0.2"), ("127.0.0.1", "10.0.0.1", "127.0.0.1"), strict=True
+        ):
+            self.here.connectTCP(to, 80, calling, bindAddress=(come, 0))
+        got: list[Any] = []
+
+        class Noting(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+                got.append((datagram, addr[0]))
+
+        own, loopback = (self.here.listenUDP(53, Noting(), interface=each) for each in ("10.0.0.1", "127.0.0.1"))
+        own.write(b"in", ("127.0.0.1", 53))  # type: ignore[attr-defined]
+        loopback.write(b"out", ("10.0.0.1", 53))  # type: ignore[attr-defined]
+        self.assertRaises(OSError, loopback.write, b"away", ("10.0.0.2", 53))  # type: ignore[attr-defined]
+        self.network.run(1)
+        self.assertEqual([calling.made.made is not None for calling in callings], [True, True, False])
+        self.assertEqual(callings[2].failed, (0.0, error.ConnectError))
+        self.assertEqual(sorted(got), [(b"in", "10.0.0.1"), (b"out", "127.0.0.1")])
 
     def test_factoryMayDecline(self) -> None:
         """
