@@ -12,6 +12,8 @@ class RateLimit:
     """
     Allows C{rate} events a second and key, and C{burst} (at least one) at once after a rest.
 
+    An event may count for several: it is allowed where one is, and those after it wait for the rest.
+
     Remembers at most C{keys} keys, the longest unused are forgotten first.
     """
 
@@ -21,12 +23,16 @@ class RateLimit:
         self._keys = keys
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def allow(self, key: Hashable, now: float) -> bool:
-        """Count an event; false if it is one too many."""
+    def allow(self, key: Hashable, now: float, count: float = 1.0) -> bool:
+        """
+        Count an event; false if it is one too many.
+
+        @param count: for how many it counts.
+        """
         tokens, then = self._buckets.pop(key, (self._burst, now))
         tokens = min(self._burst, tokens + max(0.0, now - then) * self._rate)
         allowed = tokens >= 1
-        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
+        self._buckets[key] = (tokens - count if allowed else tokens, now)
         if len(self._buckets) > self._keys:
             self._buckets.popitem(last=False)
         return allowed

@@ -114,8 +114,8 @@ class SeedSettings(LinkSettings):
         120_000, "connections at a time, from everyone together", "connections", 1, 10**7
     )
     registrationRate: float = setting(
-        200.0, "registrations a second taken from one IP address (IPv6: /64), with bursts of five times as many",
-        "per second", 0.01, 10**6,
+        200.0, "registrations a second taken from one IP address (IPv6: /64), with bursts of five times as many; each"
+        " 100 peers in an answer count as one more", "per second", 0.01, 10**6,
     )
     falseReports: int = setting(
         3, "reports of a live peer as dead after which a reporter is not listened to", "reports", 1, 10**6

@@ -52,6 +52,9 @@ from p2p.wire.messages import (
 )
 from p2p.wire.probe import Outcome, Verdict, probe
 
+LISTED = 100
+"""Each so many contacts in an answer count as one registration more, for it takes time to draw and to pack them."""
+
 
 class SeedProtocol(Link):
     """
@@ -133,7 +136,8 @@ class SeedFactory(LinkFactory):
         contact = checkedContact(message.contact)
         if contact.id != link.contact.id:
             raise RemoteProtocolError(reasons.MALFORMED, "registers another id than its own")
-        if not self._rate.allow(holder(link.transport.getPeer().host), now):
+        named = min(message.want, self.settings.maxSample, len(self.registry))
+        if not self._rate.allow(holder(link.transport.getPeer().host), now, 1 + named // LISTED):
             self.counters["registrationsRefused"] += 1
             link.close(reasons.RATE, "too many registrations")
             return
@@ -146,7 +150,7 @@ class SeedFactory(LinkFactory):
 
         Anybody may say so: see first who is where that peer listens, unless nobody can dial it.
 
-        @return: C{False} if there is nothing to be seen first.
+        @return: C{False} if there is nothing to be seen first.  Where this seed cannot look, that one is to try again.
         """
         entry = self.registry.get(contact.id)
         if (
@@ -160,21 +164,30 @@ class SeedFactory(LinkFactory):
             # Of its own rank, for who invents newcomers is not to delay the check of a death.
             check = self.checks.add(entry.contact, "somebody registers in its place", Rank.DOUBTED, self.seconds())
             if check is None:
-                return False
+                self._tryAgain(link, "too many are looked at first")
+                return True
             link.waits = check
         self._newcomers.setdefault(check, {})[link] = message
         self._next()
         return True
 
-    def _decide(self, check: Check, lives: bool) -> None:
+    def _tryAgain(self, link: SeedProtocol, detail: str) -> None:
+        """It cannot be seen now whether what somebody registers is to be believed."""
+        self.counters["registrationsRefused"] += 1
+        link.close(reasons.RATE, detail)
+
+    def _decide(self, check: Check, lives: bool | None) -> None:
         """
         It is known whether a peer lives that others want to take the place of.
 
-        @param lives: it answers where it listens, as who it is on the list.
+        @param lives: it answers where it listens, as who it is on the list; C{None} if this seed could not even ask.
         """
         for link, message in self._newcomers.pop(check, {}).items():
             link.waits = None
             if link.reason:
+                continue
+            if lives is None:
+                self._tryAgain(link, "who is on the list cannot be asked now")
                 continue
             if lives:
                 self.counters["registrationsRefused"] += 1
@@ -420,7 +433,7 @@ class SeedFactory(LinkFactory):
         except Exception:
             self._log.failure("the check of {peer} failed", peer=identityText(check.contact.identity))
             self.checks.end(check, None)
-            self._decide(check, False)
+            self._decide(check, None)
         self._next()
 
     def _conclude(self, check: Check, dialled: bool, outcome: Outcome) -> None:
@@ -433,8 +446,9 @@ class SeedFactory(LinkFactory):
         entry = self.registry.get(contact.id)
         # Over its connection anybody answers who has one: a dead peer's place is not to be held like that.
         lives = dialled and verdict is Verdict.ALIVE and (found is None or found.identity == contact.identity)
-        if not lives or entry is None or entry.contact != contact:
-            self._decide(check, False)
+        same = entry is not None and entry.contact == contact
+        if not lives or not same:
+            self._decide(check, None if same and verdict is Verdict.UNSURE else False)
             entry = self.registry.get(contact.id)
         link = self._registered.get(contact.id)
         if entry is not None and entry.contact != contact:

@@ -25,6 +25,12 @@ class RateLimitTests(SynchronousTestCase):
         self.assertEqual([limit.allow("a", 10.5) for _ in range(2)], [True, False])
         self.assertEqual([limit.allow("a", 11.5) for _ in range(3)], [True, True, False])
 
+    def test_oneMayCountForSeveral(self) -> None:
+        """It passes where one does, be it more than a burst, and has to be waited for."""
+        limit = RateLimit(2.0, 3.0)
+        self.assertTrue(limit.allow("a", 10.0, 5.0))
+        self.assertEqual([limit.allow("a", 11.4), limit.allow("a", 11.5)], [False, True])
+
     def test_restsDoNotAddUpBeyondTheBurst(self) -> None:
         """Who has been away for a year gets no more than who was away for a minute."""
         limit = RateLimit(2.0, 3.0)

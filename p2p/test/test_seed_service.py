@@ -15,7 +15,8 @@ from zope.interface.verify import verifyObject
 
 from p2p.interfaces import INode, ISeedStore
 from p2p.seed import checks, factory
-from p2p.seed.checks import Checks
+from p2p.seed.checks import Checks, Rank
+from p2p.seed.registry import Entry
 from p2p.seed.service import SeedService
 from p2p.settings import SeedSettings, SettingError
 from p2p.test.fakes import (
@@ -338,6 +339,60 @@ class NewcomerTests(SeedTestCase):
         again.send(Close(reasons.LEAVING, "", []))
         self.network.run(0.1)
         self.assertIsNone(self.entry())
+
+    def blind(self) -> None:
+        """From now on the seed has no descriptor to dial with."""
+        self.seed.factory.dial = lambda address, purpose, urgent=False: fail(  # type: ignore[method-assign]
+            DialFailed(reasons.LOCAL, "Too many open files")
+        )
+
+    def test_nobodyIsBelievedUnseenWhileTheSeedCannotLook(self) -> None:
+        """Whoever may be a later life is to try again; the one on the list is told nothing."""
+        self.blind()
+        liars = [self.liar() for _ in range(3)]
+        # The seed tries again after a pause, and the later ones wait for that.
+        self.assertEqual([len(liar.take(Close)) for liar in liars], [1, 0, 0])
+        self.network.run(2)
+        self.assertEqual([liar.take(Close)[0].reason for liar in liars[1:]], [reasons.RATE, reasons.RATE])
+        self.assertEqual([liar.take(Registered) for liar in liars], [[], [], []])
+        self.assertEqual((self.entry(), self.seed.factory._newcomers), (contact(1, 5), {}))
+        self.assertFalse(self.victim.ended)
+        self.assertEqual((self.victim.take(Removed), self.victim.take(Close)), ([], []))
+        self.assertEqual(self.seed.status()["counters"]["registrationsRefused"], 3)
+
+    def test_aLaterLifeIsRegisteredAsSoonAsTheSeedCanLook(self) -> None:
+        """Trying again, as it is told to, it need not wait for a lease."""
+        self.blind()
+        self.crash(contact(1))
+        refused = self.register(contact(1, 6, "10.1.0.9:6000"))
+        self.network.run(3)
+        self.assertEqual(refused.take(Close)[0].reason, reasons.RATE)
+        del self.seed.factory.dial
+        again = self.register(contact(1, 6, "10.1.0.9:6000"), listening=False)
+        self.network.run(4)
+        self.assertEqual((len(again.take(Registered)), again.take(Close)), (1, []))
+        self.assertEqual(self.entry(), contact(1, 6, "10.1.0.9:6000"))
+
+    def test_orWhenTheLeaseIsOver(self) -> None:
+        """However long the seed cannot look."""
+        self.blind()
+        self.crash(contact(1))
+        self.network.run(3 * 100 + 1)
+        self.assertEqual(len(self.liar().take(Registered)), 1)
+
+    def test_whileTooManyAreLookedAtNobodyIsBelievedUnseenEither(self) -> None:
+        """But the end of a peer's own connection has it looked at soon, and then its later life is let in."""
+        self.patch(checks, "MAX_WAITING", 1)
+        for number in range(20, 20 + self.seed.settings.maxChecks):
+            self.network.host(f"10.1.0.{number + 1}").firewall = True
+            self.register(contact(number), listening=False)
+        self.seed.factory.check(contact(60), "some doubt", Rank.DOUBTED)
+        self.assertEqual(self.liar().take(Close)[0].reason, reasons.RATE)
+        self.assertEqual(self.entry(), contact(1, 5))
+        self.assertFalse(self.victim.ended)
+        self.crash(contact(1))
+        self.network.run(0.1)
+        self.assertEqual(len(self.liar().take(Registered)), 1)
 
     def test_overItsOwnConnectionAPeerMayChangeAsItLikes(self) -> None:
         """That is how it refutes its death."""
@@ -857,6 +912,20 @@ class BoundsTests(SeedTestCase):
         self.assertEqual(script.take(Close)[0].reason, reasons.RATE)
         self.assertLessEqual(len(script.take(Registered)), 10)
         self.assertEqual(len(self.register(contact(2)).take(Registered)), 1)
+
+    def test_aListCountsByItsLength(self) -> None:
+        """Not by what is asked for: where few are active it costs little."""
+        for names, most in ((0, 10), (900, 1)):
+            self.setUp()
+            script = self.register(contact(1))
+            self.network.run(10)
+            for number in range(100, 100 + names):
+                self.seed.registry.add(Entry(contact(number), 10.0, 10.0, True))
+            script.take(Registered)
+            script.send(*[Register(contact(1), 1000)] * 20)
+            self.network.run(0.1)
+            self.assertEqual(len(script.take(Registered)), most)
+            self.assertEqual(script.take(Close)[0].reason, reasons.RATE)
 
     def test_thoseOfOneNetworkOfTheSixthVersionAreCountedTogether(self) -> None:
         """Whoever has one such address has 2^64 of them."""
