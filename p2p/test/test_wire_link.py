@@ -26,7 +26,7 @@ from p2p.wire import reasons
 from p2p.wire.codec import STRANGER_LIMIT, Decoder, encode, met
 from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
 from p2p.wire.factory import NEIGHBOUR
-from p2p.wire.link import Link, State
+from p2p.wire.link import AT_ONCE, Link, State
 from p2p.wire.messages import VERSION, AnyMessage, Close, Hello, Message, Ping, Pong, Register, Welcome
 
 HELLO = Hello(VERSION, "p2p", NEIGHBOUR, contact(2))
@@ -956,6 +956,38 @@ class SlowReaderTests(LinkTestCase):
             wire.unblock()
             wire.take()
         self.assertIs(link.state, State.OPEN)
+
+    def questions(self, count: int, size: int, blocked: bool) -> Wire:
+        """
+        One piece full of questions, each with an answer of so many bytes and a few more.
+
+        @param blocked: who asks does not read the answers.
+        """
+
+        def answer(ping: Ping, link: Link, now: float) -> None:
+            self.got.append(ping)
+            link.send(message(ping.number, size))
+
+        self.node.handlers = {Ping: answer}
+        _, wire = self.opened()
+        wire.blocked = blocked
+        self.say(wire, *(Ping(number) for number in range(1, count + 1)))
+        return wire
+
+    def test_aPieceFullOfQuestionsIsAnsweredOnlyAsFarAsTheAnswersFit(self) -> None:
+        """Who does not read them is cut off in the midst of it, and what else he asks is not even looked at."""
+        wire = self.questions(1000, AT_ONCE // 4, blocked=True)
+        self.assertEqual((wire.aborted, len(wire.writes), len(self.got)), (True, 1, 8))
+        self.assertEqual(self.node.ended[0].reason, reasons.SLOW)
+        wire.drop()
+        self.assertEqual(self.node.backlog, 0)
+
+    def test_whoReadsIsAnsweredAllInPiecesOfABoundedSize(self) -> None:
+        """The last of them at the turn's end, as ever; nothing is lost or comes in another order."""
+        wire = self.questions(1000, 10_000, blocked=False)
+        self.assertEqual(len(wire.writes), 1000 * 10_000 // AT_ONCE + 1)
+        self.assertLess(max(map(len, wire.writes)), AT_ONCE + 11_000)
+        self.assertEqual(wire.messages(), [message(number, 10_000) for number in range(1, 1001)])
 
     def test_keepingIsLinear(self) -> None:
         """Each frame is touched once when it is kept and once when it is written, not at every send."""

@@ -30,7 +30,9 @@ Back-pressure: a link whose transport is full keeps its frames, one behind the
 other in one buffer, so that what counts as kept is what it takes in memory.
 One that keeps more than C{maxBacklog} bytes is cut off as
 L{SLOW<p2p.wire.reasons.SLOW>}; so is one that gets more to keep when all links
-of the node together keep too much.
+of the node together keep too much.  And lest a piece full of questions be
+answered at any length before that is seen, answers that have grown to more than
+L{AT_ONCE} bytes are written, or kept, before the next question is taken.
 """
 
 from __future__ import annotations
@@ -70,6 +72,9 @@ Outlet = Callable[[bytes], object]
 
 NOBODY = Contact(bytes(IDENTITY_SIZE), "")
 """Who the other side of a link is before it has said so."""
+
+AT_ONCE = 2**20
+"""Bytes beyond which what a link has been answered is not collected any further in a turn."""
 
 _NOTHING: Handlers = {}
 _EMPTY = bytearray()
@@ -411,6 +416,8 @@ class Link(Protocol):
             return
         self.heard = True
         now = self._turn.seconds()
+        # Of what this turn sends here: how many frames have been weighed, and what they weigh.
+        weighed = weight = 0
         for message in self._decoder.feed(data):
             handler = self._handlers.get(message.__class__)
             try:
@@ -427,6 +434,12 @@ class Link(Protocol):
             except Exception:
                 self._failed(message)
                 return
+            if self._pending is not None and isinstance(answers := self._pending, list):
+                weight += sum(map(len, answers[weighed:]))
+                weighed = len(answers)
+                if weight > AT_ONCE:
+                    weighed = weight = 0
+                    self._last(b"")
         self._take(self._handlers)
 
     def _last(self, frame: bytes) -> None:
