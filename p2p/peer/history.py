@@ -42,7 +42,19 @@ from p2p.peer.ranges import Ranges, flat, intersect, ranges, subtract, union
 from p2p.settings import PeerSettings
 from p2p.wire import reasons
 from p2p.wire.errors import RemoteProtocolError
-from p2p.wire.messages import MAX_GAPS, MAX_GONE_AGE, MAX_HELD, MAX_HOPS, Gone, Have, Held, Lack, Message, Wanted
+from p2p.wire.messages import (
+    FRAME,
+    MAX_GAPS,
+    MAX_GONE_AGE,
+    MAX_HELD,
+    MAX_HOPS,
+    Gone,
+    Have,
+    Held,
+    Lack,
+    Message,
+    Wanted,
+)
 
 SAID = 2**16
 """Numbers of gaps that a new neighbour may tell, beyond two for each origin."""
@@ -61,6 +73,12 @@ one neighbour.  What is said beyond that is passed over: what of it is a hole, i
 
 GONE_RATE = 1000
 """Ranges a second that a neighbour may say to be gone, beyond those that he may say at once, as of what he has."""
+
+ASKS = 4.0
+"""
+How many times a neighbour may ask for all that is kept, and for each message that comes; and once more each second for
+all that is kept.  What he asks for beyond that is passed over.
+"""
 
 LOST = 100
 """
@@ -224,6 +242,21 @@ class _Teller:
 
 
 @attrs.define(eq=False)
+class _Asker:
+    """
+    A neighbour that asks for messages.
+
+    @ivar left: how many times all that is kept he may ask for yet.
+    @ivar at: as of when.
+    @ivar came: how many bytes of messages had ever come by then.
+    """
+
+    left: float
+    at: float
+    came: int
+
+
+@attrs.define(eq=False)
 class _Doom:
     """
     What somebody has had and keeps no longer.
@@ -297,10 +330,10 @@ class History:
     """
 
     __slots__ = (
-        "_began", "_doomed", "_doomedRanges", "_dropped", "_droppedSeen", "_gapped", "_hearing", "_history",
-        "_historyBytes", "_kept", "_lossDelay", "_maxAge", "_maxBytes", "_maxGap", "_maxMessages", "_maxOrigins",
-        "_maxPayload", "_origins", "_outlet", "_said", "_sequence", "_tellers", "_times", "duplicates", "holed",
-        "identity", "keeps", "leaving", "promises", "refused",
+        "_askers", "_began", "_doomed", "_doomedRanges", "_dropped", "_droppedBytes", "_droppedSeen", "_gapped",
+        "_hearing", "_history", "_historyBytes", "_kept", "_lossDelay", "_maxAge", "_maxBytes", "_maxGap",
+        "_maxMessages", "_maxOrigins", "_maxPayload", "_origins", "_outlet", "_said", "_sequence", "_tellers", "_times",
+        "duplicates", "holed", "identity", "keeps", "leaving", "promises", "refused",
     )  # fmt: skip
 
     def __init__(self, outlet: Any, settings: PeerSettings) -> None:
@@ -331,6 +364,7 @@ class History:
         self._historyBytes = 0
         self._kept = _Places()
         self._dropped = 0
+        self._droppedBytes = 0
         # When the last of those was seen that are kept no longer.
         self._droppedSeen = 0.0
         self._began = inf
@@ -340,6 +374,7 @@ class History:
         self._doomed: deque[_Doom] = deque()
         self._doomedRanges = 0
         self._tellers: dict[Any, _Teller] = {}
+        self._askers: dict[Any, _Asker] = {}
         # What a new neighbour has said so far of what it has; gone once it has said all.
         self._hearing: dict[Any, _Hearing] = {}
         self.identity = b""
@@ -425,6 +460,7 @@ class History:
         """A neighbour is gone."""
         self._hearing.pop(neighbour, None)
         self._tellers.pop(neighbour, None)
+        self._askers.pop(neighbour, None)
         self.promises.part(neighbour)
 
     def promise(self, message: Message, neighbour: Any) -> bool:
@@ -487,14 +523,20 @@ class History:
         """
         Send a neighbour what it asks for, and say what cannot be sent.
 
+        What it asks for in excess is passed over: that has been sent to it again and again.
+
         @raise RemoteProtocolError: it asks for what cannot be.
         """
+        asker = self._asking(neighbour, now)
+        if asker.left <= 0:
+            return
         asked: dict[bytes, Ranges] = {}
         for each in wanted:
             asked.setdefault(each.origin, []).extend(checked(each.ranges))
         never: list[Wanted] = []
         gone: list[Gone] = []
         found: list[int] = []
+        size = 0
         age = max(0.0, now - self._droppedSeen)
         self._kept.follow(self._history, self._dropped)
         for identity, parts in asked.items():
@@ -512,6 +554,7 @@ class History:
                     never += [Wanted(identity, numbers) for numbers in _parts(unknown)]
             seen = subtract(these, unseen)
             there = self._kept.among(identity, seen, self._dropped)
+            size += FRAME * len(there)
             left = subtract(seen, [(number, number) for number, _ in there])
             if left:
                 gone += _gone(identity, left, age)
@@ -523,7 +566,8 @@ class History:
                     gone += _gone(identity, [(number, number)], max(age, self._maxAge))
         # In the order in which they came.
         for place in sorted(found):
-            self._sendAgain(place, neighbour, now)
+            size += self._sendAgain(place, neighbour, now)
+        asker.left -= size / self._window
         self._sayLack(neighbour, never, gone)
 
     def gone(self, gone: list[Gone], neighbour: Any, now: float) -> None:
@@ -660,15 +704,34 @@ class History:
         """For how many seconds a message has been kept, here and by those who had it before; by its place."""
         return self._history[place].age + max(0.0, now - self._times[place])
 
-    def _sendAgain(self, place: int, neighbour: Any, now: float) -> None:
+    def _sendAgain(self, place: int, neighbour: Any, now: float) -> int:
         """
         Send a neighbour what came a while ago.
 
         With its age: else whoever joins would keep old messages anew for those who join after him, for ever.
+
+        @return: the size of its payload.
         """
         kept = self._history[place]
         if kept.hops < MAX_HOPS:
             self._outlet.send([neighbour], _onward(kept, self._ageOf(place, now)))
+        return len(kept.payload)
+
+    @property
+    def _window(self) -> int:
+        """How many bytes all is that is kept, and one frame more."""
+        return self._historyBytes + FRAME * (len(self._history) + 1)
+
+    def _asking(self, neighbour: Any, now: float) -> _Asker:
+        """What a neighbour may ask for by now."""
+        came = self._droppedBytes + self._historyBytes + FRAME * self.count
+        asker = self._askers.get(neighbour)
+        if asker is None:
+            asker = self._askers[neighbour] = _Asker(ASKS, now, came)
+        more = max(0.0, now - asker.at) + ASKS * (came - asker.came) / self._window
+        asker.left = min(ASKS, asker.left + more)
+        asker.at, asker.came = now, came
+        return asker
 
     def _notKept(self, origins: dict[bytes, Origin], now: float) -> list[Gone]:
         """What somebody who has these lacks of what was seen here and is kept no longer, or is too old."""
@@ -764,6 +827,7 @@ class History:
         self._dropped += 1
         came = self._droppedSeen = self._times.popleft()
         self._historyBytes -= len(message.payload)
+        self._droppedBytes += len(message.payload)
         owed = self.promises.claim(message.origin, message.sequence) if self.promises.owing else []
         if spread and self.leaving is not None:
             owed += self.leaving(message, came, now)

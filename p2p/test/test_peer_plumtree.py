@@ -713,6 +713,53 @@ class AnswerTests(OnePeer):
         self.assertLess(costs[0], 100_000)
         self.assertLess(costs[1], 2 * costs[0])
 
+    def answered(self, *wanted: Wanted) -> int:
+        """How many messages are sent to who asks for those."""
+        self.come(Graft(list(wanted), False), self.b)
+        return sum(isinstance(what, Message) for _, what in self.sent())
+
+    def test_whatIsAskedForAgainAndAgainIsPassedOver(self) -> None:
+        """All that is kept may be asked for four times at once, then once a second, by each neighbour."""
+        self.begin()
+        for number in range(1, 101):
+            self.come(message(number, payload=bytes(number)), self.a)
+        self.sent()
+        everything = Wanted(OTHER, [1, 100])
+        self.assertEqual([self.answered(everything) for _ in range(1000)], [100] * 5 + [0] * 995)
+        self.come(Graft([everything], False), self.c)
+        self.assertEqual(len(self.sent()), 100)
+        self.outlet.advance(2.1)
+        self.assertEqual([self.answered(everything) for _ in range(10)], [100] * 2 + [0] * 8)
+        self.outlet.advance(60.0)
+        self.assertEqual(sum(self.answered(Wanted(OTHER, [100, 100])) for _ in range(1000)), 281)
+
+    def test_whatIsTooOldToBeSentCountsToo(self) -> None:
+        """It is looked for, and said to be gone, one by one."""
+        self.begin(historyTime=100.0)
+        for number in range(1, 101):
+            self.come(message(number, age=200), self.a)
+        self.outlet.advance(1.0)
+        self.sent()
+        for _ in range(100):
+            self.come(Graft([Wanted(OTHER, [1, 100])], False), self.b)
+        self.assertEqual(len(self.sent()), 5)
+
+    def test_whatEachNeighbourAsksForNowAndThenIsAlwaysSent(self) -> None:
+        """All that there was, and then all that comes, several times, in whatever parts, though the window be short."""
+        for kept, size in ((5, 900), (100, 0), (100, 999)):
+            self.begin(historyMessages=kept)
+            for number in range(1, kept + 1):
+                self.come(message(number, payload=bytes(size)), self.a)
+            self.sent()
+            for number in range(1, kept + 1):
+                self.assertEqual(self.answered(Wanted(OTHER, [number, number])), 1)
+            for number in range(kept + 1, 10 * kept):
+                # Small ones and large ones by turns.
+                self.come(message(number, payload=bytes(size * (number % 2))), self.a)
+                self.sent()
+                self.assertEqual(self.answered(Wanted(OTHER, [number, number])), 1)
+                self.assertEqual(self.answered(Wanted(OTHER, [number - 1, number])), 2)
+
     def test_whatIsAskedForInManyPartsIsSent(self) -> None:
         """And with it what is between them, where there are too many."""
         self.begin(historyMessages=300)
