@@ -826,8 +826,9 @@ class History:
         message = self._history.popleft()
         self._dropped += 1
         came = self._droppedSeen = self._times.popleft()
-        self._historyBytes -= len(message.payload)
-        self._droppedBytes += len(message.payload)
+        size = len(message.payload)
+        self._historyBytes -= size
+        self._droppedBytes += size
         owed = self.promises.claim(message.origin, message.sequence) if self.promises.owing else []
         if spread and self.leaving is not None:
             owed += self.leaving(message, came, now)

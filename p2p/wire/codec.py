@@ -124,16 +124,18 @@ class Decoder:
             self._kept = _EMPTY
         start = 0
         end = len(data)
-        while end - start >= HEADER:
+        last = end - HEADER
+        while start <= last:
             size = _unpackLength(data, start)[0]
             if size > self.limit:
                 raise RemoteProtocolError(TOO_LARGE, f"a frame of {size} bytes, {self.limit} are allowed")
-            stop = start + HEADER + size
+            begin = start + HEADER
+            stop = begin + size
             if stop > end:
                 self._need = HEADER + size
                 break
             try:
-                message = _decode(data[start + HEADER : stop])
+                message = _decode(data[begin:stop])
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise RemoteProtocolError(MALFORMED, str(error)[:200]) from None
             if end < MET_SIZE and stop - start == end and message.__class__ in SHARED:
