@@ -166,6 +166,10 @@ class SeedFactory(LinkFactory):
             if check is None:
                 self._tryAgain(link, "too many are looked at first")
                 return True
+            if check.slot is None and check in self._timers:
+                # It rests, having failed for this seed's own reasons; by the next try there may be an answer.
+                self._tryAgain(link, "who is on the list cannot be asked now")
+                return True
             link.waits = check
         self._newcomers.setdefault(check, {})[link] = message
         self._next()

@@ -74,7 +74,7 @@ def run(job: Job) -> dict[str, Any]:
         results = going.go()
     except Exception as error:
         return crashed(job, crashText(error, going.network.now if going is not None else None))
-    cut = results["virtualSeconds"] if results["virtualSeconds"] < going.scenario.duration else None
+    cut = results["virtualSeconds"] if going.network.now < going.scenario.duration else None
     return {
         "settings": job.settings,
         "seed": job.seed,
