@@ -138,6 +138,7 @@ class Stream:
         "_credit",
         "_held",
         "_kept",
+        "_muted",
         "_offset",
         "_pending",
         "_since",
@@ -163,6 +164,7 @@ class Stream:
         self._since: float | None = None
         self._credit = 0
         self._held = False
+        self._muted = False
         self._unreadBefore = 0
         self._findPaths()
         if underWay:
@@ -463,10 +465,19 @@ class Stream:
         """
         self._held = self._there.held or self._back.held
         if self._since is None:
+            self._muted = False
             network = self.connection.reactor.network
             clock = network.clock
             self._since = since = clock.now if since is None else since
             clock.at(max(clock.now, since + network.giveUp), partial(self._giveUpIf, since))
+        self._seeWhetherMuted()
+
+    def _seeWhetherMuted(self) -> None:
+        """
+        Note it if acknowledgements are lost now: they are not sent again before something arrives again.
+        """
+        if not (self._back.passing or self._back.held):
+            self._muted = True
 
     def pathChanged(self) -> None:
         """
@@ -483,7 +494,13 @@ class Stream:
             else:
                 self._relax()
             return
+        self._seeWhetherMuted()
         if not there.passing:
+            if self._back.passing and not (self._kept or self._muted):
+                # A hold has released all that was sent, and nothing keeps back or has lost its acknowledgements.
+                self._since = None
+                if self._credit:
+                    self.consumed(0)
             return
         if held:
             self._retry(self._since)

@@ -281,6 +281,45 @@ class BetweenHostsTests(TCPTestCase):
         self.assertEqual(len(server.data), 2 * self.network.window)
         self.assertApproximates(server.pieces[-1][0], started + 60.0 + 2 * LATENCY, 1e-6)
 
+    def test_whatAHoldReleasesIsAcknowledged(self) -> None:
+        """
+        Even if nothing passes any more where that was held: only what is sent afterwards ends the connection.
+        """
+        here, there = "10.0.0.1", "10.0.0.2"
+        for source, destination, oneWay in ((here, there, True), (there, here, True), (here, there, False)):
+            for more in (False, True):
+                self.build(giveUp=20.0)
+                client, server = self.join()
+                started, window = self.network.now, self.network.window
+                self.network.faults.hold(source, destination, oneWay=oneWay, duration=3.0)
+                client.transport.write(b"x" * (window + more))
+                self.network.run(started + 1.0)
+                self.network.faults.partition(here, there, oneWay=True)
+                self.network.run(started + 1000.0)
+                self.assertEqual(len(server.data), window)
+                if more:
+                    when, why = client.lost
+                    self.assertIs(why, error.ConnectionLost)
+                    acknowledged = started + 3.0 + (LATENCY if source == there else 2 * LATENCY)
+                    self.assertApproximates(when, acknowledged + 20.0, 1e-6)
+                else:
+                    self.assertIsNone(client.lost)
+
+    def test_lostAcknowledgementsAreNotMadeUpFor(self) -> None:
+        """
+        That the way back is whole again is no use if nothing arrives that would be acknowledged once more.
+        """
+        self.build(giveUp=20.0)
+        client, server = self.join()
+        started = self.network.now
+        self.network.faults.partition(self.there, self.here, oneWay=True, duration=10.0)
+        client.transport.write(b"arrives")
+        self.network.run(started + 5.0)
+        self.network.faults.partition(self.here, self.there, oneWay=True)
+        self.network.run(started + 1000.0)
+        self.assertEqual(server.data, b"arrives")
+        self.assertEqual(client.lost, (started + 20.0, error.ConnectionLost))
+
     def test_whatIsMendedIsForgotten(self) -> None:
         """
         Neither faults that are over nor calls to the dead leave anything behind; and what is slow once more is so by
