@@ -121,6 +121,8 @@ class Faults:
         self._network = network
         self._rules: list[Rule] = []
         self._paths: dict[tuple[str, str], Path] = {}
+        # The pairs whose path is kept only because something waited on it when it was looked at last.
+        self._emptying: dict[tuple[str, str], None] = {}
         self._draws: dict[tuple[Latency, float], Callable[[], float]] = {}
         self._everywhere = Rule(None, None, loss=_share(loss), bandwidth=_positive(bandwidth))
         self._loopback = Path(network.clock, lambda: 0.00002)
@@ -399,11 +401,17 @@ class Faults:
     def _changed(self, machines: Iterable[Host]) -> None:
         machines = list(machines)
         touched = {machine.address for machine in machines}
-        for (source, destination), path in list(self._paths.items()):
+        pairs, self._emptying = self._emptying, {}
+        for (source, destination), path in self._paths.items():
             if source in touched or destination in touched:
                 self._update(path, source, destination)
-                if path.idle and self._shared(source, destination) is not None:
-                    del self._paths[source, destination]
+                pairs[source, destination] = None
+        for pair in pairs:
+            if self._shared(*pair) is not None:
+                if self._paths[pair].idle:
+                    del self._paths[pair]
+                else:
+                    self._emptying[pair] = None
         self._reconsider(machines)
 
     def _reconsider(self, machines: Iterable[Host]) -> None:

@@ -348,6 +348,30 @@ class BetweenHostsTests(TCPTestCase):
         network.run(network.now + 10)
         self.assertEqual(len(arrived), 4)
 
+    def test_whatWaitsWhenItIsMendedIsForgottenLater(self) -> None:
+        """
+        A path on which something still waits then goes with the next change after that, wherever it is; but not if it
+        is special once more.
+        """
+        ports: list[Any] = [host.listenUDP(1, DatagramProtocol()) for host in (self.here, self.there)]
+        faults, pair = self.network.faults, ("10.0.0.1", "10.0.0.2")
+        third = self.network.host("10.0.0.3")
+        for again in (False, True):
+            fault = faults.throttle(1000.0, *pair)
+            ports[0].write(b"x" * 2000, ("10.0.0.2", 1))
+            self.network.run(self.network.now + 1.0)
+            fault.heal()
+            path = faults.path(*pair)
+            faults.slow(2.0, third).heal()
+            self.assertIs(faults.path(*pair), path)
+            if again:
+                fault = faults.throttle(1000.0, *pair)
+            self.network.run(self.network.now + 60.0)
+            faults.slow(2.0, third).heal()
+            self.assertEqual(list(faults._paths.values()), [path] if again else [])
+            fault.heal()
+            self.assertEqual(faults._paths, {})
+
     def test_aChangeConcernsThePathsOfItsHostsOnly(self) -> None:
         """
         Of all others nothing is reckoned anew.
