@@ -103,10 +103,12 @@ class Origin:
     @ivar waived: ranges that are not owed: given up, or of before this peer's time.
     @ivar before: when the last of those was seen by somebody, at the latest.
     @ivar since: a number that is of this peer's time, and so are all above it; 0 if none is known to be.
+    @ivar lost: what of C{waived} was called lost, for as long as C{since} is 0, then nothing; of more than C{MAX_GAPS}
+        ranges, with what is between the closest.
     @ivar marks: what was the highest number when, for as long as there are gaps.
     """
 
-    __slots__ = ("before", "gaps", "given", "identity", "lastSeen", "marks", "since", "top", "waived")
+    __slots__ = ("before", "gaps", "given", "identity", "lastSeen", "lost", "marks", "since", "top", "waived")
 
     def __init__(self, identity: bytes = b"") -> None:
         self.identity = identity
@@ -118,6 +120,7 @@ class Origin:
         self.waived = _NONE
         self.before = 0.0
         self.since = 0
+        self.lost = _NONE
         self.marks: tuple[tuple[float, int], ...] = ()
 
     @property
@@ -151,9 +154,12 @@ class Origin:
         return subtract(intersect(owed, self.waived), these)
 
     def begin(self, number: int) -> None:
-        """That number has come and is of this peer's time: what is above it is owed."""
+        """That number has come and is of this peer's time: what is above it is owed, but for what was called lost."""
         self.since = number
-        self.waived = intersect(self.waived, [(1, number)])
+        # More than C{MAX_GAPS} ranges perhaps, but fewer than twice as many, until more are waived: whatever made them
+        # fewer would waive what is owed.
+        self.waived = intersect(self.waived, union([(1, number)], self.lost))
+        self.lost = _NONE
 
     def lacks(self, number: int) -> bool:
         """That number has not been seen and would be taken."""
@@ -599,8 +605,7 @@ class History:
                 origin = origin or self._heardOf(each.origin, now)
                 if origin is not None:
                     bygone = intersect(lacking, [(1, origin.since or 2**63 - 1)])
-                    for first, last in origin.waive(bygone, now - each.age):
-                        self._outlet.lost(each.origin, first, last)
+                    self._callLost(origin, origin.waive(bygone, now - each.age))
             elif subtract(lacking, origin.waived if origin is not None else []):
                 count = len(lacking)
                 if teller.waiting + count <= DOOMED // 2 and self._doomedRanges + count <= DOOMED:
@@ -689,9 +694,15 @@ class History:
         if not lacking or origin is None:
             return 0
         lost = union(lacking, origin.waive(lacking, before))
-        for first, last in lost:
-            self._outlet.lost(identity, first, last)
+        self._callLost(origin, lost)
         return len(lost)
+
+    def _callLost(self, origin: Origin, these: Ranges) -> None:
+        """They were waived, and are said to be lost: once, whatever comes of that origin."""
+        if these and not origin.since:
+            origin.lost = union(origin.lacking(origin.lost), these, MAX_GAPS)
+        for first, last in these:
+            self._outlet.lost(origin.identity, first, last)
 
     def _sayLack(self, neighbour: Any, never: list[Wanted], gone: list[Gone]) -> None:
         """Say what cannot be sent, in as many messages as it takes; never both in one, for that may not fit a frame."""

@@ -302,6 +302,47 @@ class GoneTests(SynchronousTestCase):
             history.take(Message(OTHER, 5, 1, b""), at)
             self.assertEqual(history.settled(OTHER), 5 if before else 1)
 
+    def test_whatWasCalledLostStaysSo(self) -> None:
+        """
+        Once each, and waited for no more, also when one of them comes after all and is the first to show that what is
+        above it is of this peer's time; what was only said to be of before is then owed.
+        """
+        for heard in False, True:
+            history = self.begin(lossDelay=10.0, historyTime=60.0)
+            if heard:
+                for number in range(1, 4):
+                    history.take(Message(OTHER, number, 1, b"", 100), 100.0)
+            history.gone([Gone(OTHER, [4, 9], 20.0)], self.a, 100.0)
+            history.tick(110.0)
+            history.gone([Gone(OTHER, [1, 14], 1000.0)], self.b, 111.0)
+            for number in 6, 13:
+                self.assertIsNotNone(history.take(Message(OTHER, number, 1, b""), 115.0))
+            self.assertEqual(history.owed(OTHER), [(10, 12)])
+            for number in range(10, 13):
+                history.take(Message(OTHER, number, 1, b""), 115.0)
+            self.assertEqual(history.settled(OTHER), 13)
+            for second in range(116, 300):
+                history.tick(float(second))
+            self.assertEqual(self.outlet.take("lost"), [(OTHER, 4, 9)])
+
+    def test_whatWasCalledLostBetweenOthersStaysSo(self) -> None:
+        """What is between too many ranges of before this peer's time is said once, whatever these prove to be."""
+        history = self.begin(lossDelay=10.0, historyTime=60.0)
+        there = set(range(1, 412, 10))
+        for number in there:
+            history.take(Message(OTHER, number, 1, b"", 95), 100.0)
+        missing = set(range(1, 411)) - there
+        for part in range(0, 400, 100):
+            numbers = {number for number in missing if number % 2 == 0 and part <= number < part + 100}
+            history.gone([Gone(OTHER, flat(spans(numbers)), 1000.0)], self.a, 100.0)
+        history.take(Message(OTHER, 2, 1, b""), 100.0)
+        for second in range(101, 200):
+            history.tick(float(second))
+        lost = [number for said in self.outlet.take("lost") for number in members([said[1:]])]
+        self.assertEqual(len(lost), len(set(lost)))
+        self.assertEqual({number for number in lost if number % 2}, {number for number in missing if number % 2})
+        self.assertEqual(history.settled(OTHER), 411)
+
     def test_whatItInventsEvictsNobody(self) -> None:
         """Origins of which something came are not forgotten for those of which somebody only speaks."""
         for age in (0.0, 1000.0):
