@@ -286,7 +286,8 @@ class Repair:
             ask = want.asks.get(neighbour)
             if ask is not None and intersect(ask.ranges, these):
                 # What he breaks up into more pieces than he would be asked for is not waited for.
-                ask.ranges = subtract(ask.ranges, these)[:UNANSWERED]
+                left = self._history.lacking(each.origin, subtract(ask.ranges, these))
+                ask.ranges = left[:UNANSWERED]
                 self._hasty[each.origin] = None
         self.say(now)
         self._history.gone(lack.gone, neighbour, now)

@@ -630,6 +630,22 @@ class AnnouncementTests(OnePeer):
         ):  # fmt: skip
             self.assertLess(lacking(numbers, words), 3_000_000)
 
+    def test_aLackInManyPartsLeavesWhatIsUnderWay(self) -> None:
+        """Of what else the same was asked for, much may have come: nobody else is asked for what is still to come."""
+        self.begin()
+        self.come(have(1, 2000, now=True), self.a)
+        self.come(have(2001, 4000, now=True), self.a)
+        self.come(have(2001, 4000, now=True), self.b)
+        self.assertEqual(self.asked(), [(self.a, [1, 2000]), (self.a, [2001, 4000])])
+        for number in range(2, 2001, 2):
+            self.come(message(number), self.a)
+        gone = [[edge for number in range(first, min(2001, first + 128), 2) for edge in (number, number)]
+                for first in range(1, 2001, 128)]  # fmt: skip
+        self.come(Lack([], [Gone(OTHER, numbers, 1.0) for numbers in gone]), self.a)
+        self.assertEqual(self.asked(), [])
+        self.tree.neighbourDown(self.a, "lost", self.outlet.now)
+        self.assertIn((self.b, [2001, 4000]), self.asked())
+
     def test_rangesThatMakeNoSenseAreMisbehaviour(self) -> None:
         """Wherever they stand."""
         for wrong in ([1], [5, 3], [3, 4, 1, 2], [0, 1]):
