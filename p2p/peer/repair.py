@@ -314,9 +314,16 @@ class Repair:
     # Private.
 
     def _goOn(self, neighbour: Any, now: float) -> None:
-        """Of what he has told of, ask him for the next; not for more at a time than he may speak of."""
+        """
+        Of what he has told of, ask him for the next; not for more at a time than he may speak of.
+
+        Those that are not waited for have half of all the room at most between them: else a few of them that answer
+        nothing would keep all others from being asked for as long as they have something left.
+        """
         told = self._told[neighbour]
         room = self._each - sum(neighbour in want.asks for want in self._wants.values())
+        if not self._trusts(neighbour, now):
+            room = min(room, self._most // 2 - len(self._wants))
         while told and room > 0:
             origin, these = told[0]
             lacking = self._history.lacking(origin, these)

@@ -590,6 +590,33 @@ class AnnouncementTests(OnePeer):
         self.assertEqual(self.sent(), [])
         self.assertEqual((self.tree._repair.missing, self.tree._repair._told), (0, {}))
 
+    def test_thoseWhoAnswerNothingKeepOthersFromBeingAskedOnlyOnce(self) -> None:
+        """However much they have told of; and he who was only late is asked for the rest as well."""
+        self.begin(maxOrigins=1000, pullTimeout=10.0)
+        silent = [FakeNeighbour(20 + number) for number in range(8)]
+        for place, near in enumerate(silent):
+            self.tree.neighbourUp(near, 0.0)
+            for part in range(5):
+                first = 10_000 * (place + 1) + 200 * part
+                held = [Held(identity(first + number), 1, []) for number in range(200)]
+                self.come(Have(held, part == 4), near)
+        self.assertEqual(self.tree._repair.missing, 1000)
+        new = FakeNeighbour(30)
+        self.tree.neighbourUp(new, 0.0)
+        self.come(Have([Held(OTHER, 1, [])], True), new)
+        self.assertNotIn(new, [near for near, _ in self.asked()])
+        asked: list[FakeNeighbour] = []
+        for second in range(1, 160):
+            self.outlet.advance(float(second))
+            self.tree.tick(float(second))
+            asked += [near for near, _ in self.asked()]
+            self.assertEqual(new in asked, second >= 10)
+            if second >= 10:
+                self.assertLessEqual(self.tree._repair.missing, 501)
+                self.come(message(1), new)
+        # All that they told of, in the end.
+        self.assertEqual(len(asked), 8 * (1000 - 125) + 1)
+
     def test_anAnnouncementInManyPartsCostsNoMoreThanItsLength(self) -> None:
         """Of one origin or of many, now or later; and however often it comes, only so much is asked at a time."""
         parts = [number for number in range(1, 257, 2) for _ in range(2)][: 2 * MAX_GAPS]
