@@ -11,7 +11,8 @@ been given C{pullTimeout} for is not waited for any more in the next minutes:
 others are asked the same meanwhile.  For a hole of which nobody has said anything
 all neighbours are asked in turn, C{repairRounds} of them, with growing pauses.
 
-A link keeps its order, so a question is always answered, or the link ends.
+A link keeps its order, so a question is always answered, or the link ends, but
+for what is asked in excess (L{p2p.peer.history.ASKS}), which is passed over.
 Whoever holds a message and stays linked therefore sends it in the end; what
 he no longer keeps he says to be gone, and L{History} says what is lost.
 """
