@@ -46,6 +46,15 @@ def run(rest: str = "", text: str = STABLE, **options: Any) -> Run:
     return Run.of(parseScenario(text + rest), **options)
 
 
+def traced(rest: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What came of a scenario, and the lines of its trace."""
+    file = io.BytesIO()
+    journal = Journal(file)
+    results = run(rest, journal=journal).go()
+    journal.flush()
+    return results, [json.loads(line) for line in file.getvalue().splitlines()]
+
+
 def event(verb: str, at: float = 10.0) -> str:
     """The text of an event."""
     return f"[[events]]\nat = {at}\n{verb}\n"
@@ -644,15 +653,11 @@ class ResultsTests(SynchronousTestCase):
 
     def test_trace(self) -> None:
         """The trace tells of everything, in the order of time, and agrees with the results."""
-        file = io.BytesIO()
-        journal = Journal(file)
         rest = event("publish = { count = 3, from = \"peer-1\" }", at=5.0)
         rest += event("crash = { peers = [\"peer-2\", \"peer-3\"] }", at=8.0)
         rest += event("leave = { count = 1 }", at=9.0) + event("restart = { crashed = true, count = 1 }", at=10.0)
         rest += event("pause = { count = 1, for = 8.0 }", at=11.0) + "[measure]\noverlay = 10.0\n"
-        results = run(rest, journal=journal).go()
-        journal.flush()
-        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        results, lines = traced(rest)
         times = [line["time"] for line in lines]
         self.assertEqual(times, sorted(times))
         byType: dict[str, list[dict[str, Any]]] = {}
@@ -683,13 +688,9 @@ class ResultsTests(SynchronousTestCase):
             "throttle": ("bandwidth = 1e5, for = 3.0", {"bandwidth": 1e5, "for": 3.0}),
             "pause": ("for = 0.5", {"for": 0.5}),
         }
-        file = io.BytesIO()
-        journal = Journal(file)
-        run("".join(
+        _, lines = traced("".join(
             event(f'{verb} = {{ peers = ["peer-1"], {given} }}', at=5.0) for verb, (given, _) in faults.items()
-        ), journal=journal).go()
-        journal.flush()
-        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        ))
         told = {line["what"]: line for line in lines if line["type"] == "fault"}
         for verb, (_, given) in faults.items():
             wanted = {"time": 5.0, "type": "fault", "what": verb, "nodes": ["peer-1"], **given}
@@ -697,13 +698,9 @@ class ResultsTests(SynchronousTestCase):
 
     def test_messagesWhoseSenderIsDownAreTold(self) -> None:
         """That a named one is, or all of them: such a message is not sent."""
-        file = io.BytesIO()
-        journal = Journal(file)
         rest = event('publish = { count = 3, every = 1.0, from = "peer-1" }', at=8.5)
         rest += event('crash = { peers = ["peer-1"] }', at=9.0) + event("crash = { fraction = 1.0 }", at=12.0)
-        results = run(rest + event("publish = {}", at=13.0), journal=journal).go()
-        journal.flush()
-        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        results, lines = traced(rest + event("publish = {}", at=13.0))
         unsent = [(line["time"], line["peer"]) for line in lines if line["type"] == "unsent"]
         self.assertEqual(unsent, [(9.5, "peer-1"), (10.5, "peer-1"), (13.0, None)])
         self.assertEqual((results["unsent"], len(results["broadcasts"])), (3, 1))
@@ -712,15 +709,11 @@ class ResultsTests(SynchronousTestCase):
 
     def test_whoIsStoppedDoesNothing(self) -> None:
         """It neither publishes, chosen or named, nor lies."""
-        file = io.BytesIO()
-        journal = Journal(file)
         rest = event('liar = { peers = ["peer-1"] }', at=9.5)
         rest += event('pause = { peers = ["peer-1"], for = 4.0 }', at=9.0)
         rest += event("pause = { fraction = 1.0, for = 0.5 }", at=14.0) + event("publish = {}", at=14.2)
         rest += event("publish = { count = 20 }", at=10.0) + event('publish = { from = "peer-1" }', at=10.0)
-        results = run(rest + event('publish = { from = "peer-1" }', at=13.5), journal=journal).go()
-        journal.flush()
-        lines = [json.loads(line) for line in file.getvalue().splitlines()]
+        results, lines = traced(rest + event('publish = { from = "peer-1" }', at=13.5))
         stopped = [line for line in lines if 9.0 <= line["time"] < 13.0]
         own = [line["type"] for line in stopped if "peer-1" in (line.get("node"), line.get("by"), line.get("origin"))]
         self.assertEqual([kind for kind in own if kind in ("published", "dead", "reported")], [])
