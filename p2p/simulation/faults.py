@@ -126,7 +126,8 @@ class Faults:
         self._draws: dict[tuple[Latency, float], Callable[[], float]] = {}
         self._everywhere = Rule(None, None, loss=_share(loss), bandwidth=_positive(bandwidth))
         self._loopback = Path(network.clock, lambda: 0.00002)
-        self._slowed = 0
+        # How often the last of the slow rules went: later ones draw other numbers than the earlier ones.
+        self._eras = 0
         self._default: Path | None = None
         if not callable(network.latency) and not loss and bandwidth is None:
             draw = self._drawing(network.latency, 1.0)
@@ -354,7 +355,7 @@ class Faults:
             if rule.factor != 1.0 and all(other.factor == 1.0 for other in self._rules):
                 # Each factor has randomness of its own, of which there would be more and more.
                 self._draws = {key: draw for key, draw in self._draws.items() if key[1] == 1.0}
-                self._slowed += 1
+                self._eras += 1
 
     def widen(self, rule: Rule, one: Hosts, other: Hosts) -> None:
         """
@@ -451,8 +452,8 @@ class Faults:
         draw = self._draws.get((latency, factor))
         if draw is None:
             name = f"latency {latency.low!r} {latency.span!r} {latency.deviation!r} {factor!r}"
-            if factor != 1.0 and self._slowed:
-                name += f" {self._slowed}"
+            if factor != 1.0 and self._eras:
+                name += f" {self._eras}"
             random = self._network.stream(name)
             draw = self._draws[latency, factor] = latency.draws(random, factor)
         return draw

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.peer.history import DOOMED, History, Origin
+from p2p.peer.history import DOOMED, History
+from p2p.peer.origin import Origin
 from p2p.peer.ranges import Ranges, flat, intersect, union
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity

@@ -611,7 +611,7 @@ class GossipTests(PeerTestCase):
                 peer.publish(b"x" * 500)
             except Busy:
                 return taken
-        self.fail("never too busy")
+        raise self.failureException("never too busy")
 
     def test_itMakesAMessageEachIntervalSoManyOfThem(self) -> None:
         """--gossip-count of them, --gossip-interval apart, and none with 0."""
