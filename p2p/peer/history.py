@@ -450,10 +450,11 @@ class History:
                 gone += _gone(identity, left, age)
             for number, place in there:
                 promised = self.promises.settle(neighbour, identity, [(number, number)])
-                if promised or self._ageOf(place - self._dropped, now) <= self._maxAge:
+                old = self._ageOf(place - self._dropped, now)
+                if promised or old <= self._maxAge:
                     found.append(place - self._dropped)
                 else:
-                    gone += _gone(identity, [(number, number)], max(age, self._maxAge))
+                    gone += _gone(identity, [(number, number)], old)
         # In the order in which they came.
         for place in sorted(found):
             size += self._sendAgain(place, neighbour, now)
@@ -641,12 +642,15 @@ class History:
             return gone
         kept: dict[bytes, Ranges] = {identity: [] for identity in behind}
         tooOld: dict[bytes, Ranges] = {identity: [] for identity in behind}
+        youngest: dict[bytes, float] = {}
         for message, came in zip(self._history, self._times, strict=True):
             known = kept.get(message.origin)
             if known is None:
                 continue
-            if message.age and message.age + now - came > self._maxAge:
+            since = message.age + max(0.0, now - came)
+            if since > self._maxAge:
                 tooOld[message.origin].append((message.sequence, message.sequence))
+                youngest[message.origin] = min(since, youngest.get(message.origin, inf))
             elif known and message.sequence == known[-1][1] + 1:
                 known[-1] = (known[-1][0], message.sequence)
             else:
@@ -658,8 +662,9 @@ class History:
             old = union(tooOld[identity], [])
             missing = subtract(subtract(seen, union(kept[identity], [])), old)
             waived = intersect(origin.waived, origin.gaps)
-            for these, since in (missing, age), (old, max(age, self._maxAge)), (waived, max(0.0, now - origin.before)):
-                gone += _gone(identity, intersect(these, lacking), since)
+            parts = (missing, age), (old, youngest.get(identity, 0.0)), (waived, max(0.0, now - origin.before))
+            for these, ago in parts:
+                gone += _gone(identity, intersect(these, lacking), ago)
         return gone
 
     def _isFull(self, now: float) -> bool:

@@ -248,7 +248,23 @@ class FloodTests(SynchronousTestCase):
         flood.received(Have([], True), new, 13.0)
         self.assertEqual(self.outlet.take("send"), [
             (new, message(2, 2, age=12)), (new, message(3, 2, age=292)), (new, message(4, 2, age=12)),
-            (new, Lack([], [Gone(OTHER, [1, 1], 300.0)])),
+            (new, Lack([], [Gone(OTHER, [1, 1], 302.0)])),
+        ])  # fmt: skip
+
+    def test_whatIsTooOldIsAsOldAsItIs(self) -> None:
+        """Not as what was forgotten long before; and it is said though it has not been forgotten yet."""
+        flood = self.flood(historyTime=20.0)
+        flood.received(message(1), self.a, 1.0)
+        flood.tick(30.0)
+        for number, at in ((2, 30.0), (3, 30.2), (4, 31.0)):
+            flood.received(message(number), self.a, at)
+        new = FakeNeighbour(20)
+        flood.neighbourUp(new, 50.0)
+        self.outlet.asked.clear()
+        flood.received(Have([], True), new, 50.5)
+        self.assertEqual(self.outlet.take("send"), [
+            (new, message(4, 2, age=20)),
+            (new, Lack([], [Gone(OTHER, [1, 1], 49.5), Gone(OTHER, [2, 3], 50.5 - 30.2)])),
         ])  # fmt: skip
 
     def test_manyOriginsAreToldInPieces(self) -> None:

@@ -19,7 +19,7 @@ from p2p.peer.plumtree import ANNOUNCED, BATCH_BYTES, WAVE, Plumtree
 from p2p.peer.repair import UNANSWERED
 from p2p.settings import PeerSettings
 from p2p.test.fakes import FakeNeighbour, FakeOutlet, calls, identity
-from p2p.test.mesh import Mesh
+from p2p.test.mesh import Mesh, Node
 from p2p.wire.codec import Decoder, encode
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.messages import (
@@ -712,7 +712,21 @@ class AnswerTests(OnePeer):
         self.sent()
         self.come(Graft([Wanted(OTHER, [1, 2])], False), self.b)
         self.assertEqual(
-            self.sent(), [(self.b, message(2, 2, age=292)), (self.b, Lack([], [Gone(OTHER, [1, 1], 300.0)]))]
+            self.sent(), [(self.b, message(2, 2, age=292)), (self.b, Lack([], [Gone(OTHER, [1, 1], 302.0)]))]
+        )
+
+    def test_whatIsTooOldIsAsOldAsItIs(self) -> None:
+        """Not as what was forgotten long before: who came up between the two would not call it lost."""
+        self.begin(historyTime=20.0)
+        self.come(message(1), self.a)
+        self.outlet.advance(30.0)
+        self.tree.tick(30.0)
+        self.come(message(2), self.a)
+        self.outlet.advance(50.5)
+        self.sent()
+        self.come(Graft([Wanted(OTHER, [1, 2])], False), self.b)
+        self.assertEqual(
+            self.sent(), [(self.b, Lack([], [Gone(OTHER, [1, 1], 50.5), Gone(OTHER, [2, 2], 20.5)]))]
         )
 
     def test_hugeRangesCostNothing(self) -> None:
@@ -1120,7 +1134,7 @@ class WindowTests(OnePeer):
         )
         # Once; after that, it is as old as for anybody.
         self.come(Graft([Wanted(OTHER, [1, 1])], False), self.b)
-        self.assertEqual(self.sent(), [(self.b, Lack([], [Gone(OTHER, [1, 1], 3.0)]))])
+        self.assertEqual(self.sent(), [(self.b, Lack([], [Gone(OTHER, [1, 1], 5.0)]))])
         self.outlet.advance(4.0)
         self.tree.tick(4.0)
         self.assertEqual(self.payloads(), [(self.a, 1), (self.c, 1), (self.c, 1)])
@@ -1558,3 +1572,66 @@ class MeshTests(SynchronousTestCase):
             self.assertEqual([node.lostNumbers for node in mesh.nodes], [[], [], [], []])
             self.assertEqual(fourth.broadcast.settled(old.identity), 53)
             self.assertEqual(sorted(number for _, number, _, _ in fourth.got)[-4:], [50, 51, 52, 53])
+
+    def test_eachNumberIsDeliveredOrCalledLost(self) -> None:
+        """
+        One or the other, and once, by each peer, of all that is published from when it started.
+
+        However short the window, whoever starts anew meanwhile, and whatever links come and go: in the end all are
+        connected, and everyone publishes once more.
+        """
+        for seed in range(80):
+            random = Random(seed)
+            short: dict[str, Any] = {
+                "historyMessages": random.choice([3, 10, 50]),
+                "historyTime": random.choice([5.0, 20.0, 60.0]),
+                "lossDelay": random.choice([2.0, 10.0]),
+            }
+            mesh = Mesh(random.choice([4, 6, 9]), random.choice(["plumtree", "flood"]), seed, **short)
+            senders, newcomers = mesh.nodes[:-2], mesh.nodes[-2:]
+            began = dict.fromkeys(mesh.nodes, 0.0)
+            published: dict[tuple[bytes, int], float] = {}
+            for _ in range(60):
+                for _ in range(random.choice([0, 1, 3])):
+                    self.publish(random.choice(senders), published)
+                mesh.run(random.choice([0.1, 1.0, 5.0, 20.0]))
+                chance = random.random()
+                if chance < 0.4:
+                    links = mesh.links()
+                    for one, two in random.sample(links, min(len(links), random.choice([1, 1, 5]))):
+                        mesh.cut(one, two)
+                elif chance < 0.5:
+                    node = random.choice(newcomers)
+                    for other in list(node.ends):
+                        mesh.cut(node, other)
+                    node.begin()
+                    node.got.clear()
+                    node.lostNumbers.clear()
+                    began[node] = mesh.now
+                elif chance < 0.75:
+                    self.connect(mesh, random)
+                else:
+                    mesh.link(*random.sample(mesh.nodes, 2))
+            self.connect(mesh, random)
+            mesh.run(1.0)
+            for node in senders:
+                self.publish(node, published)
+            mesh.run(400.0)
+            for node in mesh.nodes:
+                got = [(origin, number) for origin, number, _, _ in node.got]
+                lost = [(at, number) for at, low, high in node.lostNumbers for number in range(low, high + 1)]
+                self.assertEqual((len(got), len(lost)), (len(set(got)), len(set(lost))), (seed, node))
+                # It knows that it is there from its first second on.
+                due = {this for this, when in published.items() if when > began[node] + 1}
+                self.assertEqual(due - {*got, *lost}, set(), (seed, node))
+                self.assertLessEqual(set(lost), set(published), (seed, node))
+
+    def publish(self, node: Node, published: dict[tuple[bytes, int], float]) -> None:
+        """Publish a message, and note when."""
+        message = node.publish(b"x")
+        published[message.origin, message.sequence] = node.mesh.now
+
+    def connect(self, mesh: Mesh, random: Random) -> None:
+        """Link each to one before it."""
+        for number in range(1, len(mesh.nodes)):
+            mesh.link(mesh.nodes[number], mesh.nodes[random.randrange(number)])

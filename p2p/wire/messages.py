@@ -263,7 +263,7 @@ class Gone(Struct, array_like=True, frozen=True):
     Messages of one origin that somebody has had, and keeps no longer.
 
     @ivar ranges: as in L{Announced}.
-    @ivar age: seconds since the last of them was seen there, at least.
+    @ivar age: seconds since the last of them was seen, there or before by others, at least.
     """
 
     origin: Identity
