@@ -39,6 +39,9 @@ def _checked(instance: object, field: attrs.Attribute[Any], value: Any) -> None:
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "on or off"}
 """How an error message calls the kind of value that a setting takes."""
 
+MAX_PAYLOAD = 2**28
+"""Bytes of a message's payload that no network takes more than."""
+
 SWITCH = {"off": False, "on": True}
 """How a command line writes what is on or off; a scenario file says true or false."""
 
@@ -178,7 +181,7 @@ class PeerSettings(LinkSettings):
         256, "addresses it remembers, to replace lost links from", "addresses", 8, 10**5
     )
     maxPayload: int = setting(
-        2**20, "payload of one message; the same in the whole network", "bytes", 1, 2**28
+        2**20, "payload of one message; the same in the whole network", "bytes", 1, MAX_PAYLOAD
     )
     historyMessages: int = setting(
         10_000, "recent messages kept for neighbours that missed them", "messages", 0, 10**7

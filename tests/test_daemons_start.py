@@ -172,15 +172,15 @@ class LifeTests(StartCase):
     """Daemons that start well."""
 
     def test_manyRunInTheBackgroundInOneDirectory(self) -> None:
-        """Each with its own files; SIGTERM ends each and leaves what is to stay."""
+        """Each with its own files; SIGTERM ends each and leaves what is to stay, and so does SIGHUP."""
         seed = freePort()
         self.configure(seed)
         peer = freePort()
         pids = [self.daemonise("seed", seed), self.daemonise("peer", peer)]
         until(lambda: f"peer-{peer}.state" in self.files(), "the peer keeps its state")
         until(lambda: "1 active" in Path(self.directory, f"seed-{seed}.log").read_text(), "it is registered")
-        for pid in pids:
-            self.kill(pid, signal.SIGTERM)
+        for pid, number in zip(pids, (signal.SIGTERM, signal.SIGHUP), strict=True):
+            self.kill(pid, number)
         self.assertEqual(
             self.files(),
             {"config.txt", f"seed-{seed}.log", f"seed-{seed}.db", f"seed-{seed}.twistd.log",

@@ -67,6 +67,21 @@ def within(path: str) -> Iterator[str]:
         yield name
 
 
+@contextmanager
+def understood(name: str) -> Iterator[None]:
+    """
+    What is done inside with an answer supposes that it is that of a daemon.
+
+    @param name: what to call who answered.
+    @raise Failed: it cannot be done, for it is not.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise Failed(f"{name}: the answer is not that of a p2p daemon ({why})") from error
+
+
 class Daemon:
     """
     A daemon's HTTP interface.
@@ -120,7 +135,9 @@ class Daemon:
         with self._ask("GET", f"/events{query}", timeout=None) as response:
             for line in response:
                 if line.startswith(b"data: "):
-                    yield json.loads(line[6:])
+                    with understood(self.name):
+                        event = json.loads(line[6:])
+                    yield event
 
     @contextmanager
     def _ask(

@@ -7,13 +7,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import click
 
-from p2p.commands.client import Daemon, Failed, ofDaemon
+from p2p.commands.client import Daemon, Failed, ofDaemon, understood
 from p2p.commands.text import clock, columns, duration
 from p2p.numerals import readDecimal
+from p2p.settings import MAX_PAYLOAD
 from p2p.text import counted, harmless
 
 WAIT = 5.0
@@ -33,24 +35,7 @@ asJson = click.option("--json", "asJson", is_flag=True, help="Print JSON, for pr
 @asJson
 def status(daemon: Daemon, asJson: bool) -> None:
     """Who a daemon is and what it has counted."""
-    answer = daemon.get("/status")
-    if asJson:
-        click.echo(json.dumps(answer))
-        return
-    rows: list[tuple[str, Any]] = [
-        (name, answer.get(name, "")) for name in ("role", "address", "network", "id", "incarnation")
-    ]
-    # A seed has none of these.
-    rows += [(name, answer[name]) for name in STRATEGIES if name in answer]
-    rows.append(("uptime", duration(answer.get("uptime", 0.0))))
-    for seed, connected in answer.get("seeds", {}).items():
-        rows.append(("seed", f"{seed} {'connected' if connected else 'not reached'}"))
-    click.echo(columns(rows))
-    for title in ("gauges", "counters"):
-        values = sorted(answer.get(title, {}).items())
-        if values:
-            click.echo(f"{title}:")
-            click.echo(columns([(name, _grouped(value)) for name, value in values], "  ", right=[1]))
+    _show(daemon, daemon.get("/status"), json.dumps if asJson else _status)
 
 
 @click.command()
@@ -58,42 +43,7 @@ def status(daemon: Daemon, asJson: bool) -> None:
 @asJson
 def peers(daemon: Daemon, asJson: bool) -> None:
     """Whom a peer is linked to; of a seed, who is active."""
-    answer = daemon.get("/peers")
-    if asJson:
-        click.echo(json.dumps(answer))
-        return
-    now = answer["time"]
-    if "neighbours" in answer:
-        rows: list[tuple[Any, ...]] = [("ADDRESS", "ID", "DIALLED BY", "STATE", "ROUND TRIP", "SINCE")]
-        for entry in answer["neighbours"]:
-            rows.append(
-                (
-                    entry["address"],
-                    entry["id"],
-                    "this peer" if entry["direction"] == "out" else "the other",
-                    entry["state"],
-                    duration(entry["rtt"]) if entry["rtt"] is not None else "",
-                    duration(max(0.0, now - entry["since"])),
-                )
-            )
-        click.echo(columns(rows, right=[4]))
-        others = "1 other address" if answer["known"] == 1 else f"{answer['known']} other addresses"
-        click.echo(f"{counted(len(rows) - 1, 'neighbour')}, {others} known")
-    else:
-        rows = [("ADDRESS", "ID", "ON THE LIST FOR", "LAST SEEN BEFORE", "CAN BE DIALLED")]
-        for entry in answer["peers"]:
-            reachable = {True: "yes", False: "no", None: "not tried"}[entry.get("reachable")]
-            rows.append(
-                (
-                    entry["address"],
-                    entry["id"],
-                    duration(max(0.0, now - entry["since"])),
-                    duration(max(0.0, now - entry["lastSeen"])),
-                    reachable,
-                )
-            )
-        click.echo(columns(rows))
-        click.echo(counted(len(rows) - 1, "active peer"))
+    _show(daemon, daemon.get("/peers"), json.dumps if asJson else _peers)
 
 
 @click.command()
@@ -128,10 +78,10 @@ def publish(daemon: Daemon, text: str | None, file: str | None, wait: str | None
         # There is none if it was closed.
         if sys.stdin is None:
             raise Failed("standard input is closed")
-        payload = sys.stdin.buffer.read()
+        payload = _payload(sys.stdin.buffer)
     elif file is not None:
         with open(file, "rb") as content:
-            payload = content.read()
+            payload = _payload(content)
     else:
         assert text is not None
         payload = text.encode("utf-8", "surrogateescape")
@@ -139,7 +89,7 @@ def publish(daemon: Daemon, text: str | None, file: str | None, wait: str | None
         answer = daemon.post("/messages", payload)
     else:
         answer = daemon.post(f"/messages?wait={wait}", payload, seconds)
-    click.echo(json.dumps(answer) if asJson else answer["id"])
+    _show(daemon, answer, json.dumps if asJson else lambda answer: str(answer["id"]))
 
 
 @click.command()
@@ -152,7 +102,9 @@ def watch(daemon: Daemon, types: tuple[str, ...], count: int | None, asJson: boo
     left = count
     try:
         for event in daemon.events(types):
-            print(json.dumps(event) if asJson else eventLine(event), flush=True)
+            with understood(daemon.name):
+                line = json.dumps(event) if asJson else eventLine(event)
+            print(line, flush=True)
             if left is not None:
                 left -= 1
                 if not left:
@@ -164,6 +116,63 @@ def watch(daemon: Daemon, types: tuple[str, ...], count: int | None, asJson: boo
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     raise Failed(f"{daemon.name}: the daemon has gone")
+
+
+def _show(daemon: Daemon, answer: Any, text: Callable[[Any], str]) -> None:
+    """Print what a daemon has answered, as that text."""
+    with understood(daemon.name):
+        shown = text(answer)
+    click.echo(shown)
+
+
+def _status(answer: dict[str, Any]) -> str:
+    """What C{/status} answers, for people."""
+    rows: list[tuple[str, Any]] = [
+        (name, answer[name]) for name in ("role", "address", "network", "id", "incarnation")
+    ]
+    # A seed has none of these.
+    rows += [(name, answer[name]) for name in STRATEGIES if name in answer]
+    rows.append(("uptime", duration(answer["uptime"])))
+    for seed, connected in answer.get("seeds", {}).items():
+        rows.append(("seed", f"{seed} {'connected' if connected else 'not reached'}"))
+    parts = [columns(rows)]
+    for title in ("gauges", "counters"):
+        values = sorted(answer[title].items())
+        if values:
+            parts += [f"{title}:", columns([(name, _grouped(value)) for name, value in values], "  ", right=[1])]
+    return "\n".join(parts)
+
+
+def _peers(answer: dict[str, Any]) -> str:
+    """What C{/peers} answers, for people."""
+    now = answer["time"]
+    if "neighbours" in answer:
+        rows: list[tuple[Any, ...]] = [("ADDRESS", "ID", "DIALLED BY", "STATE", "ROUND TRIP", "SINCE")]
+        for entry in answer["neighbours"]:
+            rows.append(
+                (
+                    entry["address"],
+                    entry["id"],
+                    "this peer" if entry["direction"] == "out" else "the other",
+                    entry["state"],
+                    duration(entry["rtt"]) if entry["rtt"] is not None else "",
+                    duration(max(0.0, now - entry["since"])),
+                )
+            )
+        others = "1 other address" if answer["known"] == 1 else f"{answer['known']} other addresses"
+        return f"{columns(rows, right=[4])}\n{counted(len(rows) - 1, 'neighbour')}, {others} known"
+    rows = [("ADDRESS", "ID", "ON THE LIST FOR", "LAST SEEN BEFORE", "CAN BE DIALLED")]
+    for entry in answer["peers"]:
+        rows.append(
+            (
+                entry["address"],
+                entry["id"],
+                duration(max(0.0, now - entry["since"])),
+                duration(max(0.0, now - entry["lastSeen"])),
+                {True: "yes", False: "no", None: "not tried"}[entry.get("reachable")],
+            )
+        )
+    return f"{columns(rows)}\n{counted(len(rows) - 1, 'active peer')}"
 
 
 def eventLine(event: dict[str, Any]) -> str:
@@ -181,6 +190,18 @@ def eventLine(event: dict[str, Any]) -> str:
         if name not in ("type", "time") and value not in ("", None)
     )
     return f"{head} {rest}"
+
+
+def _payload(content: BinaryIO) -> bytes:
+    """
+    All that can be read there.
+
+    @raise Failed: it is more than any network takes.
+    """
+    payload = content.read(MAX_PAYLOAD + 1)
+    if len(payload) > MAX_PAYLOAD:
+        raise Failed(f"more than {MAX_PAYLOAD} bytes: no network takes such a message")
+    return payload
 
 
 def _number(text: str) -> float | None:

@@ -113,15 +113,16 @@ class Claim:
 
 
 def socketIsLive(path: str) -> bool:
-    """Does somebody accept connections on the UNIX socket at that path?"""
+    """Does somebody have the UNIX socket at that path, be it one that this process may not connect to?"""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         try:
             sock.connect(path)
         except BlockingIOError:
             return True
-        except OSError:
-            return False
+        except OSError as error:
+            # It is for datagrams, or another user's.
+            return error.errno in (errno.EPROTOTYPE, errno.EACCES, errno.EPERM)
         return True
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    formatEvent,
+    globalLogPublisher,
+    textFileLogObserver,
+)
 from twisted.python.logfile import LogFile as RotatedFile
 from zope.interface import implementer
 
@@ -37,6 +46,9 @@ ROTATE_AT = 10 * 2**20
 
 KEPT = 5
 """Log files put aside at most."""
+
+TWISTDS_ROTATE_AT = 2**20
+"""The same of what C{twistd} prints in the background, where the log file has most of it."""
 
 OBSERVERS = "twisted.logger._observer"
 """In whose name Twisted tells that an observer failed."""
@@ -439,3 +451,27 @@ class LogFile(Service):
             failure: Any = event.get("log_failure")
             why = failure.getErrorMessage() if failure is not None else formatEvent(event)
             self._log.warn("what this daemon prints cannot be written: {why}; this file goes on", why=why)
+
+
+class TwistdsLog:
+    """
+    What C{twistd} prints, in a file, where it runs in the background: as it would do it, but with a bound.
+
+    It keeps all files that it has put aside.
+
+    @ivar path: of the file, in this process: C{twistd} takes nothing but the name of what it calls.
+    """
+
+    path = ""
+
+    @classmethod
+    def observer(cls) -> ILogObserver:
+        """Open the file."""
+        directory, name = os.path.split(cls.path)
+        file: Any = RotatedFile(name, directory or ".", TWISTDS_ROTATE_AT, maxRotatedFiles=KEPT)
+        if not signal.getsignal(signal.SIGUSR1):
+            from twisted.internet import reactor
+
+            later: Any = reactor
+            signal.signal(signal.SIGUSR1, lambda number, frame: later.callFromThread(file.rotate))
+        return textFileLogObserver(file)

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 import attrs
 from twisted.python import usage
+from twisted.python.reflect import qual
 
 from p2p import __version__
 from p2p.address import WILDCARDS, Address, AddressError, dialableAddress, readConfig, readHost, readPort
@@ -324,8 +325,13 @@ class DaemonOptions(usage.Options):
             finally:
                 with suppress(OSError):
                     os.unlink(path)
-        if "nodaemon" in parent and not parent["nodaemon"] and parent.get("logfile") is None:
-            parent["logfile"] = self.file("log", "twistd.log")
+        forked = "nodaemon" in parent and not parent["nodaemon"]
+        if forked and not any(parent.get(other) for other in ("logfile", "logger", "syslog")):
+            # Not before the command line was read: it is not needed to refuse one.
+            from p2p.daemon.logfile import TwistdsLog
+
+            TwistdsLog.path = self.file("log", "twistd.log")
+            parent["logger"] = qual(TwistdsLog) + ".observer"
 
     def _rundir(self) -> str:
         return str(self.parent.get("rundir", ".")) if self.parent is not None else "."
@@ -379,9 +385,8 @@ class SeedOptions(DaemonOptions):
                 exact = ours or exact
                 unclear = not ours or (len(ours) > 1 and port is not None)
             if unclear:
-                raise usage.UsageError(
-                    f"{config} lists {' and '.join(map(str, exact))}: say with --host or --advertise which one this is"
-                )
+                some = " and ".join(map(str, exact[:3])) + (f" and {len(exact) - 3} more" if len(exact) > 3 else "")
+                raise usage.UsageError(f"{config} lists {some}: say with --host or --advertise which one this is")
             self.address = exact[0]
         host = self.everywhere(host or self.address.host, [self.address])
         return Address(host, port or self.address.port)

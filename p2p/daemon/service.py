@@ -10,6 +10,7 @@ have seen the end; the log is closed last.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -177,4 +178,21 @@ def _reactor(reactor: Any) -> Any:
         from twisted.internet import reactor
 
         steady(reactor)
+        _endWithTerminal(reactor)
     return reactor
+
+
+def _endWithTerminal(reactor: Any) -> None:
+    """
+    Let C{SIGHUP} stop a reactor, as C{SIGTERM} does.
+
+    It comes when a terminal is closed, and would else end the process without a goodbye.  Who has it ignored (nohup),
+    or handled, keeps that.
+    """
+
+    def stop() -> None:
+        if reactor.running:
+            reactor.stop()
+
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda number, frame: reactor.callFromThread(stop))

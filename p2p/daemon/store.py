@@ -62,11 +62,15 @@ class _Known(msgspec.Struct):
     address: str
 
 
+_MAX_INCARNATION = 2**63
+"""No node comes to it: an incarnation begins as the time in milliseconds, and each start takes the next."""
+
+
 class _State(msgspec.Struct):
     """A peer's file."""
 
     id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
-    incarnation: Annotated[int, msgspec.Meta(ge=0)]
+    incarnation: Annotated[int, msgspec.Meta(ge=0, le=_MAX_INCARNATION - 1)]
     known: list[_Known]
 
 
@@ -120,9 +124,6 @@ class PeerStateFile:
             raise
         syncDirectory(os.path.dirname(self._path))
 
-
-_MAX_INCARNATION = 2**63
-"""No seed comes to it: an incarnation begins as the time in milliseconds, and each start takes the next."""
 
 SCHEMA = """
 CREATE TABLE seed (only INTEGER PRIMARY KEY CHECK (only = 0), identity BLOB NOT NULL);

@@ -354,6 +354,14 @@ class WebChannel(HTTPChannel):
         if len(self.requests) > before:
             self.requests[-1].line = line
 
+    def headerReceived(self, line: bytes) -> bool:
+        """A header; a length of more digits than Python reads is none."""
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:
+            self._respondToBadRequestAndDisconnect()
+            return False
+
     def rawDataReceived(self, data: bytes) -> None:
         """
         A part of a body, or what comes while a request is being answered.

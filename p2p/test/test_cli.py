@@ -19,9 +19,9 @@ from click import ClickException, UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p import cli
-from p2p.commands import client, demo
+from p2p.commands import client, demo, talk
 from p2p.commands.client import Failed, findDaemon
-from p2p.commands.talk import eventLine
+from p2p.commands.talk import STRATEGIES, eventLine
 from p2p.commands.text import columns, duration
 from p2p.text import harmless
 
@@ -31,6 +31,7 @@ class FakeDaemon:
     A daemon that answers as told.
 
     @ivar answers: by resource; an exception is raised.
+    @ivar answer: to what is posted.
     @ivar posted: what was posted.
     """
 
@@ -38,6 +39,7 @@ class FakeDaemon:
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
+        self.answer: Any = {"id": "ab-1-1"}
         self.posted: list[tuple[str, bytes]] = []
         self.happening: list[Any] = []
         self.asked: list[tuple[str, ...]] = []
@@ -53,7 +55,7 @@ class FakeDaemon:
         """Take a POST."""
         self.waited = wait
         self.posted.append((resource, body))
-        return {"id": "ab-1-1"}
+        return self.answer
 
     def events(self, types: tuple[str, ...] = ()) -> Iterator[Any]:
         """Tell what happens; an exception is raised."""
@@ -206,8 +208,10 @@ class StatusTests(CommandCase):
 
     def test_aSeedHasNoStrategies(self) -> None:
         """So none are named, not even as empty."""
-        self.daemon.answers["/status"] = {"role": "seed"}
-        self.assertNotIn("overlay", self.run_("status")[1])
+        self.daemon.answers["/status"] = {name: self.answer[name] for name in self.answer if name not in STRATEGIES}
+        status, out, _ = self.run_("status")
+        self.assertEqual(status, 0)
+        self.assertNotIn("overlay", out)
 
     def test_itIsTheAnswerForPrograms(self) -> None:
         """Unchanged."""
@@ -255,6 +259,22 @@ class PeersTests(CommandCase):
         self.assertEqual(self.run_("peers", "--json")[1], '{"time": 7.0, "peers": []}\n')
 
 
+class StrangerTests(CommandCase):
+    """What answers is another program's."""
+
+    def test_itIsToldInOneLine(self) -> None:
+        """Whatever JSON it is."""
+        answers: tuple[Any, ...] = ([], {}, 1, "x", None, {"time": "x", "neighbours": 5}, {"time": 1, "peers": [{}]})
+        for answer in answers:
+            self.daemon.answers = {"/status": answer, "/peers": answer}
+            self.daemon.answer = answer
+            self.daemon.happening = [answer]
+            for command in (["status"], ["peers"], ["publish", "x"], ["watch"]):
+                status, out, error = self.run_(*command)
+                self.assertEqual((status, out), (1, ""), (command, answer))
+                self.assertRegex(error, r"^p2p: peer-6001: the answer is not that of a p2p daemon \(.*\)\n$")
+
+
 class PublishTests(CommandCase):
     """p2p publish."""
 
@@ -267,6 +287,15 @@ class PublishTests(CommandCase):
         """Byte by byte."""
         self.run_("publish", "-", stdin=b"\x00\xff\n")
         self.assertEqual(self.daemon.posted, [("/messages", b"\x00\xff\n")])
+
+    def test_whatNoNetworkTakesIsNotReadToItsEnd(self) -> None:
+        """It may have none."""
+        self.patch(talk, "MAX_PAYLOAD", 5)
+        self.run_("publish", "-", stdin=b"12345")
+        self.assertEqual(self.daemon.posted, [("/messages", b"12345")])
+        line = "p2p: more than 5 bytes: no network takes such a message\n"
+        for arguments in (["-"], ["--file", "/dev/zero"]):
+            self.assertEqual(self.run_("publish", *arguments, stdin=b"123456"), (1, "", line))
 
     def test_standardInputMayBeClosed(self) -> None:
         """That is not a message of no bytes, but an error, in one line."""

@@ -91,3 +91,11 @@ class FilesTests(SynchronousTestCase):
         """Nor is what is not there."""
         self.assertFalse(socketIsLive(os.path.join(self.directory, "none.sock")))
         self.assertFalse(socketIsLive(self.directory))
+
+    def test_aSocketOfAnotherKindIsSomebodys(self) -> None:
+        """For datagrams, or for packets in sequence: who has it open would lose it."""
+        for number, kind in enumerate((socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)):
+            path = os.path.join(self.directory, f"{number}.sock")
+            with socket.socket(socket.AF_UNIX, kind) as sock:
+                sock.bind(path)
+                self.assertTrue(socketIsLive(path))

@@ -4,6 +4,8 @@ Tests for p2p.daemon.clock.
 
 from __future__ import annotations
 
+import signal
+
 from twisted.internet import base, reactor
 from twisted.internet.selectreactor import SelectReactor
 from twisted.trial.unittest import SynchronousTestCase
@@ -99,6 +101,7 @@ class SteadyTests(SynchronousTestCase):
         self.wall += 7.0
         self.assertEqual(self.reactor.seconds(), 1_000_007.0)
         self.addCleanup(delattr, reactor, "seconds")
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
         before = reactor.seconds()
         self.assertEqual(before, 1_000_007.0)
         self.assertIs(_reactor(None), reactor)

@@ -8,15 +8,17 @@ import json
 import os
 import re
 import shutil
+import signal
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from p2p.daemon import logfile
-from p2p.daemon.logfile import JsonLines, LineFile, LogFile, MessageLines, Stamp, TextLines
+from p2p.daemon.logfile import JsonLines, LineFile, LogFile, MessageLines, Stamp, TextLines, TwistdsLog
 from p2p.test.daemonfakes import FakeNode, delivery
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
@@ -504,3 +506,25 @@ class FullDiskTests(LogCase):
         self.clock.advance(logfile.RETRY)
         self.lines.write(b"two\n")
         self.assertIn("two", self.read())
+
+
+class TwistdsLogTests(LogCase):
+    """What twistd prints in the background."""
+
+    def test_itHasABound(self) -> None:
+        """It is put aside, so many times, and then forgotten; when SIGUSR1 comes as well."""
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.getsignal(signal.SIGUSR1))
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        self.patch(logfile, "TWISTDS_ROTATE_AT", 200)
+        self.patch(reactor, "callFromThread", lambda call: call())
+        path = os.path.join(self.directory, "peer-6001.twistd.log")
+        self.patch(TwistdsLog, "path", path)
+        observer = TwistdsLog.observer()
+        for number in range(100):
+            observer({"log_format": "line {number}", "number": number, "log_time": 0.0, "log_namespace": "x"})
+        with open(path) as file:
+            self.assertIn("line 99", file.read())
+        os.kill(os.getpid(), signal.SIGUSR1)
+        self.assertEqual(os.path.getsize(path), 0)
+        names = ["peer-6001.twistd.log", *(f"peer-6001.twistd.log.{number}" for number in range(1, logfile.KEPT + 1))]
+        self.assertEqual(sorted(os.listdir(self.directory)), names)

@@ -8,11 +8,13 @@ import os
 from typing import Any, TypeVar
 
 import attrs
+from twisted.python.reflect import namedAny
 from twisted.python.usage import Options
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.address import Address
 from p2p.daemon.claim import Taken
+from p2p.daemon.logfile import TwistdsLog
 from p2p.daemon.options import COMMON, DaemonOptions, PeerOptions, SeedOptions, kebab
 from p2p.peer.strategies import KINDS, strategies
 from p2p.settings import SWITCH, PeerSettings, SeedSettings
@@ -244,13 +246,24 @@ class TwistdTests(OptionsCase):
 
     def test_aForkedDaemonHasALogOfTwistdsOfItsOwn(self) -> None:
         """Two processes that rotate one twistd.log would lose what the other writes."""
+        self.patch(TwistdsLog, "path", "")
         options = self.peer("--port", "6001", parent={"pidfile": "", "nodaemon": 0, "logfile": None})
-        self.assertEqual(options.parent and options.parent["logfile"], f"{self.directory}/peer-6001.twistd.log")
+        assert options.parent is not None
+        # Where twistd takes it for a name.
+        self.assertEqual(namedAny(options.parent["logger"]), TwistdsLog.observer)
+        self.assertEqual(TwistdsLog.path, f"{self.directory}/peer-6001.twistd.log")
+
+    def test_aForkedDaemonLogsWhereItIsTold(self) -> None:
+        """To a file, to the system's log, or by a function."""
+        told: tuple[dict[str, Any], ...] = ({"logfile": "x"}, {"syslog": 1}, {"logger": "a.b"})
+        for how in told:
+            options = self.peer("--port", "6001", parent={"pidfile": "", "nodaemon": 0, **how})
+            self.assertEqual(dict(options.parent or {}), {"pidfile": "", "nodaemon": 0, **how})
 
     def test_inTheForegroundItGoesToTheTerminal(self) -> None:
         """As twistd -n does; and twist has no such options at all."""
         options = self.peer("--port", "6001", parent={"pidfile": "", "nodaemon": 1, "logfile": None})
-        self.assertIsNone(options.parent and options.parent["logfile"])
+        self.assertIsNone(options.parent and options.parent.get("logger"))
         self.assertEqual(dict(self.peer("--port", "6001", parent={}).parent or {}), {})
 
 
@@ -290,6 +303,15 @@ class SeedAddressTests(OptionsCase):
         options = self.seed("--host", "0.0.0.0")
         self.assertEqual(options.address, Address("127.0.0.1", 5000))
         self.assertEqual(options.listen, Address("0.0.0.0", 5000))
+
+    def test_ofManyThatItMayBeSomeAreNamed(self) -> None:
+        """One line is not as long as the list."""
+        self.write("config.txt", "".join(f"10.0.{number // 250}.{number % 250}:5000\n" for number in range(9999)))
+        self.assertIn(
+            "config.txt lists 10.0.0.0:5000 and 10.0.0.1:5000 and 10.0.0.2:5000 and 9996 more: say with --host or"
+            " --advertise which one this is",
+            self.refused(SeedOptions(self.claim), "--port", "5000"),
+        )
 
     def test_onAllAddressesItIsTheEntryThatIsThisMachines(self) -> None:
         """Of several that share a port; if none is, or several are, the line asks which."""

@@ -5,6 +5,7 @@ Tests for L{p2p.daemon.service}.
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 from twisted.application.service import Service
@@ -20,7 +21,7 @@ from p2p.daemon import peer as peerPlugin
 from p2p.daemon import seed as seedPlugin
 from p2p.daemon import service as module
 from p2p.daemon.options import PeerOptions
-from p2p.daemon.service import Daemon, StartFailed, makePeer, makeSeed
+from p2p.daemon.service import Daemon, StartFailed, _endWithTerminal, makePeer, makeSeed
 from p2p.peer import strategies
 from p2p.peer.strategies import Installed, Strategy
 from p2p.test.daemonfakes import FakeClaim, FakeNode
@@ -255,6 +256,20 @@ class MakeServiceTests(DaemonCase):
         self.patch(module, "say", said.append)
         makePeer(self.options("--port", "6001"), self.reactor)
         self.assertEqual(said, ["p2ppeer: the strategy a.B is passed over: it is broken"])
+
+    def test_aTerminalThatIsClosedStopsIt(self) -> None:
+        """As SIGTERM does: with a goodbye.  Where that is ignored, it stays so."""
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
+        self.reactor.callFromThread = lambda call: call()  # type: ignore[attr-defined]
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        _endWithTerminal(self.reactor)
+        self.assertIs(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        _endWithTerminal(self.reactor)
+        for running in (False, True):
+            self.reactor.running = running
+            os.kill(os.getpid(), signal.SIGHUP)
+            self.assertEqual(self.reactor.hasStopped, running)
 
     def test_thePluginsPointHere(self) -> None:
         """By the names that ServiceMaker looks for."""

@@ -114,6 +114,7 @@ class PeerStateFileTests(StoreCase):
             b"[]",
             b'{"id": "00", "incarnation": 1, "known": []}',
             b'{"id": "0011223344556677", "incarnation": -1, "known": []}',
+            b'{"id": "0011223344556677", "incarnation": 9223372036854775808, "known": []}',
             b'{"id": "0011223344556677", "incarnation": 1, "known": [{"identity": "' + b"0" * 32
             + b'", "address": "somewhere"}]}',
             b"\xff\xfe",

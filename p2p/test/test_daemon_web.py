@@ -178,6 +178,7 @@ class AnswerTests(SiteCase):
             post + b"X: " + b"x" * 17_000 + b"\r\n\r\n",
             post + (b"X: " + b"x" * 1000 + b"\r\n") * 20 + b"\r\n",
             post + b"X: x\r\n" * 501 + b"\r\n",
+            post + b"Content-Length: " + b"9" * 4301 + b"\r\n\r\n",
         ):
             caller = Caller(self.site)
             caller.send(data + b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
