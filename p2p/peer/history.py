@@ -95,7 +95,7 @@ class _Hearing:
 
     @ivar since: how many messages had been kept when the link came up.
     @ivar held: what it has said so far.
-    @ivar left: how many more L{Have} and numbers in them it may say.
+    @ivar left: how many more numbers of gaps it may say.
     """
 
     since: int
@@ -363,20 +363,19 @@ class History:
 
     def told(self, message: Have, neighbour: Any, now: float) -> Told | None:
         """
-        A new neighbour says what it has.
+        A new neighbour says what it has; of what is too much the rest is passed over.
 
         @return: C{None} until it has said all.
-        @raise RemoteProtocolError: it says what cannot be, too much, or something after the last.
+        @raise RemoteProtocolError: it says what cannot be, or something after the last.
         """
         hearing = self._hearing.get(neighbour)
         if hearing is None:
             raise RemoteProtocolError(reasons.MALFORMED, "Have after the last one")
-        hearing.left -= 1
         for held in message.held:
-            hearing.left -= len(held.gaps)
-            hearing.held[held.origin] = held
-        if len(hearing.held) > self._maxOrigins or hearing.left < 0:
-            raise RemoteProtocolError(reasons.MALFORMED, f"Have of more than {self._maxOrigins} origins")
+            # Not all peers of a network need have room for as many; the latest are told first.
+            if len(hearing.held) < self._maxOrigins and hearing.left >= len(held.gaps):
+                hearing.left -= len(held.gaps)
+                hearing.held[held.origin] = held
         if not message.last:
             return None
         del self._hearing[neighbour]
@@ -738,8 +737,8 @@ class History:
     def _held(self, now: float) -> Iterable[Held]:
         """What to tell a new neighbour: origins from whom anybody may still keep something, and the latest others."""
         quiet = 0
-        # More numbers than that others do not hear, beyond two for each origin; each message counts as one.
-        left = SAID - len(self._origins) // MAX_HELD - 1
+        # More numbers than that others do not hear, beyond two for each origin.
+        left = SAID
         for identity, origin in reversed(self._origins.items()):
             if now - origin.lastSeen > self._maxAge:
                 quiet += 1

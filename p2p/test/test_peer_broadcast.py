@@ -397,8 +397,9 @@ class FloodTests(SynchronousTestCase):
             with self.assertRaises(RemoteProtocolError):
                 self.meet(flood, [Held(OTHER, 10, gaps)])
 
-    def test_anEndlessHaveIsMisbehaviour(self) -> None:
-        """Neither origins nor gaps nor empty pieces without end."""
+    def test_ofAnEndlessHaveMostIsPassedOver(self) -> None:
+        """Neither origins nor gaps nor empty pieces are kept without end; and it may end."""
+
         def empty(number: int) -> list[Held]:
             return []
 
@@ -406,15 +407,37 @@ class FloodTests(SynchronousTestCase):
             return [Held(identity(number), 1, [])]
 
         def gaps(number: int) -> list[Held]:
-            return [Held(identity(number % 5), 1000, list(range(1, 129)))]
+            return [Held(identity(number), 1000, list(range(1, 129)))]
 
-        for held in (empty, origins, gaps):
+        for held, most in ((empty, 0), (origins, 100), (gaps, 100)):
             flood = self.flood(maxOrigins=100)
             new = FakeNeighbour(20)
             flood.neighbourUp(new, 2.0)
-            with self.assertRaises(RemoteProtocolError):
-                for number in range(SAID + 1000):
-                    flood.received(Have(held(number), False), new, 2.0)
+            for number in range(2000):
+                flood.received(Have(held(number), False), new, 2.0)
+            hearing = flood._history._hearing[new]
+            self.assertEqual(list(hearing.held), [identity(number) for number in range(most)])
+            flood.received(Have([], True), new, 2.0)
+            self.assertEqual(flood._history._hearing, {})
+
+    def test_ofTooManyGapsWhatIsBeyondIsPassedOver(self) -> None:
+        """The origins that have them are as if they had not been named; one without gaps is not."""
+        flood = self.flood(maxOrigins=1000)
+        new = FakeNeighbour(20)
+        flood.neighbourUp(new, 2.0)
+        for number in range(600):
+            flood.received(Have([Held(identity(number), 1000, list(range(1, 129)))], False), new, 2.0)
+        flood.received(Have([Held(identity(777), 1, [])], False), new, 2.0)
+        heard = list(flood._history._hearing[new].held)
+        self.assertEqual(heard, [*map(identity, range((SAID + 2000) // 128)), identity(777)])
+
+    def test_whoHasRoomForMoreOriginsIsANeighbourToo(self) -> None:
+        """It is no rule of the network how many a peer remembers."""
+        flood = self.flood(maxOrigins=20)
+        flood.received(message(1), self.a, 1.0)
+        self.outlet.asked.clear()
+        self.meet(flood, [Held(identity(100 + number), 1, []) for number in range(60)])
+        self.assertEqual([what.sequence for _, what in self.outlet.take("send")], [1])
 
     def test_claimsToHaveEverythingOnlyCostTheLiar(self) -> None:
         """Who claims the highest number of all is sent nothing; nobody else is touched."""
