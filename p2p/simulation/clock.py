@@ -87,8 +87,8 @@ class Clock:
     """
 
     __slots__ = (
-        "_due", "_left", "_record", "_roundEnds", "_rounds", "_roundsAt", "_slots", "_stale", "_sweepAt", "buckets",
-        "now", "number", "slot", "slotsPerSecond",
+        "_due", "_interruptions", "_left", "_record", "_roundEnds", "_rounds", "_roundsAt", "_slots", "_stale", "_sweepAt",
+        "buckets", "now", "number", "slot", "slotsPerSecond",
     )  # fmt: skip
 
     def __init__(self, record: Callable[[list[Event]], None], slotsPerSecond: float = FINE) -> None:
@@ -104,6 +104,7 @@ class Clock:
         self._due: list[Event] = []
         self._left: Iterator[Event] = iter(self._due)
         self._record = record
+        self._interruptions: list[tuple[float, int, SimulationError]] = []
         self._stale = 0
         self._sweepAt = STALE
         self._roundsAt = -1.0
@@ -165,11 +166,25 @@ class Clock:
                 self._rounds = 0
                 what = getattr(event[2], "func", event[2])
                 problem = SimulationError(f"time stands still at {self.now}: {what!r} and its like go round for ever")
+                self.interrupt(problem)
 
-                def end() -> None:
-                    raise problem
+    def interrupt(self, problem: SimulationError) -> None:
+        """
+        Let the run end with an exception after the event that is under way.
+        """
 
-                self.at(self.now, end)
+        def end() -> None:
+            raise problem
+
+        self.at(self.now, end)
+        self._interruptions.append((self.now, self.number, problem))
+
+    def interruptions(self) -> list[SimulationError]:
+        """
+        Take back the interruptions that did not come about, because the run has ended before.
+        """
+        noted, self._interruptions = self._interruptions, []
+        return [problem for when, number, problem in noted if self.withdraw(when, number)]
 
     def amend(self, when: float, number: int, more: bytes, limit: int) -> bool:
         """

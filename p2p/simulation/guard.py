@@ -305,12 +305,7 @@ class Guard:
         """
         problem = RealityError(what, place())
         if self.active:
-
-            def end() -> None:
-                raise problem
-
-            clock = self._network.clock
-            clock.at(clock.now, end)
+            self._network.clock.interrupt(problem)
         return problem
 
     def _replace(self, owner: Any, name: str, replacement: Any) -> None:

@@ -243,6 +243,10 @@ class SimulatedNetwork:
         finally:
             self._running = False
             gc.set_threshold(*thresholds)
+            pending = self.clock.interruptions()
+        for problem in pending:
+            if not isinstance(problem, _Stopped):
+                raise problem
         self._checks.look()
 
     def _mustNotRun(self) -> None:
@@ -253,11 +257,7 @@ class SimulatedNetwork:
         """
         Let L{run} return after the event that is under way.
         """
-
-        def stop() -> None:
-            raise _Stopped
-
-        self.clock.at(self.clock.now, stop)
+        self.clock.interrupt(_Stopped())
 
     def result(self, deferred: Deferred[T], within: float = 60.0) -> T:
         """

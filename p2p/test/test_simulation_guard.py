@@ -5,6 +5,7 @@ Tests for the guard: simulated code that reaches past the simulation is told so,
 from __future__ import annotations
 
 import _thread
+import contextlib
 import copy
 import datetime
 import importlib
@@ -25,6 +26,7 @@ from random import choice
 from time import monotonic
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python import log
@@ -259,6 +261,31 @@ class GuardTests(SynchronousTestCase):
 
         self.caught(swallow)
         self.assertEqual(after, [1])
+
+    def test_aReportIsMadeOnce(self) -> None:
+        """
+        What ended one run does not end the next, too.
+        """
+        network = SimulatedNetwork()
+        network.host("10.0.0.1").callLater(1.0, lambda: time.time())
+        self.assertRaises(RealityError, network.run, 2.0)
+        network.run(2.0)
+        self.assertEqual(network.now, 2.0)
+
+    def test_aReportIsNotLostWhereTheRunStops(self) -> None:
+        """
+        It ends also one that returns, because it has its result, at the instant in which the exception is swallowed.
+        """
+        network = SimulatedNetwork()
+        known: Deferred[None] = Deferred()
+
+        def program() -> None:
+            known.callback(None)
+            with contextlib.suppress(RealityError):
+                time.time()
+
+        network.host("10.0.0.1").callLater(1.0, program)
+        self.assertRaises(RealityError, network.result, known)
 
     def test_allIsAsBeforeAfterwards(self) -> None:
         """

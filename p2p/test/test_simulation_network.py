@@ -753,6 +753,21 @@ class ReactorTests(TCPTestCase):
         self.network.run(100.0)
         self.assertEqual(self.network.now, 100.0)
 
+    def test_resultOfARunThatFailedEndsNoOtherRun(self) -> None:
+        """
+        Nor does anybody if something else ends the run at the instant in which it comes.
+        """
+
+        def fail() -> None:
+            raise ValueError("something else")
+
+        known: Deferred[None] = Deferred()
+        self.network.callAt(5.0, lambda: known.callback(None))
+        self.network.callAt(5.0, fail)
+        self.assertRaises(ValueError, self.network.result, known)
+        self.network.run(100.0)
+        self.assertEqual(self.network.now, 100.0)
+
     def test_whatHappensInARunCannotRun(self) -> None:
         """
         Time would go back for what waits outside: who tries is told so, and the run goes on.
