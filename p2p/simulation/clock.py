@@ -87,8 +87,8 @@ class Clock:
     """
 
     __slots__ = (
-        "_due", "_interruptions", "_left", "_record", "_roundEnds", "_rounds", "_roundsAt", "_slots", "_stale", "_sweepAt",
-        "buckets", "now", "number", "slot", "slotsPerSecond",
+        "_due", "_interruptions", "_left", "_record", "_roundEnds", "_rounds", "_roundsAt", "_slots", "_stale",
+        "_sweepAt", "buckets", "now", "number", "slot", "slotsPerSecond",
     )  # fmt: skip
 
     def __init__(self, record: Callable[[list[Event]], None], slotsPerSecond: float = FINE) -> None:

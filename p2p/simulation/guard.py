@@ -11,10 +11,12 @@ Twisted may do it, and gets what is determined by the seed, in whichever of its 
    loggers always get the network's, so that what several hosts have logged is in order;
  - random bytes that are drawn from a stream of the network's, for session ids, DNS queries, challenges;
  - the C{random} module, which is seeded for the duration of the run (and put back afterwards), for jitter;
- - its global cooperator measures how long it has worked, and gets a time that passes at every look, so that what it
-   does depends on no machine;
- - TLS and the global cooperator put calls on the global reactor when nobody gave them one, and these are put on the
-   network's clock.
+ - C{callLater} and C{seconds} of the global reactor, where nobody gave them another: those of the host whose program
+   runs, so that a crash or a stop of its process holds for them, too; of the network, if no frame tells which that is;
+ - the global cooperator: each process has one of its own, on its reactor. It measures how long it has worked, and gets
+   a time that passes at every look, so that what it does depends on no machine.
+
+Python's C{logging} gets the network's time as well, whoever logs.
 
 C{datetime.now()} and its like are methods of classes that nobody can change: the names of these classes stand for ones
 that cannot tell the time meanwhile, and whose instances are those of the real ones.
@@ -48,6 +50,9 @@ from types import BuiltinFunctionType, FrameType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import twisted.internet
+from twisted.internet import task
+from twisted.internet.defer import Deferred
+from twisted.internet.task import CooperativeTask
 from twisted.logger import _logger as twistedLogger
 
 from p2p.simulation.clock import SimulationError
@@ -56,6 +61,7 @@ from p2p.simulation.stream import Stream
 
 if TYPE_CHECKING:
     from p2p.simulation.network import SimulatedNetwork
+    from p2p.simulation.reactor import SimulatedReactor
 
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _SITE_PACKAGES = (sysconfig.get_path("purelib") + os.sep, sysconfig.get_path("platlib") + os.sep)
@@ -105,6 +111,9 @@ _TWISTED = "twisted."
 _LOGGERS = ("twisted.logger.", "twisted.python.log")
 """Those of them that get the network's time, whatever the hosts' clocks show."""
 
+_LOGGING = "logging"
+"""So does this module of the standard library."""
+
 _REAL = ("hypothesis.", "twisted.trial.")
 """
 Modules that get the real time and all else: tools, which time whatever runs, also by way of a callback of the garbage
@@ -114,8 +123,8 @@ collector.
 _HARMLESS = ("tempfile", "importlib._bootstrap", "twisted.python.filepath", "twisted.python.lockfile")
 """Others that do so for whomever: for names of files, and what modules do at their import."""
 
-_POSTPONING = ("twisted.protocols.tls", "twisted.internet.task", "twisted.protocols.policies")
-"""Modules that may use C{callLater} of the global reactor."""
+_POSTPONING = ("callLater", "seconds")
+"""What modules of Twisted may use of the global reactor."""
 
 
 _Copy = tuple[str | None, str]
@@ -187,6 +196,35 @@ def _hostOf(frame: FrameType | None) -> Host | None:
     return None
 
 
+def _processOf(frame: FrameType | None, network: SimulatedNetwork) -> SimulatedReactor:
+    """
+    The process whose program is under way, or the network's own if that is not known.
+    """
+    host = _hostOf(frame)
+    return network.director if host is None else host.reactor
+
+
+class _Cooperators:
+    """
+    Instead of Twisted's global cooperator: the one of the process whose program asks.
+    """
+
+    def __init__(self, network: SimulatedNetwork) -> None:
+        self._network = network
+
+    def cooperate(self, iterator: Any) -> CooperativeTask[Any]:
+        """
+        See L{Cooperator.cooperate}.
+        """
+        return _processOf(sys._getframe(1), self._network).cooperator.cooperate(iterator)
+
+    def coiterate(self, iterator: Any) -> Deferred[Any]:
+        """
+        See L{Cooperator.coiterate}.
+        """
+        return _processOf(sys._getframe(1), self._network).cooperator.coiterate(iterator)
+
+
 def _held(module: ModuleType, wanted: dict[int, Any]) -> Iterator[_Copy]:
     """
     Where a module, or a class that is defined in it, holds one of some objects, given by their ids.
@@ -248,6 +286,7 @@ class Guard:
         self._ticks = 0
         self._random = network.stream("global random").getstate()
         self._entropy = network.stream("entropy")
+        self._cooperators = _Cooperators(network)
         self.active = False
 
     def __enter__(self) -> None:
@@ -267,13 +306,17 @@ class Guard:
         self._replace(random.Random, "seed", self._seeding(random.Random.seed))
         self._replaceCopies(stands)
         self._replace(twistedLogger, "time", lambda: self._network.clock.now)
+        self._replace(task, "_theCooperator", self._cooperators)
         reactor: Any = sys.modules.get(_GLOBAL_REACTOR)
         if reactor is None:
             # It would come into being at the first look; a stand-in is there instead, as long as the network runs.
-            reactor = sys.modules[_GLOBAL_REACTOR] = ModuleType(_GLOBAL_REACTOR)
+            reactor = sys.modules[_GLOBAL_REACTOR] = STAND_IN
             self._replace(twisted.internet, "reactor", reactor)
         for name in _REACTOR:
-            self._replace(reactor, name, self._insteadOfReactor(name))
+            instead = self._insteadOfReactor(name)
+            # Also of the stand-in, where the real one has come later: what took it in an earlier run has it still.
+            for owner in {id(reactor): reactor, id(STAND_IN): STAND_IN}.values():
+                self._replace(owner, name, instead)
         self._randomState = random.getstate()
         random.setstate(self._random)
 
@@ -363,6 +406,9 @@ class Guard:
         def told(*args: Any, **kwargs: Any) -> Any:
             if not self.active or (len(args) > moment and args[moment] is not None):
                 return original(*args, **kwargs)
+            asks = sys._getframe(2)
+            if given is not None and asks.f_globals.get("__name__") == _LOGGING:
+                return given(asks, *args, **kwargs)
             frame = culprit(2)
             caller = frame.f_globals.get("__name__", "")
             if caller.startswith(self._real):
@@ -401,7 +447,7 @@ class Guard:
         if caller == "twisted.internet.task":
             self._ticks += 1
             return self._ticks * 0.001
-        host = None if caller.startswith(_LOGGERS) else _hostOf(frame)
+        host = None if caller.startswith(_LOGGERS) or caller == _LOGGING else _hostOf(frame)
         return self._network.clock.now if host is None else host.wall.seconds()
 
     def _insteadOfDates(self, kind: Any, methods: tuple[str, ...]) -> type:
@@ -449,9 +495,9 @@ class Guard:
 
     def _insteadOfReactor(self, name: str) -> Any:
         def told(*args: Any, **kwargs: Any) -> Any:
-            caller = culprit(2).f_globals.get("__name__", "")
-            if caller.startswith(_POSTPONING) and name == "callLater":
-                return self._network.callLater(*args, **kwargs)
+            frame = culprit(2)
+            if name in _POSTPONING and frame.f_globals.get("__name__", "").startswith(_TWISTED):
+                return getattr(_processOf(frame, self._network), name)(*args, **kwargs)
             raise self.report(f"the real reactor ({name})")
 
         return told
@@ -462,6 +508,8 @@ _MAY_BE_A_BASE = 1 << 10
 """C{Py_TPFLAGS_BASETYPE}: what C{select.epoll} lacks."""
 _localtime = time.localtime
 _GLOBAL_REACTOR = "twisted.internet.reactor"
+STAND_IN = ModuleType(_GLOBAL_REACTOR)
+"""What is found as the global reactor during a run if this process has none; always the same, as some keep it."""
 _REACTOR = (
     *("addReader", "addWriter", "addSystemEventTrigger", "callFromThread", "callInThread", "callLater"),
     *("callWhenRunning", "connectSSL", "connectTCP", "connectUNIX", "getThreadPool", "iterate", "listenSSL"),

@@ -303,9 +303,17 @@ class SimulatedNetwork:
         """
         Do something later, whatever becomes of any host; an exception it raises is logged.
         """
+        return self.director.callLater(delay, callable, *args, **kwargs)
+
+    @property
+    def director(self) -> SimulatedReactor:
+        """
+        The process of whoever directs the run, which is on no host.
+        """
         if self._director is None:
-            self._director = SimulatedReactor(self, Host(self, "0.0.0.0"))
-        return self._director.callLater(delay, callable, *args, **kwargs)
+            machine = Host(self, "0.0.0.0")
+            machine.reactor = self._director = SimulatedReactor(self, machine)
+        return self._director
 
     def freeze(self) -> None:
         """

@@ -34,6 +34,7 @@ from twisted.internet.interfaces import (
     IResolutionReceiver,
 )
 from twisted.internet.protocol import ClientFactory, DatagramProtocol
+from twisted.internet.task import Cooperator
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -47,6 +48,9 @@ from p2p.simulation.udp import DatagramPort
 if TYPE_CHECKING:
     from p2p.simulation.host import Host
     from p2p.simulation.network import SimulatedNetwork
+
+_STEP = 0.00000001
+"""Seconds between two steps of a cooperator, as with Twisted's."""
 
 _TIMERS = 100
 """How many timers of a dead process are taken to be on the wheel: they keep all of its program in memory."""
@@ -99,6 +103,7 @@ class SimulatedReactor:
         self._events: dict[str, _ThreePhaseEvent] = {}
         self._started = self._stopping = False
         self._resolver: IHostnameResolver | None = None
+        self._cooperator: Cooperator | None = None
         # Before all triggers that a program adds, as in a real reactor.
         self.addSystemEventTrigger("during", "startup", self._run)
         self.addSystemEventTrigger("during", "shutdown", self._disconnectAll)
@@ -111,6 +116,15 @@ class SimulatedReactor:
         if self._random is None:
             self._random = self.network.stream(f"host {self.host.address} {self._boot}")
         return self._random
+
+    @property
+    def cooperator(self) -> Cooperator:
+        """
+        What Twisted's global cooperator is to this process.
+        """
+        if self._cooperator is None:
+            self._cooperator = Cooperator(scheduler=lambda step: self.callLater(_STEP, step))
+        return self._cooperator
 
     @property
     def disk(self) -> dict[Any, Any]:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IReactorTime, ISSLTransport
 from zope.interface import directlyProvides
 
+from p2p.simulation.guard import STAND_IN
+
 if TYPE_CHECKING:
     from p2p.simulation.tcp import Connection
 
@@ -60,7 +62,7 @@ def lendClock(protocol: Any, clock: IReactorTime) -> None:
     if isTls(protocol):
         for holder in (protocol.factory, getattr(protocol, "_aggregator", None)):
             taken = getattr(holder, "_clock", None)
-            if taken is not None and taken is sys.modules.get("twisted.internet.reactor"):
+            if taken is not None and (taken is STAND_IN or taken is sys.modules.get("twisted.internet.reactor")):
                 holder._clock = clock  # type: ignore[union-attr]
 
 

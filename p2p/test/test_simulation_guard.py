@@ -9,6 +9,7 @@ import contextlib
 import copy
 import datetime
 import importlib
+import logging
 import multiprocessing
 import os
 import random
@@ -342,3 +343,19 @@ class GuardTests(SynchronousTestCase):
         network.run(20)
         stamps = [event["log_time"] for event in events if event.get("log_format") == "new" or event.get("message")]
         self.assertEqual(stamps, [12.5, 12.5])
+
+    def test_logsOfPythonTellVirtualTimeToo(self) -> None:
+        """
+        Whoever uses C{logging} reaches past nothing.
+        """
+        records: list[logging.LogRecord] = []
+        handler = logging.Handler()
+        self.patch(handler, "emit", records.append)
+        logger = logging.getLogger(__name__)
+        logger.addHandler(handler)
+        self.addCleanup(logger.removeHandler, handler)
+        self.patch(logger, "propagate", False)
+        network = SimulatedNetwork()
+        network.host("10.0.0.1").callLater(12.5, lambda: logger.warning("new"))
+        network.run(20)
+        self.assertEqual([record.created for record in records], [12.5])

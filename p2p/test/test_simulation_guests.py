@@ -8,11 +8,15 @@ for the sums of floating-point numbers.
 from __future__ import annotations
 
 import datetime
+import importlib
 import random
+import sys
 import time
+from collections.abc import Iterator
 from math import sqrt
 from typing import Any
 
+import twisted.internet
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -36,7 +40,7 @@ from twisted.internet.protocol import (
     ReconnectingClientFactory,
     connectionDone,
 )
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import LoopingCall, cooperate, deferLater
 from twisted.names import client as names
 from twisted.names import dns
 from twisted.names.server import DNSServerFactory
@@ -55,6 +59,7 @@ from twisted.web.static import Data, File
 
 from p2p.simulation.latency import constant
 from p2p.simulation.network import SimulatedNetwork
+from p2p.simulation.reactor import SimulatedReactor
 from p2p.simulation.stream import BUFFER_SIZE, SEGMENT_SIZE, Ciphertext
 from p2p.test.test_simulation_tcp import LATENCY, Answering, Calling, HalfCloseable, Pushing, Recorder
 
@@ -372,6 +377,135 @@ class TimeTests(GuestTestCase):
         self.network.run(60)
         assert protocol.lost is not None
         self.assertApproximates(protocol.lost[0], ROUND_TRIP + 2.0 + LATENCY + 3.0 + LATENCY, EXACTLY)
+
+
+class GlobalTests(GuestTestCase):
+    """
+    What Twisted does with its global reactor and its global cooperator, where it was given no other.
+    """
+
+    def idling(self) -> list[float]:
+        """
+        Let a server end connections that are idle for five seconds, and a client connect and say nothing.
+
+        @return: When the server does so, as its clock tells.
+        """
+        ended: list[float] = []
+        server = self.server
+
+        class Idling(Protocol, TimeoutMixin):
+            def connectionMade(self) -> None:
+                self.setTimeout(5.0)
+
+            def timeoutConnection(self) -> None:
+                ended.append(server.seconds())
+
+        server.listenTCP(80, Factory.forProtocol(Idling))
+        connectProtocol(TCP4ClientEndpoint(self.client, "10.0.0.2", 80), Protocol())
+        self.network.run(2.0)
+        return ended
+
+    def test_itsCallsEndWithTheProcess(self) -> None:
+        """
+        One that has crashed calls nothing any more.
+        """
+        ended = self.idling()
+        self.network.faults.crash(self.server)
+        self.network.run(30.0)
+        self.assertEqual(ended, [])
+
+    def test_itsCallsWaitForAProcessThatIsStopped(self) -> None:
+        """
+        One that is stopped makes them when it goes on.
+        """
+        ended = self.idling()
+        self.network.faults.pause(self.server, duration=10.0)
+        self.network.run(30.0)
+        self.assertEqual(ended, [12.0])
+
+    def test_itsCallsGoByTheClockOfTheHost(self) -> None:
+        """
+        Whatever that shows.
+        """
+        ended = self.idling()
+        self.network.faults.setClock(self.server, drift=-0.5)
+        self.network.run(7.9)
+        self.assertEqual(ended, [])
+        self.network.run(30.0)
+        self.assertApproximates(ended[0], 5.0 + 1.5 * ROUND_TRIP, EXACTLY)
+
+    def test_aServerThatIsGivenNoReactor(self) -> None:
+        """
+        C{Site(resource)} is enough.
+        """
+        root = Resource()
+        root.putChild(b"data", Data(b"data", "text/plain"))
+        self.network.host("10.0.0.3", boot=lambda reactor: reactor.listenTCP(80, Site(root)))
+        body = Agent(self.client).request(b"GET", b"http://10.0.0.3/data").addCallback(readBody)
+        self.assertEqual(self.network.result(body), b"data")
+
+    def test_whoTookItInABootStillHasIt(self) -> None:
+        """
+        A process that never loaded it finds the same one in each run, also once it has loaded it.
+        """
+        name = "twisted.internet.reactor"
+        loaded: Any = sys.modules.pop(name)
+        self.patch(twisted.internet, "reactor", None)
+        del twisted.internet.reactor
+        called: list[float] = []
+        taken: list[Any] = []
+
+        def boot(reactor: SimulatedReactor) -> None:
+            taken.append(importlib.import_module(name))
+            reactor.callLater(1.0, begin)
+            reactor.callLater(3.0, begin)
+
+        def begin() -> None:
+            deferLater(taken[0], 0.5, lambda: called.append(self.network.now))
+
+        try:
+            self.network.host("10.0.0.3", boot=boot)
+            self.network.run(2.0)
+        finally:
+            sys.modules[name] = twisted.internet.reactor = loaded
+        self.assertIsNot(taken[0], loaded)
+        self.network.run(4.0)
+        self.assertEqual(called, [1.5, 3.5])
+
+    def test_eachProcessHasACooperatorOfItsOwn(self) -> None:
+        """
+        One that crashes takes its tasks along, one that is stopped goes on with them later, and all others go on.
+        """
+        done: dict[str, list[float]] = {}
+
+        def work(who: str) -> Iterator[None]:
+            for _ in range(100):
+                done.setdefault(who, []).append(self.network.now)
+                yield None
+
+        machines = [self.network.host(f"10.0.1.{number}") for number in range(3)]
+        for reactor, who in zip(machines, ("crashed", "stopped", "whole"), strict=True):
+            reactor.callLater(1.0, lambda who=who: cooperate(work(who)))
+        half = 1.0 + 5.5e-8
+        self.network.callAt(half, lambda: self.network.faults.crash(machines[0]))
+        self.network.callAt(half, lambda: self.network.faults.pause(machines[1], duration=10.0))
+        self.network.run(20.0)
+        self.assertLess(len(done["crashed"]), 100)
+        self.assertEqual([len(done["stopped"]), len(done["whole"])], [100, 100])
+        later = {who: sum(time > 1.1 for time in times) for who, times in done.items()}
+        self.assertEqual([later["crashed"], later["whole"]], [0, 0])
+        self.assertTrue(0 < later["stopped"] < 100)
+
+    def test_noNetworkLeavesAnythingToTheNext(self) -> None:
+        """
+        One that ends while a task is under way keeps the next from nothing.
+        """
+        for until, steps in ((2.0, 50), (1.0, 0), (2.0, 50)):
+            self.build()
+            done: list[None] = []
+            self.client.callLater(1.0, lambda done=done: cooperate(done.append(None) for _ in range(50)))
+            self.network.run(until)
+            self.assertEqual(len(done), steps)
 
 
 class WebTests(GuestTestCase):
