@@ -19,6 +19,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import define
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.python.failure import Failure
 
 from p2p.simulation.clock import SimulationError, Timer
@@ -48,10 +49,12 @@ class _Lone:
 
     def leave(self, path: Path) -> None:
         """
-        Arrive after the latency, or not.
+        Arrive after the latency, or when the path is released, or not.
         """
         network = self._network
-        if path.passing and not (path.loss and network.chance.random() < path.loss):
+        if path.held:
+            path.waiting.append(partial(network.clock.at, target=self._happens))
+        elif path.passing and not (path.loss and network.chance.random() < path.loss):
             latency = path.draw()
             if network.fuzz:
                 latency *= 1.0 + 0.5 * network.fuzzing.random()
@@ -151,7 +154,7 @@ class Faults:
     def hold(self, one: Hosts, other: Hosts, *, oneWay: bool = False, duration: float | None = None) -> Fault:
         """
         Keep packets under way; healing releases them all, in order, without the delay of a retransmission, whatever has
-        become of their sender meanwhile. Where the bandwidth is limited, the segments of connections do not leave.
+        become of their sender meanwhile. Where the bandwidth is limited, segments and datagrams do not leave.
         """
         return self._between(one, other, oneWay, duration, held=True)
 
@@ -238,6 +241,7 @@ class Faults:
         what arrives and accepting connections, as far as its buffers and the backlog reach. Of pauses that overlap, the
         one that ends last counts.
         """
+        _length(duration)
         machine = self._network.machine(host)
         machine.goingOn = False
         reactor = machine.reactor
@@ -340,9 +344,7 @@ class Faults:
         @param size: Its length in bytes.
         """
         path = self.path(source, destination)
-        if path.held:
-            path.waiting.append(partial(self._network.clock.at, target=happens))
-        elif path.passing:
+        if path.held or path.passing:
             path.send(_Lone(self._network, size, happens))
 
     def withdraw(self, rule: Rule) -> None:
@@ -372,6 +374,7 @@ class Faults:
             self._changed(host for address, host in hosts.items() if address in sources | destinations)
 
     def _between(self, one: Hosts, other: Hosts, oneWay: bool, duration: float | None, **effect: object) -> Fault:
+        _length(duration)
         rule = Rule(self._addresses(one), self._addresses(other), both=not oneWay, **effect)  # type: ignore[arg-type]
         self._rules.append(rule)
         self._changed(self._touched(rule))
@@ -385,8 +388,18 @@ class Faults:
             return None
         if isinstance(hosts, str) or not isinstance(hosts, Iterable):
             hosts = (hosts,)
-        numeric = self._network.numeric
-        return frozenset(numeric(host) if isinstance(host, str) else host.host.address for host in hosts)
+        return frozenset(self._address(host) if isinstance(host, str) else host.host.address for host in hosts)
+
+    def _address(self, host: str) -> str:
+        """
+        The address that a host is called by, or which it will have when it joins the network.
+
+        @raise ValueError: if that is neither an address nor a name that is known.
+        """
+        address = self._network.numeric(host)
+        if not (isIPAddress(address) or isIPv6Address(address)):
+            raise ValueError(f"{host!r} is neither an address nor the name of a host")
+        return address
 
     def _touched(self, rule: Rule) -> list[Host]:
         """
@@ -461,6 +474,11 @@ class Faults:
     def _isUp(self, address: str) -> bool:
         host = self._network.hosts.get(address)
         return host is not None and host.up
+
+
+def _length(duration: float | None) -> None:
+    if duration is not None and duration < 0:
+        raise ValueError(f"a fault cannot last for {duration} seconds")
 
 
 def _share(value: float) -> float:

@@ -159,7 +159,9 @@ class SimulatedNetwork:
         elif boot is not None:
             raise ValueError(f"{address} has started already, so it cannot be given a boot function")
         if name is not None:
-            self.names.setdefault(name.lower(), []).append(address)
+            addresses = self.names.setdefault(name.lower(), [])
+            if address not in addresses:
+                addresses.append(address)
         return machine.reactor
 
     def start(self, machine: Host) -> SimulatedReactor:

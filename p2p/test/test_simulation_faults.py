@@ -4,6 +4,7 @@ Tests for what goes wrong on a simulated network, on purpose.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -407,6 +408,31 @@ class BetweenHostsTests(TCPTestCase):
         self.network.run(2)
         self.assertEqual(arrived, [b"%d" % number for number in range(20)])
 
+    def test_heldDatagramsWaitForBandwidth(self) -> None:
+        """
+        Those sent while the path is held stand behind those that had not left before, and none leaves before its time.
+        """
+        arrived: list[tuple[float, bytes]] = []
+        network = self.network
+
+        class Noting(DatagramProtocol):
+            def datagramReceived(self, datagram: bytes, addr: object) -> None:
+                arrived.append((round(network.now - LATENCY, 6), datagram[:1]))
+
+        self.there.listenUDP(53, Noting())
+        sender = DatagramProtocol()
+        self.here.listenUDP(0, sender)
+        network.faults.throttle(1000.0)
+
+        def send(number: int) -> None:
+            sender.transport.write(b"%d" % number * 1000, ("10.0.0.2", 53))  # type: ignore[union-attr]
+
+        for when, number in ((0.0, 0), (0.0, 1), (1.0, 2), (1.0, 3)):
+            network.callAt(when, partial(send, number))
+        network.callAt(0.5, lambda: network.faults.hold(self.here, self.there, duration=2.0))
+        network.run(20.0)
+        self.assertEqual(arrived, [(3.0, b"0"), (4.0, b"1"), (5.0, b"2"), (6.0, b"3")])
+
     def test_lossDelaysAndNeverCorrupts(self) -> None:
         """
         About the share of segments that was asked for comes at least one time-out late.
@@ -474,7 +500,8 @@ class BetweenHostsTests(TCPTestCase):
 
     def test_nonsenseIsRefused(self) -> None:
         """
-        Shares lie between 0 and 1, factors and bandwidths are positive, clocks run forwards.
+        Shares lie between 0 and 1, factors and bandwidths are positive, clocks run forwards, nothing lasts for less
+        than no time, and hosts are called by an address or a name that is known. What is refused breaks nothing.
         """
         faults = self.network.faults
         self.assertRaises(ValueError, faults.lose, 1.5)
@@ -482,6 +509,14 @@ class BetweenHostsTests(TCPTestCase):
         self.assertRaises(ValueError, faults.throttle, -1.0)
         self.assertRaises(ValueError, faults.setClock, "10.0.0.1", drift=-1.0)
         self.assertRaises(KeyError, faults.crash, "10.9.9.9")
+        self.assertRaises(ValueError, faults.partition, "10.0.0.1", "10.0.0.2", duration=-1.0)
+        self.assertRaises(ValueError, faults.pause, "10.0.0.1", duration=-1.0)
+        problem = self.assertRaises(ValueError, faults.partition, "nobody.example", "10.0.0.2")
+        self.assertIn("nobody.example", str(problem))
+        client, server = self.join()
+        client.transport.write(b"whole")
+        self.network.run(2.0)
+        self.assertEqual(server.data, b"whole")
 
 
 class Chances:

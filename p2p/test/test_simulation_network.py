@@ -834,6 +834,9 @@ class ReactorTests(TCPTestCase):
         And may join while the network runs.
         """
         self.assertIs(self.network.host("10.0.0.1"), self.here)
+        for _ in range(2):
+            self.network.host("10.0.0.1", name="twice.example")
+        self.assertEqual(self.network.lookUp("twice.example"), ["10.0.0.1"])
         joined: list[SimulatedReactor] = []
         self.network.callAt(1.0, lambda: joined.append(self.network.host("10.0.0.50")))
         calling = Calling(self.network, Recorder(self.network))
