@@ -9,6 +9,8 @@ later, when the third packet arrives; data that follows it at once is never ther
 
 from __future__ import annotations
 
+import errno
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +36,13 @@ RETRIES = 6
 """How often it is sent again before the kernel gives up (after 127 seconds)."""
 
 
-def bindError(interface: str, port: int, reason: str) -> error.CannotListenError:
+def bindError(interface: str, port: int, number: int) -> error.CannotListenError:
     """
     Make the exception for an address that cannot be bound.
+
+    @param number: Why, as the system numbers its errors.
     """
-    return error.CannotListenError(interface, port, OSError(reason))
+    return error.CannotListenError(interface, port, OSError(number, os.strerror(number)))
 
 
 @implementer(IListeningPort)
@@ -66,19 +70,19 @@ class Port:
         Bind the address and begin to take connections.
 
         @raise error.CannotListenError: if the address is taken, or is not one of this host.
+        @raise OverflowError: if there is no such port number.
         """
         host = self.reactor.host
         if not host.owns(self.interface):
-            raise bindError(self.interface, self.port, "Cannot assign requested address")
+            raise bindError(self.interface, self.port, errno.EADDRNOTAVAIL)
         if not 0 <= self.port <= 65535:
-            raise bindError(self.interface, self.port, "port must be 0-65535")
+            raise OverflowError("bind(): port must be 0-65535.")
         if self.port == 0:
             self.port = host.ephemeralPort()
-        others = host.ports.setdefault(self.port, [])
-        if any(collides(self.interface, other.interface) for other in others):
-            raise bindError(self.interface, self.port, "Address already in use")
-        others.append(self)
+        if any(collides(self.interface, other.interface) for other in host.ports.get(self.port, ())):
+            raise bindError(self.interface, self.port, errno.EADDRINUSE)
         self.factory.doStart()
+        host.ports.setdefault(self.port, []).append(self)
         self.listening = True
 
     def stopListening(self) -> Deferred[None] | None:
@@ -263,6 +267,9 @@ class Attempt:
             return
         if address in ("0.0.0.0", "::"):
             address = "127.0.0.1" if address == "0.0.0.0" else "::1"
+        if not 0 <= connector.port <= 65535:
+            self.failed(OverflowError("connect_ex(): port must be 0-65535."))
+            return
         source, port = host.sourceFor(address), 0
         if connector.bindAddress is not None:
             source, port = connector.bindAddress
@@ -351,8 +358,10 @@ class Attempt:
             # Given up by a process that was stopped, before it learnt that it is connected.
             end.lose(Failure(error.ConnectionDone("Connection done")))
             return
-        if end.disconnected:
-            self.failed(error.ConnectionRefusedError(104, "Connection reset by peer"))
+        if end.broken:
+            # Reset before a process that was stopped learnt that it is connected.
+            end.vanish(silently=True)
+            self.failed(error.ConnectError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
             return
         self._end()
         connector.transport = end

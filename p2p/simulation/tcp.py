@@ -262,6 +262,13 @@ class Connection:
         return when
 
     @property
+    def broken(self) -> bool:
+        """
+        Whether its kernel knows that the other end is gone.
+        """
+        return self._broken is not None
+
+    @property
     def arrival(self) -> float:
         """
         When the last of what was sent arrives, in virtual seconds.
@@ -623,11 +630,11 @@ class Connection:
                 producer.stopProducing()
         protocol, connector = self._protocol, self.connector
         if protocol is not None:
+            # As in a real reactor, a factory never hears of a loss of which its protocol was told in vain.
             with log.failuresHandled("while {protocol} was told that its connection is lost", protocol=protocol):
                 protocol.connectionLost(reason)
-        if connector is not None and protocol is not None:
-            with log.failuresHandled("while a factory was told that its connection is lost"):
-                connector.connectionLost(reason)
+                if connector is not None:
+                    connector.connectionLost(reason)
 
     def vanish(self, silently: bool) -> None:
         """

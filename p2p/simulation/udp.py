@@ -4,6 +4,7 @@ Datagrams: each takes its own time, may be lost or overtaken, and nobody says so
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -66,17 +67,18 @@ class DatagramPort:
         Bind the address and begin to take datagrams.
 
         @raise error.CannotListenError: if the address is taken, or is not one of this host.
+        @raise OverflowError: if there is no such port number.
         """
         host = self.reactor.host
         if not host.owns(self.interface):
-            raise bindError(self.interface, self.port, "Cannot assign requested address")
+            raise bindError(self.interface, self.port, errno.EADDRNOTAVAIL)
         if not 0 <= self.port <= 65535:
-            raise bindError(self.interface, self.port, "port must be 0-65535")
+            raise OverflowError("bind(): port must be 0-65535.")
         if self.port == 0:
             self.port = host.ephemeralPort()
         others = host.datagramPorts.setdefault(self.port, [])
         if any(collides(self.interface, other.interface) for other in others):
-            raise bindError(self.interface, self.port, "Address already in use")
+            raise bindError(self.interface, self.port, errno.EADDRINUSE)
         others.append(self)
         self.listening = True
         self.protocol.makeConnection(self)

@@ -563,8 +563,12 @@ class ReactorTests(TCPTestCase):
         Of either kind.
         """
         for number in (-1, 65536):
-            self.assertRaises(error.CannotListenError, self.here.listenTCP, number, Answering(self.network))
-            self.assertRaises(error.CannotListenError, self.here.listenUDP, number, DatagramProtocol())
+            self.assertRaises(OverflowError, self.here.listenTCP, number, Answering(self.network))
+            self.assertRaises(OverflowError, self.here.listenUDP, number, DatagramProtocol())
+            calling = Calling(self.network, Recorder(self.network))
+            self.here.connectTCP("10.0.0.2", number, calling)
+            self.network.run(self.network.now)
+            self.assertEqual(calling.failed, (self.network.now, OverflowError))
 
     def test_stopClosesEverything(self) -> None:
         """

@@ -5,6 +5,7 @@ says.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -31,6 +32,7 @@ from p2p.simulation.clock import COARSE, FINE, SimulationError
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
 from p2p.simulation.reactor import SimulatedReactor
+from p2p.simulation.tcp import Connection
 
 LATENCY = 0.05
 
@@ -330,6 +332,32 @@ class ConnectingTests(TCPTestCase):
             error.CannotListenError, self.there.listenTCP, 80, Answering(self.network), interface="10.0.0.1"
         )
 
+    def test_whyAnAddressCannotBeBoundHasANumber(self) -> None:
+        """
+        The one of the system, by which programs tell a port that is taken from an address that is not theirs.
+        """
+        self.there.listenTCP(80, Answering(self.network))
+        self.there.listenUDP(80, DatagramProtocol())
+        for interface, number in (("", errno.EADDRINUSE), ("10.0.0.1", errno.EADDRNOTAVAIL)):
+            for listen in (
+                lambda interface=interface: self.there.listenTCP(80, Answering(self.network), interface=interface),
+                lambda interface=interface: self.there.listenUDP(80, DatagramProtocol(), interface=interface),
+            ):
+                refused = self.assertRaises(error.CannotListenError, listen)
+                self.assertEqual(refused.socketError.errno, number)
+
+    def test_aFactoryThatCannotStartBindsNothing(self) -> None:
+        """
+        Its port is free for another.
+        """
+
+        class Failing(Answering):
+            def startFactory(self) -> None:
+                raise ZeroDivisionError
+
+        self.assertRaises(ZeroDivisionError, self.there.listenTCP, 80, Failing(self.network))
+        self.there.listenTCP(80, Answering(self.network))
+
     def test_portZeroGivesAnEphemeralPort(self) -> None:
         """
         Each time another one.
@@ -516,6 +544,26 @@ class ConnectingTests(TCPTestCase):
         (server,) = answering.made
         self.assertEqual(server.lost[1], error.ConnectionDone)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_aStoppedProcessFindsItsConnectionReset(self) -> None:
+        """
+        One that was reset before it learnt that it is connected never was, as far as it is concerned.
+        """
+
+        class Aborting(Recorder):
+            def connectionMade(self) -> None:
+                assert isinstance(self.transport, Connection)
+                self.transport.abortConnection()
+
+        calling = Calling(self.network, Recorder(self.network))
+        self.there.listenTCP(7, Answering(self.network, Aborting))
+        self.here.connectTCP("10.0.0.2", 7, calling)
+        self.network.run(LATENCY / 2)
+        self.network.faults.pause(self.here, duration=1.0)
+        self.network.run(20.0)
+        self.assertEqual(calling.failed, (1.0 + LATENCY / 2, error.ConnectError))
+        self.assertIsNone(calling.made.made)
+        self.assertEqual(len(self.here.host.ends), 0)
 
 
 class ClosingTests(TCPTestCase):
@@ -947,6 +995,22 @@ class ClosingTests(TCPTestCase):
         self.assertEqual(server.lost, (started + LATENCY, ZeroDivisionError))
         self.assertEqual(client.lost[1], error.ConnectionDone)
         self.assertEqual(happened, [started + 1])
+
+    def test_exceptionOfAProtocolThatIsToldOfItsEnd(self) -> None:
+        """
+        It is logged, and the factory of a client hears nothing: one that was to connect again does not.
+        """
+
+        class Failing(Recorder):
+            def connectionLost(self, reason: Failure = None) -> None:  # type: ignore[assignment]
+                raise ZeroDivisionError
+
+        client, server = self.join(Failing)
+        client.transport.loseConnection()
+        self.network.run(20.0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertIsNone(self.calling.ended)
+        self.assertEqual(server.lost[1], error.ConnectionDone)
 
     def test_exceptionWhileConnecting(self) -> None:
         """
