@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from p2p.simulation.clock import SimulationError
+from p2p.simulation.clock import SimulationError, nameOf
 
 if TYPE_CHECKING:
     from p2p.simulation.network import SimulatedNetwork
@@ -53,9 +53,9 @@ class Checks:
             raise ValueError(f"the time between two looks must be positive, not {every}")
 
         def look() -> None:
-            problem = self._problem(statement)
-            if problem is not None:
-                raise self._violation(statement, problem)
+            violation = self._violation(statement)
+            if violation is not None:
+                raise violation
 
         def lookAndGoOn() -> None:
             self._at(self._network.clock.now + every, lookAndGoOn)
@@ -73,11 +73,11 @@ class Checks:
 
         def look() -> None:
             now = self._network.clock.now
-            problem = self._problem(statement)
-            if problem is None:
+            violation = self._violation(statement)
+            if violation is None:
                 return
             if now >= by:
-                raise self._violation(statement, problem)
+                raise violation
             self._at(min(now + every, by), look)
 
         self._at(min(self._network.clock.now, by), look)
@@ -92,13 +92,20 @@ class Checks:
     def _at(self, when: float, look: Callable[[], None]) -> None:
         self._network.clock.at(max(when, self._network.clock.now), look)
 
-    def _problem(self, statement: Statement) -> str | None:
+    def _violation(self, statement: Statement) -> Violation | None:
+        """
+        What is wrong with a statement now; with the C{AssertionError} for its cause, if it raised one.
+        """
+        problem, cause = "does not hold", None
         try:
             held = statement(self._network)
         except AssertionError as failed:
-            return f"does not hold: {failed}" if str(failed) else "does not hold"
-        return None if held or held is None else "does not hold"
-
-    def _violation(self, statement: Statement, problem: str) -> Violation:
-        name = getattr(statement, "__qualname__", repr(statement))
-        return Violation(self._network.seed, self._network.clock.now, name, problem)
+            cause = failed
+            if str(failed):
+                problem += f": {failed}"
+        else:
+            if held or held is None:
+                return None
+        violation = Violation(self._network.seed, self._network.clock.now, nameOf(statement), problem)
+        violation.__cause__ = cause
+        return violation

@@ -62,6 +62,15 @@ _NO_KEYWORDS: dict[str, object] = {}
 """One for all timers that have none."""
 
 
+def nameOf(function: object) -> str:
+    """
+    What a function is called; of one that has no name of its own, where it is written.
+    """
+    name: str = getattr(function, "__qualname__", repr(function))
+    code = getattr(function, "__code__", None)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code and name.endswith("<lambda>") else name
+
+
 class SimulationError(Exception):
     """
     What ends a simulation at once: wherever the network calls an application, it passes, and is not logged as a failure
@@ -164,8 +173,8 @@ class Clock:
             self._roundEnds = event[1]
             if self._rounds == ROUNDS:
                 self._rounds = 0
-                what = getattr(event[2], "func", event[2])
-                problem = SimulationError(f"time stands still at {self.now}: {what!r} and its like go round for ever")
+                what = nameOf(getattr(event[2], "func", event[2]))
+                problem = SimulationError(f"time stands still at {self.now}: {what} and its like go round for ever")
                 self.interrupt(problem)
 
     def interrupt(self, problem: SimulationError) -> None:

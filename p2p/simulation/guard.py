@@ -37,6 +37,7 @@ import os
 import random
 import secrets
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -96,7 +97,8 @@ _FORBIDDEN: list[tuple[ModuleType, str]] = [
     *((socket, name) for name in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo")),
     *((select, name) for name in ("select", "poll", "epoll", "kqueue", "devpoll")),
     (subprocess, "Popen"),
-    *((os, name) for name in ("system", "fork", "forkpty", "posix_spawn", "posix_spawnp")),
+    *((os, name) for name in ("times", "system", "fork", "forkpty", "posix_spawn", "posix_spawnp")),
+    *((signal, name) for name in ("alarm", "setitimer", "pause", "sigwait", "sigwaitinfo", "sigtimedwait")),
     *((module, "fork_exec") for module in [sys.modules.get("_posixsubprocess")] if module is not None),
     *((_thread, name) for name in ("start_new_thread", "start_new", "start_joinable_thread")),
     (uuid, "uuid1"),
@@ -142,7 +144,7 @@ class RealityError(SimulationError):
     Simulated code has reached past the simulation.
 
     @ivar what: What it used.
-    @ivar where: C{file:line} of the code that did.
+    @ivar where: C{file:line} of the code that did; if that is Twisted's, also of the program that called it.
     """
 
     def __init__(self, what: str, where: str, instead: str = "use what the simulated reactor offers") -> None:
@@ -160,7 +162,7 @@ def culprit(depth: int = 1) -> FrameType:
     found = frame
     while frame is not None:
         found = frame
-        file, module = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
+        file, module = frame.f_code.co_filename, _moduleOf(frame)
         if module in _HARMLESS or not (module.startswith("p2p.simulation.") or _isStandard(file)):
             break
         frame = frame.f_back
@@ -172,7 +174,23 @@ def place() -> str:
     """
     The file and line of the code that called into the simulation.
     """
-    frame = culprit(2)
+    frame: FrameType | None = culprit(2)
+    assert frame is not None
+    found = _lineOf(frame)
+    if _moduleOf(frame).startswith(_TWISTED):
+        while frame is not None and not _moduleOf(frame).startswith("p2p.simulation."):
+            if not (_moduleOf(frame).startswith(_TWISTED) or _isStandard(frame.f_code.co_filename)):
+                return f"{found} (for {_lineOf(frame)})"
+            frame = frame.f_back
+    return found
+
+
+def _moduleOf(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name
+
+
+def _lineOf(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
@@ -185,7 +203,7 @@ def _hostOf(frame: FrameType | None) -> Host | None:
     The host whose program is under way: of the simulator's parts the one that called it last tells.
     """
     while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith("p2p.simulation."):
+        if _moduleOf(frame).startswith("p2p.simulation."):
             names = frame.f_locals
             for part in (names.get("self"), names.get("target"), names.get("machine")):
                 end = part.connection.peer if isinstance(part, Stream) else part
@@ -410,7 +428,7 @@ class Guard:
             if given is not None and asks.f_globals.get("__name__") == _LOGGING:
                 return given(asks, *args, **kwargs)
             frame = culprit(2)
-            caller = frame.f_globals.get("__name__", "")
+            caller = _moduleOf(frame)
             if caller.startswith(self._real):
                 return original(*args, **kwargs)
             if given is not None and caller.startswith((_TWISTED, *self._allowed)):
@@ -443,7 +461,7 @@ class Guard:
 
         @param frame: Where it asks.
         """
-        caller = frame.f_globals.get("__name__", "")
+        caller = _moduleOf(frame)
         if caller == "twisted.internet.task":
             self._ticks += 1
             return self._ticks * 0.001
@@ -465,7 +483,7 @@ class Guard:
         def telling(name: str) -> Any:
             def told(cls: type, *args: Any, **kwargs: Any) -> Any:
                 frame = culprit(2)
-                caller = frame.f_globals.get("__name__", "")
+                caller = _moduleOf(frame)
                 if not self.active or caller.startswith(self._real):
                     return getattr(kind, name)(*args, **kwargs)
                 if not caller.startswith((_TWISTED, *self._allowed)):
@@ -496,7 +514,7 @@ class Guard:
     def _insteadOfReactor(self, name: str) -> Any:
         def told(*args: Any, **kwargs: Any) -> Any:
             frame = culprit(2)
-            if name in _POSTPONING and frame.f_globals.get("__name__", "").startswith(_TWISTED):
+            if name in _POSTPONING and _moduleOf(frame).startswith(_TWISTED):
                 return getattr(_processOf(frame, self._network), name)(*args, **kwargs)
             raise self.report(f"the real reactor ({name})")
 

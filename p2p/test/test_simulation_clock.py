@@ -212,6 +212,7 @@ class WheelTests(SynchronousTestCase):
             reactor.callLater(0, waitForTheEndOfTime)
             problem = self.assertRaises(SimulationError, network.run, 1 + again)
             self.assertIn("waitForTheEndOfTime", str(problem))
+            self.assertNotIn(" at 0x", str(problem))
             self.assertEqual(network.now, 1.0)
 
     def test_withdraw(self) -> None:

@@ -15,6 +15,7 @@ import os
 import random
 import secrets
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -102,7 +103,10 @@ class GuardTests(SynchronousTestCase):
             "select.select()": lambda: select.select([], [], [], 0),
             "select.poll()": lambda: select.poll(),
             **({"select.epoll()": lambda: select.epoll()} if hasattr(select, "epoll") else {}),
+            "os.times()": lambda: os.times(),
             "os.system()": lambda: os.system("true"),
+            "signal.alarm()": lambda: signal.alarm(0),
+            "signal.setitimer()": lambda: signal.setitimer(signal.ITIMER_REAL, 0),
             "os.fork()": lambda: multiprocessing.get_context("fork").Process(target=list).start(),
             "_posixsubprocess.fork_exec()": lambda: multiprocessing.get_context("spawn").Process(target=list).start(),
             "_thread.start_new_thread()": lambda: _thread.start_new_thread(list, ()),
@@ -247,6 +251,18 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(self.caught(later).what, "the real reactor (callLater)")
         problem = self.caught(lambda: deferToThread(list))
         self.assertEqual(problem.what, "the real reactor (getThreadPool)")
+
+    def test_placeOfAProgramThatTwistedServes(self) -> None:
+        """
+        Where it is Twisted that reaches past the simulation, the place of the program that called it is named, too.
+        """
+
+        def reach() -> object:
+            return deferToThread(list)
+
+        where = self.caught(reach).where
+        self.assertIn("threads.py:", where)
+        self.assertTrue(where.endswith(f" (for {HERE}{reach.__code__.co_firstlineno + 1})"), where)
 
     def test_aReportIsNotLost(self) -> None:
         """

@@ -451,7 +451,18 @@ class CheckTests(SynchronousTestCase):
             assert network.now < 2, "it is too late"
 
         self.network.always(statement)
-        self.assertIn("it is too late", str(self.assertRaises(Violation, self.network.run, 10)))
+        problem = self.assertRaises(Violation, self.network.run, 10)
+        self.assertIn("it is too late", str(problem))
+        self.assertIsInstance(problem.__cause__, AssertionError)
+
+    def test_statementWithoutAName(self) -> None:
+        """
+        It is told by the place where it is written.
+        """
+        statement = lambda network: network.now < 2  # noqa: E731
+        self.network.always(statement)
+        problem = self.assertRaises(Violation, self.network.run, 10)
+        self.assertIn(f"{__file__}:{statement.__code__.co_firstlineno}", str(problem))
 
     def test_eventually(self) -> None:
         """
