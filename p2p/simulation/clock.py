@@ -62,6 +62,13 @@ _NO_KEYWORDS: dict[str, object] = {}
 """One for all timers that have none."""
 
 
+LOGGED = (Exception, SystemExit)
+"""
+What a reactor logs, and goes on, when a program raises it: in reality also what was to end it. What interrupts whoever
+runs the simulation passes.
+"""
+
+
 def nameOf(function: object) -> str:
     """
     What a function is called; of one that has no name of its own, where it is written.
@@ -268,7 +275,7 @@ class Clock:
                             target.reader.dataReceived(data)
                 except (SimulationError, _EndOfRun):
                     raise
-                except Exception:
+                except LOGGED:
                     failed = getattr(target, "failed", None)
                     if failed is None:
                         raise

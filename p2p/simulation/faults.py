@@ -22,7 +22,7 @@ from attrs import define
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.python.failure import Failure
 
-from p2p.simulation.clock import SimulationError, Timer
+from p2p.simulation.clock import LOGGED, SimulationError, Timer
 from p2p.simulation.host import LOOPBACK
 from p2p.simulation.latency import Latency
 from p2p.simulation.path import Path
@@ -287,7 +287,7 @@ class Faults:
             except SimulationError:
                 machine.held = held
                 raise
-            except Exception:
+            except LOGGED:
                 failed = getattr(happened, "failed", None)
                 if failed is None:
                     raise

@@ -23,6 +23,7 @@ from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2p.simulation.clock import LOGGED
 from p2p.simulation.host import ANY, LOOPBACK, collides
 from p2p.simulation.tcp import Connection, Where, addressOf
 
@@ -368,7 +369,7 @@ class Attempt:
         log = connector.reactor.log
         try:
             protocol = connector.buildProtocol(end.getPeer())
-        except Exception:
+        except LOGGED:
             failure = Failure()
             log.failure("Unhandled error while connecting to {address}", failure, address=end.getPeer())
             end.lose(failure)
@@ -381,5 +382,5 @@ class Attempt:
                 end.loseConnection()
             else:
                 end.open(protocol)
-        except Exception:
+        except LOGGED:
             end.failed(Failure())

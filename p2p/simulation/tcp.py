@@ -39,6 +39,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from p2p.simulation import tls
+from p2p.simulation.clock import LOGGED
 from p2p.simulation.stream import BUFFER_SIZE, Arrival, Stream
 
 if TYPE_CHECKING:
@@ -432,7 +433,7 @@ class Connection:
                 data()
             else:
                 self._protocolsReader().dataReceived(data)
-        except Exception:
+        except LOGGED:
             self.failed(Failure())
         if isinstance(data, bytes):
             size = min(len(data), self.unread)
@@ -461,7 +462,7 @@ class Connection:
             self._stopReading()
             try:
                 self._protocol.readConnectionLost()
-            except Exception:
+            except LOGGED:
                 self.failed(Failure())
         else:
             self.lose(Failure(error.ConnectionDone("Connection done")))
@@ -596,7 +597,7 @@ class Connection:
             self.producerPaused = False
             try:
                 self.producer.resumeProducing()
-            except Exception:
+            except LOGGED:
                 self.failed(Failure())
         elif self.disconnecting:
             self.lose(Failure(error.ConnectionDone("Connection done")))
@@ -606,7 +607,7 @@ class Connection:
             if IHalfCloseableProtocol.providedBy(self._protocol):
                 try:
                     self._protocol.writeConnectionLost()
-                except Exception:
+                except LOGGED:
                     self.failed(Failure())
 
     def lose(self, reason: Failure, *, reset: bool = False) -> None:
@@ -799,6 +800,13 @@ class Connection:
                 self.soon()
             else:
                 self.reconsider()
+
+    def stopConsuming(self) -> None:
+        """
+        Let go of the producer, and close the connection.
+        """
+        self.unregisterProducer()
+        self.loseConnection()
 
     def wantsMore(self) -> bool:
         """

@@ -18,6 +18,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2p.simulation.clock import LOGGED
 from p2p.simulation.host import ANY, LOOPBACK, collides
 from p2p.simulation.listening import bindError
 from p2p.simulation.tcp import Where, addressOf
@@ -188,7 +189,7 @@ class DatagramPort:
         if self.listening and self._remote in (None, source):
             try:
                 self.protocol.datagramReceived(data[: self.maxPacketSize], source)
-            except Exception:
+            except LOGGED:
                 self.reactor.log.failure("Unhandled error in {protocol}", Failure(), protocol=self.protocol)
 
     def refused(self) -> None:
@@ -198,7 +199,7 @@ class DatagramPort:
         if self.listening and self._remote is not None:
             try:
                 self.protocol.connectionRefused()
-            except Exception:
+            except LOGGED:
                 self.reactor.log.failure("Unhandled error in {protocol}", Failure(), protocol=self.protocol)
 
 

@@ -6,6 +6,7 @@ says.
 from __future__ import annotations
 
 import errno
+import sys
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -996,6 +997,27 @@ class ClosingTests(TCPTestCase):
         self.assertEqual(client.lost[1], error.ConnectionDone)
         self.assertEqual(happened, [started + 1])
 
+    def test_whatEndsAProgramInRealityIsLoggedToo(self) -> None:
+        """
+        C{sys.exit()} in what a reactor calls ends neither a real reactor nor this one.
+        """
+
+        class Exiting(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                sys.exit(1)
+
+        client, server = self.join(Recorder, Exiting)
+        client.transport.write(b"x")
+        self.here.callLater(1.0, sys.exit, 1)
+        happened: list[int] = []
+        self.here.callLater(2.0, happened.append, 1)
+        self.network.run(self.network.now + 5.0)
+        self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 2)
+        self.assertEqual(server.lost[1], SystemExit)
+        self.assertEqual(happened, [1])
+        self.network.callAt(self.network.now, sys.exit)
+        self.assertRaises(SystemExit, self.network.run, self.network.now)
+
     def test_exceptionOfAProtocolThatIsToldOfItsEnd(self) -> None:
         """
         It is logged, and the factory of a client hears nothing: one that was to connect again does not.
@@ -1527,6 +1549,17 @@ class BackPressureTests(TCPTestCase):
         client, _ = self.join()
         client.transport.registerProducer(object(), True)
         self.assertRaises(RuntimeError, client.transport.registerProducer, object(), True)
+
+    def test_consumerThatStopsIsClosed(self) -> None:
+        """
+        C{stopConsuming} lets go of the producer, so that nothing is waited for.
+        """
+        client, server = self.join()
+        client.transport.registerProducer(Pushing(self.here, client.transport, 10), True)
+        client.transport.stopConsuming()
+        self.network.run(self.network.now + 1.0)
+        self.assertEqual(client.lost[1], error.ConnectionDone)
+        self.assertEqual(server.lost[1], error.ConnectionDone)
 
     def test_producerIsStoppedWhenTheConnectionIsLost(self) -> None:
         """
