@@ -9,6 +9,8 @@ call the application waits in L{Host.held}, in order.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from math import ulp
 from operator import attrgetter
@@ -206,6 +208,8 @@ class Host:
         """
         A port that nobody listens on, for an outgoing connection or for whoever binds port 0; and if there are any, one
         that no connection has.
+
+        @raise OSError: if there is none.
         """
         used: set[int] = set()
         # The first time round none has been given out before.
@@ -213,7 +217,7 @@ class Host:
             used.update(number for _, number in self.calling)
             used.update(end.local[1] for end in self.ends)
         tried = 0
-        while True:
+        while tried < 2 * _EPHEMERAL:
             port = self._ephemeral
             self._ephemeral = port + 1 if port < 65535 else FIRST_EPHEMERAL
             self._givenOut += 1
@@ -221,6 +225,7 @@ class Host:
             if port in self.ports or port in self.datagramPorts or (port in used and tried <= _EPHEMERAL):
                 continue
             return port
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
     def hasBound(self, address: str, number: int) -> bool:
         """

@@ -79,7 +79,10 @@ class Port:
         if not 0 <= self.port <= 65535:
             raise OverflowError("bind(): port must be 0-65535.")
         if self.port == 0:
-            self.port = host.ephemeralPort()
+            try:
+                self.port = host.ephemeralPort()
+            except OSError as full:
+                raise error.CannotListenError(self.interface, 0, full) from full
         if any(collides(self.interface, other.interface) for other in host.ports.get(self.port, ())):
             raise bindError(self.interface, self.port, errno.EADDRINUSE)
         self.factory.doStart()
@@ -285,8 +288,15 @@ class Attempt:
             if refusal is not None:
                 self.failed(refusal)
                 return
+        if isIPv6Address(address) != isIPv6Address(source):
+            self.failed(error.NoRouteError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)))
+            return
         host.chosen |= port != 0
-        self._local = (source, port or host.ephemeralPort())
+        try:
+            self._local = (source, port or host.ephemeralPort())
+        except OSError as full:
+            self.failed(error.ConnectError(errno.EADDRNOTAVAIL, str(full)))
+            return
         host.calling[self._local] = self
         self._remote = (address, connector.port)
         self._call()

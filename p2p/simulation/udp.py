@@ -76,7 +76,10 @@ class DatagramPort:
         if not 0 <= self.port <= 65535:
             raise OverflowError("bind(): port must be 0-65535.")
         if self.port == 0:
-            self.port = host.ephemeralPort()
+            try:
+                self.port = host.ephemeralPort()
+            except OSError as full:
+                raise error.CannotListenError(self.interface, 0, full) from full
         others = host.datagramPorts.setdefault(self.port, [])
         if any(collides(self.interface, other.interface) for other in others):
             raise bindError(self.interface, self.port, errno.EADDRINUSE)
@@ -136,7 +139,7 @@ class DatagramPort:
         Send a datagram.
 
         @raise error.MessageLengthError: if it is longer than 65507 bytes.
-        @raise error.InvalidAddressError: if C{addr} holds a name instead of an address.
+        @raise error.InvalidAddressError: if C{addr} holds a name instead of an address, or one of another family.
         @raise OSError: if it is to go to another host from a port that is bound to loopback.
         """
         if addr is None:
@@ -147,6 +150,8 @@ class DatagramPort:
         assert self._remote in (None, addr), "a connected port sends to one address only"
         if not (isIPAddress(addr[0]) or isIPv6Address(addr[0])):
             raise error.InvalidAddressError(addr[0], "write() only accepts IP addresses, not hostnames")
+        if isIPv6Address(addr[0]) != isIPv6Address(self.interface):
+            raise error.InvalidAddressError(addr[0], f"write() of a port at {self.interface}, of another family")
         if len(packet) > MAXIMUM_SIZE:
             raise error.MessageLengthError("message too long")
         if not self.listening:

@@ -28,7 +28,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from p2p.simulation import clock
+from p2p.simulation import clock, host
 from p2p.simulation.clock import COARSE, FINE, SimulationError
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
@@ -358,6 +358,38 @@ class ConnectingTests(TCPTestCase):
 
         self.assertRaises(ZeroDivisionError, self.there.listenTCP, 80, Failing(self.network))
         self.there.listenTCP(80, Answering(self.network))
+
+    def test_noPortIsLeft(self) -> None:
+        """
+        Who asks for any is refused when all are taken, and gets one when it is free again.
+        """
+        self.patch(host, "_EPHEMERAL", 3)
+        self.patch(host, "FIRST_EPHEMERAL", 65533)
+        self.build()
+        ports = [self.there.listenTCP(0, Answering(self.network)) for _ in range(3)]
+        refused = self.assertRaises(error.CannotListenError, self.there.listenTCP, 0, Answering(self.network))
+        self.assertEqual(refused.socketError.errno, errno.EADDRINUSE)
+        self.assertRaises(error.CannotListenError, self.there.listenUDP, 0, DatagramProtocol())
+        calling = Calling(self.network, Recorder(self.network))
+        self.there.connectTCP("10.0.0.1", 80, calling)
+        ports[1].stopListening()
+        self.network.run(1.0)
+        self.assertEqual(calling.failed, (0.0, error.ConnectError))
+        self.assertEqual(self.there.listenTCP(0, Answering(self.network)).getHost(), ports[1].getHost())
+
+    def test_aHostOfOneFamilyReachesNoneOfTheOther(self) -> None:
+        """
+        It has no address to call from.
+        """
+        self.network.host("2001:db8::1").listenTCP(80, Answering(self.network))
+        calling = Calling(self.network, Recorder(self.network))
+        self.here.connectTCP("2001:db8::1", 80, calling)
+        self.network.run(1.0)
+        self.assertEqual(calling.failed, (0.0, error.NoRouteError))
+        sender = DatagramProtocol()
+        self.here.listenUDP(0, sender)
+        assert sender.transport is not None
+        self.assertRaises(error.InvalidAddressError, sender.transport.write, b"x", ("2001:db8::1", 53))
 
     def test_portZeroGivesAnEphemeralPort(self) -> None:
         """
