@@ -21,6 +21,9 @@ BROADCAST = ip_address("255.255.255.255")
 END_OF_LINE = re.compile(r"\r\n|\r|\n")
 """What ends a line for every editor; what else Python takes for an end may stand in a comment."""
 
+LONGEST = 100
+"""No address has more characters."""
+
 
 class AddressError(ValueError):
     """
@@ -172,7 +175,8 @@ def parseConfig(text: str, name: str = "config.txt") -> list[Address]:
         if not entry:
             continue
         try:
-            address = dialableAddress(entry)
+            # What is longer is none, and need not be told whole.
+            address = dialableAddress(entry if len(entry) <= LONGEST else f"{entry[:LONGEST]}...")
         except AddressError as error:
             several = "; there is one a line" if len(entry.replace(",", " ").split()) > 1 else ""
             raise AddressError(f"{name}, line {number}: {error}{several}") from None

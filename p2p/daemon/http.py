@@ -349,4 +349,10 @@ class HttpService(Service):
             done: Any = port.stopListening()
             if done is not None:
                 stopped.addCallback(lambda _: done)
+            stopped.addErrback(_removed)
         return stopped
+
+
+def _removed(failure: Failure) -> None:
+    """Somebody has removed the socket already."""
+    failure.trap(FileNotFoundError)

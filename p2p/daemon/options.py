@@ -330,7 +330,12 @@ class DaemonOptions(usage.Options):
             # Not before the command line was read: it is not needed to refuse one.
             from p2p.daemon.logfile import TwistdsLog
 
-            TwistdsLog.path = self.file("log", "twistd.log")
+            TwistdsLog.path = path = self.file("log", "twistd.log")
+            try:
+                # Where it cannot be, twistd itself would end with a traceback.
+                open(path, "ab").close()
+            except OSError as error:
+                raise usage.UsageError(f"{path}: {error.strerror}") from None
             parent["logger"] = qual(TwistdsLog) + ".observer"
 
     def _rundir(self) -> str:

@@ -176,6 +176,10 @@ class SeedDatabase:
         """
         import sqlite3
 
+        if self._database is not None and not os.path.exists(self._path):
+            # What was kept in it is gone; the next time a new one is begun.
+            self.close()
+            raise OSError(f"{self._path} was removed")
         try:
             if self._database is None:
                 self._open()

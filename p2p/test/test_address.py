@@ -169,6 +169,13 @@ class ConfigTests(SynchronousTestCase):
         """File, line and text."""
         self.assertRefused("127.0.0.1:5000\n\nlocalhost:5001\n", "line 3", "localhost")
 
+    def test_ofALongLineTheBeginningIsTold(self) -> None:
+        """It may be all of a file that is another thing."""
+        with self.assertRaises(AddressError) as caught:
+            parseConfig("10.0.0.1:5000, " * 10_000)
+        self.assertRegex(str(caught.exception), r"line 1: '10.0.0.1:5000, 10.*\.\.\.' is not .*; there is one a line$")
+        self.assertLess(len(str(caught.exception)), 200)
+
     def test_severalOnALineAreToldThatThereIsOne(self) -> None:
         """With blanks or commas between them, and for either version of IP; a single bad one is not told so."""
         for line in ("127.0.0.1:5000 127.0.0.1:5001", "10.0.0.1:1,10.0.0.2:1", "[::1]:5000 [::1]:5001"):

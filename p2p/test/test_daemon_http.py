@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.defer import fail
 from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
@@ -587,6 +588,18 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(service.stopService())
         self.make(Where.unix("/other.sock")).startService()
         self.assertEqual(len(self.reactor.unixServers), 2)
+
+    def test_aSocketThatIsGoneIsNoFault(self) -> None:
+        """Somebody has removed it meanwhile; any other error is one."""
+        for error in (FileNotFoundError(2, "No such file"), PermissionError(13, "Permission denied")):
+            service = self.make(Where.unix("/some/peer-6001.sock"))
+            service.startService()
+            self.patch(service.port, "stopListening", lambda error=error: fail(error))
+            stopped = service.stopService()
+            if isinstance(error, FileNotFoundError):
+                self.successResultOf(stopped)
+            else:
+                self.failureResultOf(stopped, PermissionError)
 
     def test_aStaleSocketIsReplaced(self) -> None:
         """A killed daemon left it behind."""

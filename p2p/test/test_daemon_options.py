@@ -253,6 +253,14 @@ class TwistdTests(OptionsCase):
         self.assertEqual(namedAny(options.parent["logger"]), TwistdsLog.observer)
         self.assertEqual(TwistdsLog.path, f"{self.directory}/peer-6001.twistd.log")
 
+    def test_aLogThatCannotBeOpenedIsToldBefore(self) -> None:
+        """As long as there is somebody to tell."""
+        os.mkdir(f"{self.directory}/peer-6001.twistd.log")
+        options = PeerOptions(self.claim)
+        options.parent = Options()
+        options.parent.update({"pidfile": "", "nodaemon": 0})
+        self.assertIn("peer-6001.twistd.log: Is a directory", self.refused(options, "--port", "6001"))
+
     def test_aForkedDaemonLogsWhereItIsTold(self) -> None:
         """To a file, to the system's log, or by a function."""
         told: tuple[dict[str, Any], ...] = ({"logfile": "x"}, {"syslog": 1}, {"logger": "a.b"})

@@ -196,6 +196,19 @@ class SeedDatabaseTests(StoreCase):
         self.assertEqual(identity, self.identity)
         self.assertEqual(fields(loaded), fields(entries))
 
+    def test_whoRemovesItIsTold(self) -> None:
+        """As of any save that fails, and the next begins a new one."""
+        self.store.load()
+        self.store.save(self.identity, [entry(1)], [])
+        for name in os.listdir(self.directory):
+            os.unlink(self.path(name))
+        error = self.assertRaises(OSError, self.store.save, self.identity, [entry(2)], [])
+        self.assertEqual(str(error), f"{self.path('seed-5000.db')} was removed")
+        self.store.save(self.identity, [entry(2)], [])
+        self.store.close()
+        identity, loaded = self.open("seed-5000.db").load()
+        self.assertEqual((identity, fields(loaded)), (self.identity, fields([entry(2)])))
+
     def test_changesAreAppliedToWhatIsThere(self) -> None:
         """New ones come, others change or go."""
         self.store.load()
