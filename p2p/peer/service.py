@@ -139,6 +139,12 @@ class PeerFactory(LinkFactory):
     )  # fmt: skip
     peer: PeerService
 
+    def linkMade(self, link: Link) -> None:
+        """A connection stands; whom it dialled, this peer tells now who it is."""
+        assert isinstance(link, PeerProtocol)
+        link.mine = self.identity
+        super().linkMade(link)
+
     def introduced(self, link: Link, hello: Hello, now: float) -> None:
         """A peer wants to be a neighbour."""
         assert isinstance(link, PeerProtocol)
@@ -605,6 +611,9 @@ class PeerService(NodeService):
     def neighbourUp(self, link: PeerProtocol, now: float) -> None:
         """A link is open: tell everyone, for as long as nobody has ended it."""
         link.since = now
+        if link.outgoing and link.mine != self.identity:
+            # Called dead, and alive after all, since it said Hello there.
+            link.send(Alive(self.identity))
         link.mine = self.identity
         self._neighbours[link.contact.id] = link
         self.factory.counters["neighboursUp"] += 1

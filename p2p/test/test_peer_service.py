@@ -32,6 +32,7 @@ from p2p.peer.service import MAX_INCARNATION, NAMED, PeerProtocol, PeerService
 from p2p.peer.strategies import KINDS
 from p2p.settings import SettingError
 from p2p.test.fakes import (
+    LATENCY,
     FakePeerStore,
     Network,
     Script,
@@ -1282,6 +1283,19 @@ class LivenessTests(PeerTestCase):
             for link in peer.neighbours:
                 if link.contact.id == before[:8]:
                     self.assertEqual(link.contact.identity, peers[0].identity)
+
+    def test_whomItWasDiallingMeanwhileLearnsOfItToo(self) -> None:
+        """Called dead between its Hello and the Welcome, it is known there by its later incarnation all the same."""
+        first, second = (self.network.peer(number, seeds=()) for number in (1, 2))
+        self.know(first, me(second))
+        self.network.run(2.5 * LATENCY)
+        before = first.identity
+        self.assertEqual(first.neighbours, [])
+        first.calledDead(before, "somebody")
+        self.network.run(1)
+        (link,) = second.neighbours
+        self.assertGreater(first.identity, before)
+        self.assertEqual(link.contact, me(first))
 
     def test_neighboursThatSayItIsDeadAgainAndAgainDoNotKeepTheNetworkBusy(self) -> None:
         """One lying reporter must not storm the rest."""
