@@ -253,6 +253,10 @@ class HyParView(Links):
         contact = neighbour.contact
         if self._active.get(contact.id) is neighbour:
             del self._active[contact.id]
+        # No answer comes from there any more, or could go there; and a link that has ended may hold half a frame.
+        for number, walk in list(self._walks.items()):
+            if neighbour is walk.to or neighbour is walk.back:
+                del self._walks[number]
         if contact.id not in self._active:
             if reason == reasons.LEAVING:
                 self._passive.dead(contact, now)
@@ -454,7 +458,7 @@ class HyParView(Links):
         back = walk.back
         if back is None:
             self._mix(message.sightings, walk.sent)
-        elif self._active.get(back.contact.id) is back:
+        else:
             self._outlet.send([back], ShuffleReply(walk.number, message.sightings))
 
     def _begun(self, walk: _Walk) -> int:

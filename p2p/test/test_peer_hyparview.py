@@ -518,6 +518,21 @@ class ShuffleTests(HyParViewTestCase):
         overlay.received(ShuffleReply(message.number, []), to, 0.0)
         self.assertEqual(self.outlet.take("send"), [])
 
+    def test_nothingIsKeptOfALinkThatHasEnded(self) -> None:
+        """Of the shuffles that came or went over it, for it may hold half of a large frame."""
+        overlay = self.full()
+        sender = self.links[contact(1).id]
+        for number in range(40):
+            overlay.received(Shuffle(number, 2, []), sender, 0.0)
+        first = self.outlet.take("send")[0][0]
+        self.assertEqual(len(overlay._walks), 40)
+        self.down(overlay, first)
+        kept = [walk.to for walk in overlay._walks.values()]
+        self.assertNotIn(first, kept)
+        self.assertTrue(kept)
+        self.down(overlay, sender)
+        self.assertEqual(len(overlay._walks), 0)
+
     def test_itsOwnShuffleIsAnswered(self) -> None:
         """What comes takes the place of what was sent; no more than that many are taken."""
         overlay = self.full(passiveView=10)
