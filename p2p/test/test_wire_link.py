@@ -101,6 +101,14 @@ class LifeTests(LinkTestCase):
             wire.protocol.dataReceived(bytes([byte]))
         self.assertEqual(self.got[2:], [Ping(2)])
 
+    def test_whatCameOfAFrameIsForgottenWithTheLink(self) -> None:
+        """It may be much, and the link be remembered for long."""
+        link, wire = self.opened()
+        wire.protocol.dataReceived(encode(message(1, 300))[:200])
+        self.assertEqual(link.arriving, 200)
+        wire.drop()
+        self.assertEqual(link.arriving, 0)
+
     @given(st.lists(st.integers(1, 400), max_size=20))
     def test_piecesDoNotMatter(self, sizes: list[int]) -> None:
         """Any way of cutting a conversation gives the same messages."""

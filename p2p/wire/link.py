@@ -291,6 +291,8 @@ class Link(Protocol):
             finally:
                 self.state = State.CLOSED
                 self._route()
+                # Whoever remembers the link need not keep what came of a frame.
+                self._decoder = Decoder()
                 self.factory.linkGone(self)
             if waiting and (broken or (reason.check(ConnectionAborted) and not self.heard)):
                 self.factory.unanswered(self)
