@@ -25,7 +25,7 @@ from p2p.test.wires import HERE, THERE, Node, Wire, contact, identity, join
 from p2p.wire import reasons
 from p2p.wire.codec import STRANGER_LIMIT, Decoder, encode, met
 from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
-from p2p.wire.factory import NEIGHBOUR
+from p2p.wire.factory import NEIGHBOUR, DialFailed
 from p2p.wire.link import AT_ONCE, Link, State
 from p2p.wire.messages import VERSION, AnyMessage, Close, Hello, Message, Ping, Pong, Register, Welcome
 
@@ -294,6 +294,15 @@ class MisbehaviourTests(LinkTestCase):
         """Refused by its length alone."""
         link, wire = self.node.accept()
         self.assertEnded(link, wire, (STRANGER_LIMIT + 1).to_bytes(4, "big"), reasons.TOO_LARGE)
+
+    def test_whatIsDialledAndIsNoNodeIsToldToTheCallerOnly(self) -> None:
+        """Who dials it again and again need not have a line in the log each time."""
+        dialled = self.node.dial(Address("10.0.0.9", 6001), NEIGHBOUR)
+        with capturedLogs() as logs:
+            self.node.connected().protocol.dataReceived(b"SSH-2.0-OpenSSH_9.6\r\n")
+        self.assertEqual([event["log_level"] for event in logs], [LogLevel.debug])
+        self.assertEqual(self.failureResultOf(dialled, DialFailed).value.reason, reasons.TOO_LARGE)
+        self.assertEqual(self.node.counters["misbehaved"], 1)
 
     def test_whatIsTooLargeForAStrangerIsNotForANeighbour(self) -> None:
         """The limit is raised by the welcome, for the very next message."""
