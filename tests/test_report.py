@@ -54,14 +54,15 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 class ReportTests(SynchronousTestCase):
     """C{p2p simulate --out} writes a report that works."""
 
-    def written(self) -> Path:
-        """Run the scenario; the report's path."""
+    def written(self, expected: str = "", status: int = 0) -> Path:
+        """Run the scenario with what is expected, which ends with a status; the report's path."""
         directory = Path(self.mktemp()).absolute()
         directory.mkdir()
         scenario = directory / "few.toml"
-        scenario.write_text(SCENARIO)
+        scenario.write_text(SCENARIO + expected)
         command = [sys.executable, "-m", "p2p", "simulate", str(scenario), "--out", str(directory)]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        done = subprocess.run(command, check=False, capture_output=True, timeout=120)
+        self.assertEqual(done.returncode, status, done.stderr)
         return directory / "report.html"
 
     def test_sameRunIsTheSamePage(self) -> None:
@@ -97,6 +98,17 @@ class ReportTests(SynchronousTestCase):
         self.assertIsNone(later)
         self.assertEqual(speed, 0.02)
 
+    def test_numbersAreNotBroken(self) -> None:
+        """What an expectation is told to be stands on one line, however long the text is of what does not hold."""
+        expected = "[measure]\nwindow = 1.0\n[expect]\nreach = 1.0\nlastDelivery = 0.001\n"
+        report = self.written(expected, status=1)
+        lines = (
+            "[...document.querySelectorAll('.halves td:nth-child(2):not(:last-child)')].map(cell => {"
+            " const range = document.createRange(); range.selectNodeContents(cell);"
+            " return [cell.textContent, range.getClientRects().length]; })"
+        )
+        self.assertEqual(self.answered(report, lines), [["1.0", 1], ["0.001", 1]])
+
     def answered(self, report: Path, question: str) -> Any:
         """What the page's script says to an expression."""
         asking = report.with_name("asking.html")
@@ -115,6 +127,7 @@ class ReportTests(SynchronousTestCase):
             "--disable-gpu",
             "--enable-logging=stderr",
             "--virtual-time-budget=2000",
+            "--window-size=1300,900",
         ]
         profile = f"--user-data-dir={report.parent / 'profile'}"
         address = f"{report.as_uri()}#{moment}"
