@@ -90,13 +90,31 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(counts[-1]["partition"], "0.0 s more")
 
     def test_messageIsUnderWayUntilThoseHaveItWhoRan(self) -> None:
-        """What one shows of it does not wait for those who were started again."""
-        opening, later, speed = self.answered(
-            self.written(), 'show(8), [story.opening, current(), ($("follow").onclick(), speed)]'
-        )
+        """What one shows of it does not wait for those who were started again, nor does who follows it."""
+        report = self.written()
+        opening, current = self.answered(report, "show(8), [story.opening, current()]")
         self.assertTrue(5 < opening < 6, opening)
-        self.assertIsNone(later)
-        self.assertEqual(speed, 0.02)
+        self.assertIsNone(current)
+        watched = "[...Array(200)].filter(() => playing && (frame(before + 100), true)).length"
+        told = '$("counts").textContent, $("speed").value'
+        frames, ended, counts, speed = self.answered(report, f'$("follow").onclick(), [{watched}, now, {told}]')
+        self.assertTrue(99 <= frames <= 101, frames)
+        self.assertTrue(5 < ended < 6, ended)
+        self.assertIn("8 have it", counts)
+        # From then on the speed is the one that was chosen.
+        self.assertEqual(speed, "0.5")
+
+    def test_whatIsFollowedIsSeenHoweverFastItGoes(self) -> None:
+        """Both waves of a message that meets a partition take their time, and the half minute between is short."""
+        waves = "[...Array(200).keys()].map(i => 60 + i * 0.0015 + (i < 100 ? 0 : 30))"
+        first, healed, end = self.answered(
+            self.written(),
+            f"(wave => (({{times, watched}}) => [wave[99], wave[100], wave[199]].map(t => across(times, watched, t)))"
+            f"(pace({{at: 60, times: wave, arrived: wave[199]}})))({waves})",
+        )
+        self.assertTrue(3 < first < 5, first)
+        self.assertTrue(0.5 < healed - first < 2, healed - first)
+        self.assertAlmostEqual(end, 10)
 
     def test_numbersAreNotBroken(self) -> None:
         """What an expectation is told to be stands on one line, however long the text is of what does not hold."""

@@ -90,9 +90,13 @@ const logTimes = log.map(entry => entry[0]);
 
 // What is chosen.
 
-let now = 0, playing = false, speed = 1, chosen = "latest", picked = -1, before = 0;
+let now = 0, playing = false, speed = 1, following = null, chosen = "latest", picked = -1, before = 0;
 const SPEEDS = [0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 100];
 for (const value of SPEEDS) $("speed").add(new Option(`${value} ×`, value));
+// Shown while a message is followed; nobody chooses it.
+const asItArrives = new Option("as it arrives", "arrivals");
+asItArrives.hidden = true;
+$("speed").add(asItArrives);
 const latest = new Option("the latest", "latest"), none = new Option("none", "none");
 $("message").add(latest); $("message").add(none);
 for (const message of messages)
@@ -202,7 +206,7 @@ function draw() {
   }
 
   // Verdicts of the last moment.
-  const shown = playing ? Math.max(0.6, 0.6 * speed) : 0.6, first = until(verdictTimes, t - shown), last = until(verdictTimes, t);
+  const shown = playing && !following ? Math.max(0.6, 0.6 * speed) : 0.6, first = until(verdictTimes, t - shown), last = until(verdictTimes, t);
   // Where hundreds die at once, each is told more softly.
   const loud = Math.max(0.12, Math.min(1, 60 / (last - first)));
   for (let i = first; i < last; i++) {
@@ -327,12 +331,48 @@ function show(t) {
   drawTimeline();
 }
 
+// A message is followed at the pace at which it arrives: from one delivery to the next it takes the third root of the
+// time between them, all together FOLLOWED seconds.  So one sees a wave of a tenth of a second as well as the next one,
+// and a wait of half a minute before it is short.
+const FOLLOWED = 10;
+
+// What is watched when: times of deliveries, and seconds of those who watch.
+function pace(message) {
+  const times = [message.at, ...message.times.slice(0, until(message.times, message.arrived))], watched = [0];
+  for (let i = 1; i < times.length; i++) watched.push(watched[i - 1] + Math.cbrt(times[i] - times[i - 1]));
+  return { times, watched: watched.map(sum => sum / watched.at(-1) * FOLLOWED) };
+}
+
+// What is in the one list where x is in the other; between two values it goes evenly.
+function across(from, to, x) {
+  const i = Math.max(1, Math.min(from.length - 1, until(from, x)));
+  return to[i - 1] + (x - from[i - 1]) / (from[i] - from[i - 1] || 1) * (to[i] - to[i - 1]);
+}
+
+function follow(message) {
+  following = pace(message);
+  $("speed").value = asItArrives.value;
+  show(message.at);
+  play(true);
+}
+
+function unfollow() {
+  following = null;
+  $("speed").value = speed;
+}
+
+// When it is after so many more seconds of watching.
+function ahead(passed) {
+  if (!following) return now + passed * speed;
+  const { times, watched } = following;
+  return Math.min(times.at(-1), across(watched, times, across(times, watched, now) + passed));
+}
+
 function frame(when) {
   if (!playing) return;
-  const passed = Math.min(0.1, (when - before) / 1000);
+  show(ahead(Math.min(0.1, (when - before) / 1000)));
   before = when;
-  show(now + passed * speed);
-  if (now >= duration) play(false);
+  if (now >= (following ? following.times.at(-1) : duration)) play(false);
   requestAnimationFrame(frame);
 }
 
@@ -340,6 +380,7 @@ function play(on) {
   if (on && now >= duration) now = 0;
   if (on && !playing) { before = performance.now(); requestAnimationFrame(frame); }
   playing = on;
+  if (!on && following && now >= following.times.at(-1)) unfollow();
   $("play").textContent = on ? "❚❚ pause" : "▶ play";
 }
 
@@ -354,18 +395,18 @@ function choose(value) {
 }
 
 $("time").max = duration;
-$("time").oninput = event => show(Number(event.target.value));
+function jump(t) { unfollow(); show(t); }
+
+$("time").oninput = event => jump(Number(event.target.value));
 $("play").onclick = () => play(!playing);
-$("speed").onchange = event => { speed = Number(event.target.value); };
-$("message").onchange = event => { choose(event.target.value); show(now); };
+$("speed").onchange = event => { speed = Number(event.target.value); unfollow(); };
+$("message").onchange = event => { choose(event.target.value); jump(now); };
 $("follow").onclick = () => {
   if (typeof chosen !== "number") choose((messages[Math.max(0, until(messageTimes, now) - 1)] ?? messages[0]).number);
   const message = current();
-  setSpeed(Math.max(0.02, Math.min(2, (message.arrived - message.at) / 8 || 0.05)));
-  show(message.at - 0.2 * speed);
-  play(true);
+  if (message.arrived > message.at) follow(message); else jump(message.at);
 };
-line.onclick = event => show(duration * (event.offsetX - 8) / (line.clientWidth - 16));
+line.onclick = event => jump(duration * (event.offsetX - 8) / (line.clientWidth - 16));
 canvas.onclick = event => {
   let best = -1, distance = 15 ** 2;
   for (let node = 0; node < count; node++) {
@@ -379,7 +420,7 @@ document.addEventListener("keydown", event => {
   if (event.target.tagName === "SELECT" || event.ctrlKey || event.metaKey || event.altKey) return;
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (event.key === " " && event.target.tagName !== "BUTTON") play(!playing);
-  else if (step) show(now + step * Math.max(0.01, speed * 0.1));
+  else if (step) jump(now + step * Math.max(0.01, speed * 0.1));
   else return;
   event.preventDefault();
 });
