@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 from html import unescape
+from itertools import combinations
+from math import dist
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,14 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 class ReportTests(SynchronousTestCase):
     """C{p2p simulate --out} writes a report that works."""
 
+    _report: Path | None = None
+
+    def report(self) -> Path:
+        """The report of the scenario, which is run once for all."""
+        if ReportTests._report is None:
+            ReportTests._report = self.written()
+        return ReportTests._report
+
     def written(self, expected: str = "", status: int = 0) -> Path:
         """Run the scenario with what is expected, which ends with a status; the report's path."""
         directory = Path(self.mktemp()).absolute()
@@ -72,14 +82,14 @@ class ReportTests(SynchronousTestCase):
 
     def test_scriptRunsAndDraws(self) -> None:
         """The page says that it is ready, at the moment that was asked for, and the console says nothing."""
-        page = self.shown(self.written(), "t=7.5&message=1&peer=peer-3")
+        page = self.shown(self.report(), "t=7.5&message=1&peer=peer-3")
         self.assertIn('data-ready="yes"', page)
         self.assertIn(">7.500</output>", page)
         self.assertIn("crashes", page)
 
     def test_countsAreOfTheMoment(self) -> None:
         """Who runs again counts once, for what came to it since; what lasts to the end is there at the end."""
-        report = self.written()
+        report = self.report()
         overlay = json.loads((report.parent / "results.json").read_text())["overlay"]
         rows = '[...$("counts").rows].map(row => [...row.cells].map(cell => cell.textContent))'
         told = self.answered(report, f"choose(0), [6, 8, 14, 17, 18, 19, 24].map(moment => (show(moment), {rows}))")
@@ -91,7 +101,7 @@ class ReportTests(SynchronousTestCase):
 
     def test_messageIsUnderWayUntilThoseHaveItWhoRan(self) -> None:
         """What one shows of it does not wait for those who were started again, nor does who follows it."""
-        report = self.written()
+        report = self.report()
         opening, current = self.answered(report, "show(8), [story.opening, current()]")
         self.assertTrue(5 < opening < 6, opening)
         self.assertIsNone(current)
@@ -108,13 +118,34 @@ class ReportTests(SynchronousTestCase):
         """Both waves of a message that meets a partition take their time, and the half minute between is short."""
         waves = "[...Array(200).keys()].map(i => 60 + i * 0.0015 + (i < 100 ? 0 : 30))"
         first, healed, end = self.answered(
-            self.written(),
+            self.report(),
             f"(wave => (({{times, watched}}) => [wave[99], wave[100], wave[199]].map(t => across(times, watched, t)))"
             f"(pace({{at: 60, times: wave, arrived: wave[199]}})))({waves})",
         )
         self.assertTrue(3 < first < 5, first)
         self.assertTrue(0.5 < healed - first < 2, healed - first)
         self.assertAlmostEqual(end, 10)
+
+    def test_coloursOfLinesCanBeToldApart(self) -> None:
+        """In either theme: what a line may mean has a colour that is far from those of all others."""
+        lines = ["up", "has", "half", "cut", "notice"]
+        script = (
+            "(probe => [true, false].map(dark => (theme(dark), NAMES.map(name => {"
+            " probe.style.color = `var(--${name})`;"
+            " return [name, getComputedStyle(probe).color.match(/\\d+/g).slice(0, 3).map(Number)];"
+            "}))))(document.body.appendChild(document.createElement('i')))"
+        )
+        found = self.answered(self.report(), script.replace("NAMES", json.dumps(lines)))
+        for colours in found:
+            for (one, here), (other, there) in combinations(colours, 2):
+                self.assertGreater(dist(here, there), 60, f"{one} and {other}")
+
+    def test_verdictIsToldInWords(self) -> None:
+        """Who calls whom dead."""
+        told = self.answered(self.report(), "log.map(entry => entry[1]).filter(text => text.includes('dead'))")
+        self.assertTrue(told)
+        for text in told:
+            self.assertRegex(text, r"^(peer|seed)-\d calls peer-\d dead$")
 
     def test_numbersAreNotBroken(self) -> None:
         """What an expectation is told to be stands on one line, however long the text is of what does not hold."""

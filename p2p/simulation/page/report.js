@@ -83,7 +83,7 @@ for (const fault of story.faults) {
 }
 for (const verdict of verdicts)
   if (verdict.what !== 1) log.push([verdict.at, verdict.what === 3 ? `${names[verdict.by]} strikes ${names[verdict.of]} off`
-    : `${names[verdict.by]} ${verdict.what === 0 ? "suspects" : "calls dead"} ${names[verdict.of]}`, verdict.what === 2 ? "bad" : ""]);
+    : verdict.what === 0 ? `${names[verdict.by]} suspects ${names[verdict.of]}` : `${names[verdict.by]} calls ${names[verdict.of]} dead`, verdict.what === 2 ? "bad" : ""]);
 for (const message of messages) log.push([message.at, `message ${message.number} from ${names[message.origin] ?? "a peer"}`, "good"]);
 log.sort((a, b) => a[0] - b[0]);
 const logTimes = log.map(entry => entry[0]);
@@ -178,7 +178,7 @@ function draw() {
   pen.lineWidth = count > 400 ? 0.6 : 1.1;
   pen.strokeStyle = colours.half; pen.globalAlpha = count > 400 ? 0.6 : 1; pen.stroke(half); pen.globalAlpha = 1;
   pen.lineWidth = 1.1;
-  pen.strokeStyle = colours.cut; pen.stroke(cut);
+  pen.strokeStyle = colours.cut; pen.setLineDash([6, 5]); pen.stroke(cut); pen.setLineDash([]);
   pen.strokeStyle = colours.up; pen.lineWidth = 1.6; pen.stroke(own);
 
   // The message on its way.
