@@ -76,7 +76,7 @@ def svg(figure: Any, name: str) -> str:
 
 def tidy(axes: Any, title: str, x: str, y: str) -> None:
     """Name what is seen, with units, and leave out what is not needed."""
-    axes.set_title(title, loc="left", fontweight="bold", fontsize=9)
+    axes.set_title(title, loc="left", fontweight="bold", fontsize=9, pad=10)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
@@ -84,10 +84,18 @@ def tidy(axes: Any, title: str, x: str, y: str) -> None:
     axes.set_axisbelow(True)
 
 
-def legend(axes: Any, **options: Any) -> None:
-    """What the colours mean, if there is more than one."""
-    if len(axes.get_legend_handles_labels()[0]) > 1:
-        axes.legend(frameon=False, labelcolor=_INK, fontsize=8, **options)
+def legend(figure: Any, columns: int = 6) -> None:
+    """What the colours mean, below, where it hides nothing; what several axes of the figure have is named once."""
+    named: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    if named:
+        figure.legend(
+            named.values(), named.keys(),
+            loc="outside lower center", ncols=columns, columnspacing=1.4, handlelength=1.5,
+            frameon=False, labelcolor=_INK, fontsize=8,
+        )  # fmt: skip
 
 
 def bars(axes: Any, names: Sequence[str], values: Iterable[float], colour: str) -> None:

@@ -80,7 +80,7 @@ def _reach(story: Story, window: float | None) -> Any:
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axes.set_ylim(0, 102)
     tidy(axes, "Reach over time", "seconds after sending", "% of the peers that should have it")
-    legend(axes, loc="upper left" if wide else "lower right")
+    legend(figure)
     return figure
 
 
@@ -104,7 +104,7 @@ def _latency(story: Story, broadcasts: Sequence[dict[str, Any]]) -> Any:
     else:
         axes.set_ylim(bottom=0)
     tidy(axes, "Latency to the last peer", "sent at, virtual seconds", "seconds to the last delivery")
-    legend(axes)
+    legend(figure)
     return figure
 
 
@@ -113,10 +113,11 @@ def _degree(degrees: Sequence[int], overlay: dict[str, Any]) -> Any:
     figure, ((axes,),) = subplots()
     count = Counter(degrees)
     axes.bar(list(count), list(count.values()), color=GREEN, width=0.8)
-    axes.axvline(overlay["meanDegree"], color=ORANGE, linewidth=1.2, label=f"mean {overlay['meanDegree']:.2f}")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.axvline(overlay["meanDegree"], color=VIOLET, linewidth=1.2, label=f"mean {overlay['meanDegree']:.2f}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     tidy(axes, "Degree at the end", "links of a peer", "peers")
-    axes.legend(frameon=False, fontsize=8)
+    legend(figure)
     return figure
 
 
@@ -130,8 +131,9 @@ def _paths(story: Story, overlays: Sequence[dict[str, Any]]) -> Any:
         at, [overlay["averagePath"] for overlay in overlays], color=VIOLET, label="mean", marker="o", markersize=3
     )
     axes.set_ylim(bottom=0)
+    axes.yaxis.get_major_locator().set_params(integer=True)
     tidy(axes, "Path lengths", "virtual seconds", "links on the shortest path")
-    legend(axes, loc="lower right")
+    legend(figure)
     return figure
 
 
@@ -141,17 +143,16 @@ def _overlay(story: Story, overlays: Sequence[dict[str, Any]]) -> Any:
     at = [overlay["at"] for overlay in overlays]
     for axes in (upper, lower):
         _shade(axes, story)
-    upper.plot(at, [overlay["peers"] for overlay in overlays], color=BLUE, label="running")
-    upper.plot(
-        at, [overlay["largestComponent"] for overlay in overlays], color=ORANGE, label="in the largest component"
-    )
+    upper.plot(at, [overlay["peers"] for overlay in overlays], color=GREY, label="running")
+    upper.plot(at, [overlay["largestComponent"] for overlay in overlays], color=BLUE, label="in the largest component")
     lower.plot(at, [overlay["meanDegree"] for overlay in overlays], color=GREEN)
     upper.set_ylim(bottom=0)
+    upper.yaxis.get_major_locator().set_params(integer=True)
     lower.set_ylim(bottom=0)
     upper.tick_params(labelbottom=False)
     tidy(upper, "The overlay", "", "peers")
     tidy(lower, "", "virtual seconds", "links a peer")
-    legend(upper, loc="lower right")
+    legend(figure)
     return figure
 
 
@@ -159,8 +160,8 @@ def _detection(deaths: Sequence[dict[str, Any]]) -> Any:
     """How many deaths were known so long after they happened."""
     figure, ((axes,),) = subplots()
     for key, name, colour in (
-        ("firstDetected", "found by a first peer", ORANGE),
-        ("lastDetected", "by the last one", RED),
+        ("firstDetected", "found by a first peer", GREEN),
+        ("lastDetected", "by the last one", BLUE),
         ("removedFromSeeds", "off all seeds' lists", VIOLET),
     ):
         times = sorted(death[key] for death in deaths if death[key] is not None)
@@ -170,7 +171,7 @@ def _detection(deaths: Sequence[dict[str, Any]]) -> Any:
     axes.set_ylim(0, 102)
     axes.set_xlim(left=0)
     tidy(axes, "Time to detect", "seconds after the death", f"% of {len(deaths)} deaths")
-    legend(axes, loc="lower right")
+    legend(figure)
     return figure
 
 
@@ -191,13 +192,21 @@ def _traffic(traffic: dict[str, dict[str, int]]) -> Any:
 
 
 def _shade(axes: Any, story: Story) -> None:
-    """When there were faults, and when peers died."""
-    named = False
-    for fault in story.faults:
-        axes.axvspan(fault["from"], fault["to"], color=ORANGE, alpha=0.13, linewidth=0)
-        named = True
-    deaths = sorted({round(life.end, 1) for life in story.lives if life.how in ("crash", "host")})
-    for death in deaths[:50]:
-        axes.axvline(death, color=RED, linewidth=0.8, alpha=0.35)
-    if named or deaths:
-        axes.margins(x=0.02)
+    """When there were faults, and when peers crashed, left and started."""
+    from matplotlib.markers import TICKUP
+
+    for number, fault in enumerate(story.faults):
+        label = "" if number else "fault"
+        axes.axvspan(fault["from"], fault["to"], color=ORANGE, alpha=0.13, linewidth=0, label=label)
+    # Ticks above the upper edge, since a hundred of them must not hide anything.
+    for name, colour, times in (
+        ("start", GREEN, [life.begin for life in story.lives]),
+        ("leave", GREY, [life.end for life in story.lives if life.how == "leave"]),
+        ("crash", RED, [life.end for life in story.lives if life.how in ("crash", "host")]),
+    ):
+        if times:
+            axes.plot(
+                times, [1.0] * len(times), transform=axes.get_xaxis_transform(), clip_on=False,
+                linestyle="", marker=TICKUP, markersize=6, color=colour, label=name,
+            )  # fmt: skip
+    axes.margins(x=0.02)

@@ -18,6 +18,7 @@ from math import hypot
 from types import SimpleNamespace
 from typing import Any
 
+from matplotlib.colors import to_rgb
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.commands.simulate import summaryRows
@@ -28,7 +29,7 @@ from p2p.simulation.report import TICKS, expectationRows, writeReport
 from p2p.simulation.run import Run
 from p2p.simulation.runplots import plots
 from p2p.simulation.scenario import parseScenario
-from p2p.simulation.story import Spread, Story, tell
+from p2p.simulation.story import Life, Spread, Story, tell
 
 SCENARIO = """
 name = "</script><b>a few & more</b>"
@@ -230,6 +231,30 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(plots(story, {**results, "broadcasts": [nobodys]}), {})
         latency = plots(story, {**results, "broadcasts": [nobodys, arrived]})["latency"]
         self.assertEqual([line.get_label() for line in latency.axes[0].lines], ["reached all: 1"])
+
+    def test_whatIsDrawnIsNamed(self) -> None:
+        """Bands and ticks as well as curves, below the axes, and a band has the colour of no curve."""
+        story = tell(storyModule.readTrace(os.path.join(self.directory, "trace.jsonl")), self.results)
+        story.lives.append(Life(1, 3.0, 4.0, "leave"))
+        figures = plots(story, self.results)
+        for name in ("latency", "paths", "overlay"):
+            (legend,) = figures[name].legends
+            told = [text.get_text() for text in legend.get_texts()]
+            self.assertEqual(told[:4], ["fault", "start", "leave", "crash"])
+            self.assertEqual(len(set(told)), len(told))
+            axes = figures[name].axes[0]
+            ticks = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
+            self.assertEqual((ticks["leave"], ticks["crash"]), ([4.0], [7.0]))
+            self.assertEqual(len(ticks["start"]), len(story.lives))
+            self.assertNotIn(to_rgb(axes.patches[0].get_facecolor()), [to_rgb(line.get_color()) for line in axes.lines])
+
+    def test_whatIsCountedHasWholeTicks(self) -> None:
+        """Links on a path, peers."""
+        story = tell(storyModule.readTrace(os.path.join(self.directory, "trace.jsonl")), self.results)
+        figures = plots(story, self.results)
+        for name in ("paths", "overlay", "degree"):
+            for tick in figures[name].axes[0].get_yticks():
+                self.assertEqual(tick, round(tick), name)
 
     def test_idsOfPlotsDiffer(self) -> None:
         """Or one would be cut by the edges of another."""
