@@ -84,18 +84,29 @@ def tidy(axes: Any, title: str, x: str, y: str) -> None:
     axes.set_axisbelow(True)
 
 
-def legend(figure: Any, columns: int = 6) -> None:
+def legend(figure: Any) -> None:
     """What the colours mean, below, where it hides nothing; what several axes of the figure have is named once."""
     named: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
     if named:
+        # In one row if there is room, roughly, else in as many columns as the widest allows.
+        widths = [0.45 + 0.055 * len(label) for label in named]
+        room = figure.get_figwidth()
+        columns = len(widths) if sum(widths) < room else max(1, int(room / max(widths)))
         figure.legend(
             named.values(), named.keys(),
             loc="outside lower center", ncols=columns, columnspacing=1.4, handlelength=1.5,
             frameon=False, labelcolor=_INK, fontsize=8,
         )  # fmt: skip
+
+
+def aside(axes: Any, points: float) -> Any:
+    """Where data of these axes are, so far to the right of it."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return axes.transData + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
 
 
 def bars(axes: Any, names: Sequence[str], values: Iterable[float], colour: str) -> None:

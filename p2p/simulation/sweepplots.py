@@ -13,10 +13,16 @@ from typing import Any
 
 from p2p.simulation.grid import shortNames, valueText
 from p2p.simulation.metrics import METRICS, Metric
-from p2p.simulation.plots import BLUE, COLOURS, legend, save, subplots, tidy
+from p2p.simulation.plots import BLUE, COLOURS, aside, legend, save, subplots, tidy
 
 ACROSS = 3
 """Plots beside each other."""
+
+MAX_BARS = 30
+"""How many there are in a histogram, at most."""
+
+ASIDE, BESIDE = 5.0, 30.0
+"""Points between two series, and between the first and the last at most."""
 
 
 def writePlots(directory: str, summary: dict[str, Any], outcomes: Sequence[dict[str, Any]]) -> list[str]:
@@ -55,37 +61,48 @@ def _againstSetting(path: str, key: str, points: Sequence[dict[str, Any]]) -> No
         lines.setdefault(", ".join(others), []).append(point)
     shown = [metric for metric in METRICS if _varies(point["metrics"][metric.name] for point in points)]
     figure, axes = _panels(shown)
-    if not shown:
-        axes[0].set_axis_off()
-        axes[0].set_title("nothing differs", loc="left")
+    step = min(ASIDE, BESIDE / len(lines))
     for metric, ax in zip(shown, axes, strict=False):
         for number, (name, line) in enumerate(lines.items()):
             known = sorted(
                 (places[_value(p, key)], p["metrics"][metric.name]) for p in line if p["metrics"][metric.name]
             )
-            ax.errorbar(
+            # Names have nothing between them that a line could go through.
+            drawn = ax.errorbar(
                 [place for place, _ in known],
                 [estimate["mean"] for _, estimate in known],
                 [estimate["half"] or 0.0 for _, estimate in known],
                 label=name, color=COLOURS[number % len(COLOURS)], marker="o", markersize=4, linewidth=1.2, capsize=3,
+                linestyle="-" if isNumber else "",
             )  # fmt: skip
+            # What coincides stands side by side.
+            for part in drawn.get_children():
+                part.set_transform(aside(ax, (number - (len(lines) - 1) / 2) * step))
         if isNumber and len(values) <= 8:
             ax.set_xticks(sorted(places.values()))
         elif not isNumber:
             ax.set_xticks(range(len(values)), [valueText(json.loads(value)) for value in values])
+            ax.set_xlim(-0.5, len(values) - 0.5)
         tidy(ax, metric.text, names[key], metric.unit)
-    if shown:
-        legend(axes[0])
+    legend(figure)
     save(figure, path)
 
 
 def _overSeeds(path: str, outcomes: Sequence[dict[str, Any]]) -> None:
-    """How often each value came out."""
+    """How often each value came out, of what came out differently."""
     values = {m: [o["metrics"][m.name] for o in outcomes if o["metrics"].get(m.name) is not None] for m in METRICS}
-    shown = [metric for metric in METRICS if values[metric]]
+    shown = [metric for metric in METRICS if len(set(values[metric])) > 1]
     figure, axes = _panels(shown)
     for metric, ax in zip(shown, axes, strict=False):
-        ax.hist(values[metric], bins=min(30, max(5, len(values[metric]) // 3)), color=BLUE)
+        least, most = min(values[metric]), max(values[metric])
+        if most - least < MAX_BARS and all(value == round(value) for value in values[metric]):
+            # A bar for each number there may be, around it.
+            edges = [number - 0.5 for number in range(int(least), int(most) + 2)]
+            ax.hist(values[metric], bins=edges, rwidth=0.9, color=BLUE)
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        else:
+            ax.hist(values[metric], bins=min(MAX_BARS, max(5, len(values[metric]) // 3)), color=BLUE)
+        ax.yaxis.get_major_locator().set_params(integer=True)
         tidy(ax, metric.text, metric.unit, "runs")
     save(figure, path)
 
@@ -97,6 +114,9 @@ def _panels(shown: Sequence[Metric]) -> tuple[Any, list[Any]]:
     flat = list(axes.flat)
     for ax in flat[max(1, len(shown)) :]:
         ax.set_visible(False)
+    if not shown:
+        flat[0].set_axis_off()
+        flat[0].set_title("nothing differs", loc="left")
     return figure, flat
 
 

@@ -533,10 +533,52 @@ class PlotTests(SynchronousTestCase):
             self.assertAlmostEqual(mean, expected.mean)
             self.assertAlmostEqual(bar[1][1] - bar[0][1], 2 * expected.half)
 
+    def test_namesAreNotJoined(self) -> None:
+        """Between two numbers there is something, between two strategies there is not."""
+        for setting, values, style in (("a.b=1,4", (1, 4), "-"), ('a.b="x","y"', ("x", "y"), "None")):
+            outcomes = [outcome(1, True, {"a.b": value}, reach=n / 2) for n, value in enumerate(values)]
+            self.assertEqual(self.drawn([setting], outcomes)["a.b.png"].axes[0].lines[0].get_linestyle(), style)
+
+    def test_whatCoincidesStandsSideBySide(self) -> None:
+        """All of a series by the same distance, with its intervals, and what is given as numbers stays so."""
+        settings = [{"a.b": one, "c.d": other} for one in (1, 4) for other in (10, 20)]
+        outcomes = [
+            outcome(seed, True, setting, reach=setting["a.b"] / 10 + seed / 100)
+            for setting in settings
+            for seed in (1, 2)
+        ]
+        axes = self.drawn(["a.b=1,4", "c.d=10,20"], outcomes)["a.b.png"].axes[0]
+        places = [
+            (line.get_transform().transform(line.get_xydata()), bars.get_transform().transform(bars.get_segments()[0]))
+            for line, _, (bars,) in axes.containers
+        ]
+        (one, interval), (other, another) = places
+        for here, there in ((one, other), (interval, another)):
+            aside = [tuple(pair) for pair in there - here]
+            self.assertTrue(all(x > 4 and abs(y) < 1e-6 for x, y in aside), aside)
+        self.assertEqual(axes.containers[0][0].get_xdata().tolist(), axes.containers[1][0].get_xdata().tolist())
+
     def test_withoutSettings(self) -> None:
-        """How the metrics are spread over the seeds."""
-        outcomes = [outcome(seed, True, {}, reach=seed / 10) for seed in (1, 2)]
-        self.assertEqual(list(self.drawn([], outcomes)), ["seeds.png"])
+        """How the metrics that differ are spread over the seeds: whole numbers of runs, a bar for each count."""
+        outcomes = [
+            outcome(seed, True, {}, reach=1.0, diameter=3 + seed % 2, lastDelivery=seed / 10) for seed in range(3)
+        ]
+        figures = self.drawn([], outcomes)
+        self.assertEqual(list(figures), ["seeds.png"])
+        shown = [axes for axes in figures["seeds.png"].axes if axes.patches]
+        titles = ["time to last delivery, mean", "path length, longest"]
+        self.assertEqual([axes.get_title(loc="left") for axes in shown], titles)
+        for axes in shown:
+            self.assertTrue(all(tick == round(tick) for tick in axes.get_yticks()))
+        bars = [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in shown[1].patches]
+        self.assertEqual([(round(middle, 6), height) for middle, height in bars], [(3, 2), (4, 1)])
+
+    def test_whereNothingDiffersThatIsSaid(self) -> None:
+        """For all seeds, and for all values."""
+        for settings, values in (([], [{}, {}]), (["a.b=1,4"], [{"a.b": 1}, {"a.b": 4}])):
+            outcomes = [outcome(1, True, value, reach=1.0) for value in values]
+            (figure,) = self.drawn(settings, outcomes).values()
+            self.assertEqual(figure.axes[0].get_title(loc="left"), "nothing differs")
 
 
 class OutcomesTests(SynchronousTestCase):
