@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from p2p.settings import PeerSettings
-from p2p.simulation.plots import save, subplots
+from p2p.simulation.plots import legend, save, subplots
 from p2p.simulation.run import Run, dropLog
 from p2p.simulation.scenario import scenarioOf
 
@@ -87,7 +87,7 @@ def plot(results: list[dict[str, Any]], path: str) -> None:
     axes.set_ylabel("% found dead by somebody")
     axes.set_ylim(0, 101)
     axes.set_xlim(left=0)
-    axes.legend(loc="lower right")
+    legend(figure)
     save(figure, os.path.abspath(path))
 
 
