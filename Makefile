@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 COVERAGE_FLOOR = 90
 
-.PHONY: demo test check check-model types lint unit system sweep bench clean
+.PHONY: demo test check check-model types lint unit system sweep bench images clean
 
 demo: $(VENV)/.installed
 	$(BIN)/p2p demo
@@ -55,6 +55,25 @@ bench: $(VENV)/.tested
 	$(BIN)/python -m bench broadcast --python $(PLAIN)/bin/python --rate 5 --seconds 20 --repeat 3
 	$(BIN)/python -m bench detect --python $(PLAIN)/bin/python --repeat 5
 	$(BIN)/python -m bench register --python $(PLAIN)/bin/python --repeat 3
+
+# The pictures of the docs, made anew from the code as it is.  That of the report is taken by Chromium, and kept in
+# 256 colours, which makes it a quarter as large.
+CHROMIUM ?= chromium
+PICTURED = $(VENV)/pictured
+
+images: $(VENV)/.tested
+	$(BIN)/python -m bench plumtree picture docs/images/plumtree.png
+	$(BIN)/python -m bench deaths --peers 100 --deaths 40 --every 1 --plot docs/images/detectors.png \
+		detector=heartbeat detector=swim "detector=swim livenessInterval=0.5"
+	$(BIN)/p2p simulate scenarios/long-partition.toml --set peers.options.overlay=hyparview --set measure.overlay=1.0 \
+		--out $(PICTURED)/long-partition
+	cp $(PICTURED)/long-partition/plots/overlay.png docs/images/partition.png
+	$(BIN)/p2p simulate scenarios/partition.toml --out $(PICTURED)/partition
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1300,900 \
+		--screenshot=docs/images/report.png \
+		"file://$(abspath $(PICTURED))/partition/report.html#t=60.6&message=31&theme=light"
+	$(BIN)/python -c "from PIL import Image; name = 'docs/images/report.png'; \
+		Image.open(name).convert('RGB').quantize(256, Image.Quantize.MAXCOVERAGE).save(name, optimize=True)"
 
 # Every scenario with many seeds; it goes on where it was interrupted, and fails if anything that is expected does not hold.
 # At their own size 200 seeds take hours. Take another SWEPT after a change of the code: what is there is not run again.
