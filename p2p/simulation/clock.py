@@ -444,6 +444,13 @@ class Timer:
         """
         return not (self.called or self.cancelled)
 
+    def wasDue(self, when: float) -> bool:
+        """
+        Whether the event at a time that has just passed was the one to make the call, now or when a stopped process
+        goes on.
+        """
+        return self.time == when and not self.cancelled and bool(self.called or self.reactor.alive)
+
     def _check(self) -> None:
         if self.cancelled:
             raise AlreadyCancelled

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,8 @@ class Happening:
     One event of a trace.
 
     @ivar time: Virtual seconds.
-    @ivar what: C{"data"}, C{"timer"} or C{"event"} (something between kernels, like the end of a stream).
+    @ivar what: C{"data"}; C{"timer"}, a call that is due, which a stopped process makes when it goes on; or C{"event"}:
+        something between kernels, like the end of a stream.
     @ivar who: Whom it happened to: an end of a connection, a host, or the name of a function.
     @ivar size: How many bytes, if data.
     """
@@ -75,7 +76,7 @@ class Trace:
         if arrivals:
             self._hash(arrivals)
         if self.happenings is not None:
-            self.happenings.extend(_happening(event) for event in events)
+            self.happenings.extend(map(_happening, _apartFromIdle(events)))
         for watcher in self.watchers:
             watcher(events)
 
@@ -120,6 +121,20 @@ def _littleEndian(numbers: array[Any]) -> array[Any]:
 
 def _nameOf(target: Any) -> str:
     return repr(target.connection.peer if isinstance(target, Stream) else target)
+
+
+def _apartFromIdle(events: list[Event]) -> Iterator[Event]:
+    """
+    All events but those that found nothing to do: of timers that were cancelled or moved, or whose process is gone.
+    """
+    due: set[Timer] = set()
+    for event in events:
+        timer = event[2]
+        if type(timer) is Timer:
+            if timer in due or not timer.wasDue(event[0]):
+                continue
+            due.add(timer)
+        yield event
 
 
 def _happening(event: Event) -> Happening:
