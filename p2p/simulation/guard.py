@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import _thread
 import datetime
+import importlib
 import os
 import random
 import secrets
@@ -290,8 +291,13 @@ class Guard:
     @ivar active: Whether it does so at present.
     """
 
-    def __init__(self, network: SimulatedNetwork, allowed: tuple[str, ...]) -> None:
+    def __init__(self, network: SimulatedNetwork, allowed: tuple[str, ...], reporting: bool = True) -> None:
+        """
+        @param reporting: Whether to stand in the way; if not, Twisted still has this network's timers and cooperators
+            for its global ones, which would never do anything.
+        """
         self._network = network
+        self._reporting = reporting
         self._allowed = allowed
         self._real = (*_REAL, *_HARMLESS)
         self._replaced: list[tuple[Any, str, Any]] = []
@@ -309,6 +315,22 @@ class Guard:
 
     def __enter__(self) -> None:
         self.active = True
+        if self._reporting:
+            self._hideReality()
+        else:
+            importlib.import_module(_GLOBAL_REACTOR)
+        self._replace(task, "_theCooperator", self._cooperators)
+        reactor: Any = sys.modules.get(_GLOBAL_REACTOR)
+        if reactor is None:
+            # It would come into being at the first look; a stand-in is there instead, as long as the network runs.
+            reactor = sys.modules[_GLOBAL_REACTOR] = STAND_IN
+            self._replace(twisted.internet, "reactor", reactor)
+        # Also of the stand-in, where the real one has come later: what took it in an earlier run has it still.
+        for owner in {id(reactor): reactor, id(STAND_IN): STAND_IN}.values():
+            for name in _REACTOR if self._reporting else _POSTPONING:
+                self._replace(owner, name, self._insteadOfReactor(name, getattr(owner, name, None)))
+
+    def _hideReality(self) -> None:
         stands = self._stands
         for module, name in _FORBIDDEN:
             original = getattr(module, name, None)
@@ -324,23 +346,13 @@ class Guard:
         self._replace(random.Random, "seed", self._seeding(random.Random.seed))
         self._replaceCopies(stands)
         self._replace(twistedLogger, "time", lambda: self._network.clock.now)
-        self._replace(task, "_theCooperator", self._cooperators)
-        reactor: Any = sys.modules.get(_GLOBAL_REACTOR)
-        if reactor is None:
-            # It would come into being at the first look; a stand-in is there instead, as long as the network runs.
-            reactor = sys.modules[_GLOBAL_REACTOR] = STAND_IN
-            self._replace(twisted.internet, "reactor", reactor)
-        for name in _REACTOR:
-            instead = self._insteadOfReactor(name)
-            # Also of the stand-in, where the real one has come later: what took it in an earlier run has it still.
-            for owner in {id(reactor): reactor, id(STAND_IN): STAND_IN}.values():
-                self._replace(owner, name, instead)
         self._randomState = random.getstate()
         random.setstate(self._random)
 
     def __exit__(self, *exception: object) -> None:
-        self._random = random.getstate()
-        random.setstate(self._randomState)  # type: ignore[arg-type]
+        if self._reporting:
+            self._random = random.getstate()
+            random.setstate(self._randomState)  # type: ignore[arg-type]
         for owner, name, original in reversed(self._replaced):
             if original is _ABSENT:
                 delattr(owner, name)
@@ -511,11 +523,13 @@ class Guard:
 
         return seed
 
-    def _insteadOfReactor(self, name: str) -> Any:
+    def _insteadOfReactor(self, name: str, original: Any) -> Any:
         def told(*args: Any, **kwargs: Any) -> Any:
             frame = culprit(2)
             if name in _POSTPONING and _moduleOf(frame).startswith(_TWISTED):
                 return getattr(_processOf(frame, self._network), name)(*args, **kwargs)
+            if not self._reporting and original is not None:
+                return original(*args, **kwargs)
             raise self.report(f"the real reactor ({name})")
 
         return told
