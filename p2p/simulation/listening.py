@@ -36,6 +36,9 @@ FIRST_RETRY = 1.0
 RETRIES = 6
 """How often it is sent again before the kernel gives up (after 127 seconds)."""
 
+HALF_OPEN = 63.0
+"""Seconds for which the kernel of a port waits for the third packet: it sends the second again five times."""
+
 
 def bindError(interface: str, port: int, number: int) -> error.CannotListenError:
     """
@@ -145,9 +148,16 @@ class Port:
         """
         The handshake is done: the kernel keeps the connection for the process to take.
         """
+        if end.givenUp:
+            if self.reactor.host.up:
+                end.sendReset()
+            return
         if not self.listening:
             end.vanish(silently=not self.reactor.host.up)
             return
+        if end.halfOpen is not None:
+            self.reactor.clock.withdraw(*end.halfOpen)
+            end.halfOpen = None
         self._waiting += 1
         self.reactor.host.tell(partial(self._accept, end))
 
@@ -361,6 +371,11 @@ class Attempt:
         theirs = Connection(port.reactor, self._remote)
         mine.join(theirs)
         mine.sendControl(partial(port.arrived, theirs))
+        if mine.stream is not None:
+            # It is not certain that the third packet arrives.
+            until = reactor.clock.now + HALF_OPEN
+            reactor.clock.at(until, theirs.giveUpHalfOpen)
+            theirs.halfOpen = until, reactor.clock.number
         reactor.host.tell(partial(self._connected, mine))
 
     def _connected(self, end: Connection) -> None:

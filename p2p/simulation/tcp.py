@@ -63,6 +63,9 @@ class Connection:
     @ivar inbox: What has arrived and is not read, oldest first; L{None} while the protocol reads at once.
     @ivar unread: How many bytes of that, or of what a stopped process will find, the sender's books wait for.
     @ivar reading: Whether the protocol wants to read, now or as soon as it is there.
+    @ivar halfOpen: While it is not certain that the third packet of the handshake arrives at this end: the time and
+        number of the event that gives it up.
+    @ivar givenUp: Whether that has happened.
     """
 
     __slots__ = (
@@ -97,6 +100,8 @@ class Connection:
     )
 
     TLS = False
+    halfOpen: tuple[float, int] | None = None
+    givenUp = False
     _noDelay = False
     _keepAlive = False
     _aborting = False
@@ -657,6 +662,14 @@ class Connection:
                 self._sendEnd()
         if silently and self.stream is not None:
             self.stream.forget()
+
+    def giveUpHalfOpen(self) -> None:
+        """
+        Nothing came of a handshake: the kernel forgets this end without a word.
+        """
+        if not self.disconnected:
+            self.givenUp = True
+            self.vanish(silently=True)
 
     def _hasUnread(self) -> bool:
         """

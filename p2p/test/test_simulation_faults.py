@@ -166,6 +166,47 @@ class BetweenHostsTests(TCPTestCase):
         self.network.run(30)
         self.assertApproximates(client.made, 3.0 + 2 * LATENCY, 1e-6)
 
+    def halfOpen(self, duration: float) -> tuple[Any, Answering]:
+        """
+        Let a caller be connected whose third packet of the handshake is lost, as is all else that it sends for a while.
+        """
+        answering, client = Answering(self.network), Recorder(self.network)
+        self.there.listenTCP(80, answering)
+        self.here.connectTCP("10.0.0.2", 80, Calling(self.network, client))
+        self.network.run(1.5 * LATENCY)
+        self.network.faults.partition(self.here, self.there, oneWay=True, duration=duration)
+        self.network.run(1.0)
+        self.assertApproximates(client.made, 2 * LATENCY, 1e-6)
+        return client, answering
+
+    def test_halfOpenConnectionLastsForAMinute(self) -> None:
+        """
+        The kernel of the port gives up 63 s after the second packet; of a caller that has given up nothing is left.
+        """
+        client, answering = self.halfOpen(10.0)
+        client.transport.abortConnection()
+        self.network.run(2 * LATENCY + 62.9)
+        self.assertEqual(len(self.there.host.ends), 1)
+        self.network.run(2 * LATENCY + 63.1)
+        self.assertEqual((len(self.here.host.ends), len(self.there.host.ends)), (0, 0))
+        self.assertEqual(answering.made, [])
+
+    def test_whoseHandshakeEndsTooLateIsReset(self) -> None:
+        """
+        The third packet is sent again 51.0 and 102.2 s after the first time.
+        """
+        client, answering = self.halfOpen(50.0)
+        self.network.run(52.0)
+        self.assertEqual((client.lost, len(answering.made)), (None, 1))
+        self.assertEqual([event for event in self.network.clock.waiting() if event[0] < 900.0], [])
+        self.setUp()
+        client, answering = self.halfOpen(60.0)
+        self.network.run(200.0)
+        self.assertEqual(answering.made, [])
+        assert client.lost is not None
+        self.assertApproximates(client.lost[0], 2 * LATENCY + 102.2 + 2 * LATENCY, 1e-6)
+        self.assertEqual((len(self.here.host.ends), len(self.there.host.ends)), (0, 0))
+
     def test_holdAndRelease(self) -> None:
         """
         What was held arrives after the release, in order, one latency later, and datagrams and handshakes with it.
