@@ -160,29 +160,33 @@ class Faults:
 
     def lose(
         self,
-        share: float,
         one: Hosts = None,
         other: Hosts = None,
         *,
+        rate: float,
         oneWay: bool = False,
         duration: float | None = None,
     ) -> Fault:
         """
-        Lose a share of all packets, 0 to 1. TCP sends them again, later; datagrams are gone.
+        Lose some packets. TCP sends them again, later; datagrams are gone.
+
+        @param rate: The share of all packets, 0 to 1.
         """
-        return self._between(one, other, oneWay, duration, loss=_share(share))
+        return self._between(one, other, oneWay, duration, loss=_share(rate))
 
     def slow(
         self,
-        factor: float,
         one: Hosts = None,
         other: Hosts = None,
         *,
+        factor: float,
         oneWay: bool = False,
         duration: float | None = None,
     ) -> Fault:
         """
-        Multiply the latency.
+        Let everything take longer on its way.
+
+        @param factor: What the latency is multiplied with.
         """
         if factor <= 0:
             raise ValueError(f"a latency factor must be positive, not {factor}")
@@ -190,15 +194,17 @@ class Faults:
 
     def throttle(
         self,
-        bandwidth: float,
         one: Hosts = None,
         other: Hosts = None,
         *,
+        bandwidth: float,
         oneWay: bool = False,
         duration: float | None = None,
     ) -> Fault:
         """
-        Let no more than so many bytes per second through, for each pair of hosts and direction.
+        Let less through.
+
+        @param bandwidth: Bytes per second, for each pair of hosts and direction.
         """
         return self._between(one, other, oneWay, duration, bandwidth=_positive(bandwidth))
 

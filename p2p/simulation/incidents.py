@@ -454,7 +454,7 @@ class Loss(Anyone, frozen=True, kw_only=True):
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
         chosen = self.hosts(swarm)
-        swarm.network.faults.lose(self.rate, chosen, duration=self.for_)
+        swarm.network.faults.lose(chosen, rate=self.rate, duration=self.for_)
         _lasting(swarm, "loss", self.for_, {"nodes": _names(swarm, chosen), "rate": self.rate})
 
 
@@ -471,7 +471,7 @@ class Slow(Anyone, frozen=True, kw_only=True):
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
         chosen = self.hosts(swarm)
-        swarm.network.faults.slow(self.factor, chosen, duration=self.for_)
+        swarm.network.faults.slow(chosen, factor=self.factor, duration=self.for_)
         _lasting(swarm, "slow", self.for_, {"nodes": _names(swarm, chosen), "factor": self.factor})
 
 
@@ -488,7 +488,7 @@ class Throttle(Anyone, frozen=True, kw_only=True):
     def happen(self, swarm: Swarm) -> None:
         """See L{Incident}."""
         chosen = self.hosts(swarm)
-        swarm.network.faults.throttle(self.bandwidth, chosen, duration=self.for_)
+        swarm.network.faults.throttle(chosen, bandwidth=self.bandwidth, duration=self.for_)
         _lasting(swarm, "throttle", self.for_, {"nodes": _names(swarm, chosen), "bandwidth": self.bandwidth})
 
 

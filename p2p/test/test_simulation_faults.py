@@ -378,7 +378,7 @@ class BetweenHostsTests(TCPTestCase):
         network.faults.crashHost("10.0.0.3")
         for factor in (2.0, 3.0, 2.0):
             began = network.now
-            fault = network.faults.slow(factor, "10.0.0.1", "10.0.0.2")
+            fault = network.faults.slow("10.0.0.1", "10.0.0.2", factor=factor)
             for number in (2, 3, 4):
                 ports[0].write(b"x", (f"10.0.0.{number}", 1))
             network.run(network.now + 10)
@@ -399,17 +399,17 @@ class BetweenHostsTests(TCPTestCase):
         faults, pair = self.network.faults, ("10.0.0.1", "10.0.0.2")
         third = self.network.host("10.0.0.3")
         for again in (False, True):
-            fault = faults.throttle(1000.0, *pair)
+            fault = faults.throttle(*pair, bandwidth=1000.0)
             ports[0].write(b"x" * 2000, ("10.0.0.2", 1))
             self.network.run(self.network.now + 1.0)
             fault.heal()
             path = faults.path(*pair)
-            faults.slow(2.0, third).heal()
+            faults.slow(third, factor=2.0).heal()
             self.assertIs(faults.path(*pair), path)
             if again:
-                fault = faults.throttle(1000.0, *pair)
+                fault = faults.throttle(*pair, bandwidth=1000.0)
             self.network.run(self.network.now + 60.0)
-            faults.slow(2.0, third).heal()
+            faults.slow(third, factor=2.0).heal()
             self.assertEqual(list(faults._paths.values()), [path] if again else [])
             fault.heal()
             self.assertEqual(faults._paths, {})
@@ -463,7 +463,7 @@ class BetweenHostsTests(TCPTestCase):
         self.there.listenUDP(53, Noting())
         sender = DatagramProtocol()
         self.here.listenUDP(0, sender)
-        network.faults.throttle(1000.0)
+        network.faults.throttle(bandwidth=1000.0)
 
         def send(number: int) -> None:
             sender.transport.write(b"%d" % number * 1000, ("10.0.0.2", 53))  # type: ignore[union-attr]
@@ -494,9 +494,9 @@ class BetweenHostsTests(TCPTestCase):
         """
         client, server = self.join()
         faults = self.network.faults
-        first, _ = faults.slow(2.0), faults.slow(3.0, self.here, self.there)
-        faults.throttle(1e6)
-        faults.throttle(1e4, self.here, None)
+        first, _ = faults.slow(factor=2.0), faults.slow(self.here, self.there, factor=3.0)
+        faults.throttle(bandwidth=1e6)
+        faults.throttle(self.here, None, bandwidth=1e4)
         started = self.network.now
         client.transport.write(b"x" * 1000)
         self.network.run(started + 10)
@@ -512,7 +512,7 @@ class BetweenHostsTests(TCPTestCase):
         Between two hosts that are both made slow by one verb everything takes that much longer, and not its square.
         """
         client, server = self.join()
-        fault = self.network.faults.slow(3.0, [self.here, self.there])
+        fault = self.network.faults.slow([self.here, self.there], factor=3.0)
         started = self.network.now
         client.transport.write(b"x")
         server.transport.write(b"y")
@@ -530,7 +530,7 @@ class BetweenHostsTests(TCPTestCase):
         """
         Two connections between the same hosts take twice as long.
         """
-        self.network.faults.throttle(1e5, self.here, self.there)
+        self.network.faults.throttle(self.here, self.there, bandwidth=1e5)
         pairs = [self.join(), self.join()]
         started = self.network.now
         for client, _ in pairs:
@@ -539,15 +539,35 @@ class BetweenHostsTests(TCPTestCase):
         last = max(server.pieces[-1][0] for _, server in pairs)
         self.assertApproximates(last, started + 2.0 + LATENCY, 0.01)
 
+    def test_verbsBetweenHostsAreAlike(self) -> None:
+        """
+        Each takes the two groups first, and then by its name what it does, one way or both, and for how long.
+        """
+        faults = self.network.faults
+        how: dict[Any, dict[str, float]] = {
+            faults.partition: {},
+            faults.hold: {},
+            faults.lose: {"rate": 0.5},
+            faults.slow: {"factor": 2.0},
+            faults.throttle: {"bandwidth": 1000.0},
+        }
+        for verb, options in how.items():
+            verb("10.0.0.1", "10.0.0.2", **options, oneWay=True, duration=10.0)
+            there, back = faults.path("10.0.0.1", "10.0.0.2"), faults.path("10.0.0.2", "10.0.0.1")
+            self.assertFalse(there.plain and there.draw() == LATENCY, verb)
+            self.assertTrue(back.plain and back.draw() == LATENCY, verb)
+            self.network.run(self.network.now + 10.0)
+            self.assertIs(faults.path("10.0.0.1", "10.0.0.2"), faults.path("10.0.0.2", "10.0.0.1"), verb)
+
     def test_nonsenseIsRefused(self) -> None:
         """
         Shares lie between 0 and 1, factors and bandwidths are positive, clocks run forwards, nothing lasts for less
         than no time, and hosts are called by an address or a name that is known. What is refused breaks nothing.
         """
         faults = self.network.faults
-        self.assertRaises(ValueError, faults.lose, 1.5)
-        self.assertRaises(ValueError, faults.slow, 0)
-        self.assertRaises(ValueError, faults.throttle, -1.0)
+        self.assertRaises(ValueError, faults.lose, rate=1.5)
+        self.assertRaises(ValueError, faults.slow, factor=0)
+        self.assertRaises(ValueError, faults.throttle, bandwidth=-1.0)
         self.assertRaises(ValueError, faults.setClock, "10.0.0.1", drift=-1.0)
         self.assertRaises(KeyError, faults.crash, "10.9.9.9")
         self.assertRaises(ValueError, faults.partition, "10.0.0.1", "10.0.0.2", duration=-1.0)
@@ -612,7 +632,7 @@ class LeavingTests(TCPTestCase):
         All of it, in order, and what is written at that instant behind it; then the connection is a plain one again.
         """
         client, server = self.join()
-        fault = self.network.faults.throttle(1000.0)
+        fault = self.network.faults.throttle(bandwidth=1000.0)
         started = self.write(client, 20)
 
         def end() -> None:
@@ -631,7 +651,7 @@ class LeavingTests(TCPTestCase):
         """
         client, server = self.join()
         started = self.network.now
-        self.network.faults.throttle(1000.0, duration=11.0)
+        self.network.faults.throttle(bandwidth=1000.0, duration=11.0)
         client.transport.write(b"x" * 200000)
         self.network.run(started + 20)
         self.assertEqual(len(server.data), 200000)
@@ -648,8 +668,8 @@ class LeavingTests(TCPTestCase):
         self.build(bandwidth=20000.0)
         client, server = self.join()
         started = self.network.now
-        self.network.faults.throttle(10000.0, duration=3.0)
-        self.network.callAt(started + 1.0, lambda: self.network.faults.throttle(1000.0, duration=2.0))
+        self.network.faults.throttle(bandwidth=10000.0, duration=3.0)
+        self.network.callAt(started + 1.0, lambda: self.network.faults.throttle(bandwidth=1000.0, duration=2.0))
         client.transport.write(b"x" * 30000)
         client.transport.write(b"y" * 10000)
         self.network.run(started + 60)
@@ -662,7 +682,7 @@ class LeavingTests(TCPTestCase):
         self.build(bandwidth=1e5)
         pairs = [self.join(), self.join()]
         started = self.network.now
-        self.network.faults.throttle(1000.0, duration=10.0)
+        self.network.faults.throttle(bandwidth=1000.0, duration=10.0)
         for _ in range(2):
             for client, _ in pairs:
                 client.transport.write(b"x" * 25000)
@@ -795,8 +815,8 @@ class LeavingTests(TCPTestCase):
         client, server = self.join()
         self.network.chance = Chances(LOST)  # type: ignore[assignment]
         started = self.network.now
-        self.network.faults.lose(0.5, duration=0.4)
-        self.network.callAt(started + 0.6, lambda: self.network.faults.lose(0.5, duration=0.5))
+        self.network.faults.lose(rate=0.5, duration=0.4)
+        self.network.callAt(started + 0.6, lambda: self.network.faults.lose(rate=0.5, duration=0.5))
         self.write(client, 3)
         self.network.run(started + 60)
         # The second is sent again after 0.2 s and a round trip, when the third has the path.
@@ -810,11 +830,11 @@ class LeavingTests(TCPTestCase):
         for losses, seconds in ((3, 0.3 * 7), (11, 0.3 * 511 + 2 * 120.0)):
             self.build()
             client, server = self.join()
-            self.network.faults.lose(0.5)
+            self.network.faults.lose(rate=0.5)
             self.network.chance = Chances(*[LOST] * losses)  # type: ignore[assignment]
             started = self.network.now
             client.transport.write(b"x")
-            self.network.callAt(started + 1.0, lambda: self.network.faults.slow(3.0))
+            self.network.callAt(started + 1.0, lambda: self.network.faults.slow(factor=3.0))
             self.network.run(started + 600)
             self.assertLeft(server, started, [seconds + 2 * LATENCY])
 
@@ -824,7 +844,7 @@ class LeavingTests(TCPTestCase):
         """
         self.build(giveUp=20.0)
         client, server = self.join()
-        self.network.faults.lose(0.5)
+        self.network.faults.lose(rate=0.5)
         self.network.chance = Chances(*[LOST] * 20)  # type: ignore[assignment]
         started = self.network.now
         client.transport.write(b"x")
@@ -856,7 +876,7 @@ class LeavingTests(TCPTestCase):
         for fault, arrivals in ((cut, [1.4]), (cutForEver, []), (loseThePower, []), (end, [])):
             self.build()
             client, server = self.join()
-            lossy = self.network.faults.lose(0.5)
+            lossy = self.network.faults.lose(rate=0.5)
             self.network.chance = Chances(LOST)  # type: ignore[assignment]
             started = self.network.now
             client.transport.write(b"x")
@@ -873,7 +893,7 @@ class LeavingTests(TCPTestCase):
         for verb in ("partition", "hold"):
             self.build(giveUp=20.0, bandwidth=1000.0)
             client, _ = self.join()
-            self.network.faults.lose(0.5, self.here, self.there, oneWay=True)
+            self.network.faults.lose(self.here, self.there, rate=0.5, oneWay=True)
             self.network.chance = Chances(LOST)  # type: ignore[assignment]
             started = self.write(client, 1)
             self.network.run(started + 0.6)
@@ -887,7 +907,7 @@ class LeavingTests(TCPTestCase):
         """
         self.build(giveUp=40.0)
         client, _ = self.join()
-        self.network.faults.lose(0.5, self.here, self.there, oneWay=True)
+        self.network.faults.lose(self.here, self.there, rate=0.5, oneWay=True)
         self.network.chance = Chances(*[LOST] * 20)  # type: ignore[assignment]
         started = self.network.now
         client.transport.write(b"x")
@@ -903,7 +923,7 @@ class LeavingTests(TCPTestCase):
         self.build(bandwidth=1000.0)
         client, _ = self.join()
         other, itsServer = self.join()
-        lossy = self.network.faults.lose(0.5)
+        lossy = self.network.faults.lose(rate=0.5)
         self.network.chance = Chances(LOST)  # type: ignore[assignment]
         started = self.write(client, 1)
         self.network.run(started + 0.6)
@@ -946,7 +966,7 @@ class LeavingTests(TCPTestCase):
         It does not overtake the segment that was lost, and arrives with it or at its own time, whichever is later.
         """
         client, server = self.join()
-        self.network.faults.lose(0.5)
+        self.network.faults.lose(rate=0.5)
         self.network.chance = Chances(LOST)  # type: ignore[assignment]
         started = self.network.now
         for delay, data in ((0.0, b"lost"), (0.1, b"early"), (0.2, b"early, too"), (0.32, b"later")):
@@ -962,7 +982,7 @@ class LeavingTests(TCPTestCase):
         The other end hears of the reset only.
         """
         client, server = self.join()
-        self.network.faults.lose(0.5)
+        self.network.faults.lose(rate=0.5)
         self.network.chance = Chances(LOST)  # type: ignore[assignment]
         started = self.network.now
         client.transport.write(b"lost")
@@ -981,10 +1001,10 @@ class LeavingTests(TCPTestCase):
         """
 
         def lossy() -> None:
-            self.network.faults.lose(0.5)
+            self.network.faults.lose(rate=0.5)
 
         def narrow() -> None:
-            self.network.faults.throttle(1000.0)
+            self.network.faults.throttle(bandwidth=1000.0)
 
         for hinder, arrival in ((lossy, 0.3), (narrow, 0.5)):
             self.build()
@@ -1026,7 +1046,7 @@ class LeavingTests(TCPTestCase):
             self.there.listenUDP(53, Noting())
             sender = DatagramProtocol()
             self.here.listenUDP(0, sender)
-            throttle = self.network.faults.throttle(1000.0)
+            throttle = self.network.faults.throttle(bandwidth=1000.0)
             for _ in range(4):
                 sender.transport.write(b"x" * 500, ("10.0.0.2", 53))  # type: ignore[union-attr]
             self.network.callAt(0.7, what or throttle.heal)
@@ -1152,7 +1172,7 @@ class OnHostsTests(TCPTestCase):
             self.network.run(self.network.now + 0.01)
             self.network.faults.pause(self.here)
             self.network.run(self.network.now + 60)
-            self.network.faults.slow(2.0, duration=1.0)
+            self.network.faults.slow(factor=2.0, duration=1.0)
             self.network.run(self.network.now + 60)
             self.assertEqual(len(server.data), self.network.window)
             getattr(self.network.faults, verb)(self.here)

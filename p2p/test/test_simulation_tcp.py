@@ -1253,9 +1253,9 @@ class WritingTests(TCPTestCase):
             verbs: dict[str, Any] = {
                 "cut": lambda: network.faults.partition("10.0.0.1", "10.0.0.2", duration=1.7),
                 "hold": lambda: network.faults.hold("10.0.0.1", "10.0.0.2", duration=0.9),
-                "lose": lambda: network.faults.lose(0.3, duration=2.0),
-                "slow": lambda: network.faults.slow(3.0, duration=2.0),
-                "throttle": lambda: network.faults.throttle(3000.0, duration=2.0),
+                "lose": lambda: network.faults.lose(rate=0.3, duration=2.0),
+                "slow": lambda: network.faults.slow(factor=3.0, duration=2.0),
+                "throttle": lambda: network.faults.throttle(bandwidth=3000.0, duration=2.0),
                 "stop": lambda: network.faults.pause("10.0.0.2", duration=1.1),
             }
             network.callAt(when, verbs[fault])
@@ -1368,9 +1368,9 @@ class WritingTests(TCPTestCase):
                     elif verb == "read":
                         transport.resumeProducing()
                     elif verb == "throttle":
-                        faults.append(network.faults.throttle(1e5))
+                        faults.append(network.faults.throttle(bandwidth=1e5))
                     elif verb == "leak":
-                        faults.append(network.faults.lose(0.3))
+                        faults.append(network.faults.lose(rate=0.3))
                     elif verb == "hold":
                         faults.append(network.faults.hold("10.0.0.1", "10.0.0.2"))
                     elif verb == "heal" and faults:
