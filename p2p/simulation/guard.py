@@ -130,6 +130,8 @@ _POSTPONING = ("callLater", "seconds")
 """What modules of Twisted may use of the global reactor."""
 
 
+_WHY = "while a simulated network runs: use what the simulated reactor offers"
+
 _Copy = tuple[str | None, str]
 """Where in a module a copy is: the name of a class or L{None}, and the name there."""
 
@@ -148,10 +150,13 @@ class RealityError(SimulationError):
     @ivar where: C{file:line} of the code that did; if that is Twisted's, also of the program that called it.
     """
 
-    def __init__(self, what: str, where: str, instead: str = "use what the simulated reactor offers") -> None:
+    def __init__(self, what: str, where: str, why: str = _WHY) -> None:
+        """
+        @param why: The end of the message: why that cannot be, and what can.
+        """
         self.what = what
         self.where = where
-        super().__init__(f"{where} uses {what} while a simulated network runs: {instead}")
+        super().__init__(f"{where} uses {what} {why}")
 
 
 def culprit(depth: int = 1) -> FrameType:
@@ -369,14 +374,14 @@ class Guard:
                 setattr(owner, copy[1], staticmethod(original) if isinstance(held, staticmethod) else original)
         self.active = False
 
-    def report(self, what: str) -> RealityError:
+    def report(self, what: str, why: str = _WHY) -> RealityError:
         """
         Note that somebody reached past the simulation, and end the run after this event, even if the exception that
         is raised there gets lost on its way.
 
         @return: The exception to raise.
         """
-        problem = RealityError(what, place())
+        problem = RealityError(what, place(), why)
         if self.active:
             self._network.clock.interrupt(problem)
         return problem

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from ipaddress import IPv6Address
 from random import Random
+from threading import get_ident
 from typing import Any, TypeVar
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -73,6 +74,7 @@ class SimulatedNetwork:
     @ivar hosts: The machines by address.
     @ivar names: Addresses by name in lower case, for name resolution.
     @ivar faults: The verbs that break things.
+    @ivar thread: The number of the thread in which it runs, or was made.
     @ivar random: Randomness for whoever directs the run; each host has its own in C{reactor.random}.
     """
 
@@ -128,6 +130,7 @@ class SimulatedNetwork:
         self.faults = Faults(self, loss, bandwidth)
         self.guard = Guard(self, tuple(allowed), guard)
         self._running = False
+        self.thread = get_ident()
         self._checks = Checks(self)
         self._serial = 0
         self._director: SimulatedReactor | None = None
@@ -236,6 +239,7 @@ class SimulatedNetwork:
         if until < self.clock.now:
             raise ValueError(f"cannot run until {until}, it is {self.clock.now} already")
         self._running = True
+        self.thread = get_ident()
         thresholds = gc.get_threshold()
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
         try:

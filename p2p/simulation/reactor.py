@@ -3,7 +3,8 @@ The reactor of one simulated process, to be handed to any Twisted code that take
 
 It is as much of a reactor as concerns a program on the network: time, TCP, TLS, UDP, names, and starting and stopping.
 It has no loop of its own. L{SimulatedNetwork.run<p2p.simulation.network.SimulatedNetwork.run>} runs all reactors at
-once; what would start a loop, a thread or a process is told so with a L{RealityError}.
+once. What would start a loop, a thread or a process, or needs anything else that is not there, is told so with a
+L{RealityError}.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import builtins
 from collections.abc import Callable, Sequence
 from itertools import chain
 from random import Random
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.internet import error
@@ -26,6 +28,7 @@ from twisted.internet.interfaces import (
     IHostResolution,
     IListeningPort,
     IReactorCore,
+    IReactorFromThreads,
     IReactorPluggableNameResolver,
     IReactorSSL,
     IReactorTCP,
@@ -55,6 +58,18 @@ _STEP = 0.00000001
 _TIMERS = 100
 """How many timers of a dead process are taken to be on the wheel: they keep all of its program in memory."""
 
+_NO_LOOP = "on a simulated host: run the network instead"
+
+_LACKING = "on a simulated host, which does not have it: it has timers, TCP, TLS, UDP and names"
+
+_REST = (
+    *("adoptDatagramPort", "adoptStreamConnection", "adoptStreamPort", "connectUNIX", "connectUNIXDatagram"),
+    *("listenMulticast", "listenUNIX", "listenUNIXDatagram"),
+    *("addReader", "addWriter", "getReaders", "getWriters", "removeAll", "removeReader", "removeWriter"),
+    *("callInThread", "getThreadPool", "suggestThreadPoolSize", "spawnProcess", "installResolver"),
+)
+"""The other methods of Twisted's reactors: who calls one is told so with a L{RealityError}."""
+
 
 class _Log(Logger):
     """
@@ -74,7 +89,15 @@ class _Log(Logger):
         super().failure(format, failure, level, **kwargs)
 
 
-@implementer(IReactorCore, IReactorTime, IReactorTCP, IReactorSSL, IReactorUDP, IReactorPluggableNameResolver)
+@implementer(
+    IReactorCore,
+    IReactorTime,
+    IReactorFromThreads,
+    IReactorTCP,
+    IReactorSSL,
+    IReactorUDP,
+    IReactorPluggableNameResolver,
+)
 class SimulatedReactor:
     """
     A process on a simulated host.
@@ -251,7 +274,7 @@ class SimulatedReactor:
 
         @raise RealityError: always.
         """
-        raise RealityError("reactor.run()", place(), "run the network instead")
+        raise RealityError("reactor.run()", place(), _NO_LOOP)
 
     def iterate(self, delay: float = 0.0) -> NoReturn:
         """
@@ -259,7 +282,7 @@ class SimulatedReactor:
 
         @raise RealityError: always.
         """
-        raise RealityError("reactor.iterate()", place(), "run the network instead")
+        raise RealityError("reactor.iterate()", place(), _NO_LOOP)
 
     def fireSystemEvent(self, eventType: str) -> None:
         """
@@ -389,48 +412,38 @@ class SimulatedReactor:
         previous, self._resolver = self.nameResolver, resolver
         return previous
 
-    # What a simulated process cannot do.
+    # IReactorFromThreads
 
-    def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> NoReturn:
+    def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:
         """
-        There are no threads.
+        See L{IReactorFromThreads.callFromThread<twisted.internet.interfaces.IReactorFromThreads.callFromThread>}. There
+        is no other thread than the one in which all reactors run, which may do so, too.
 
-        @raise RealityError: always.
+        @raise RealityError: in another thread.
         """
-        self._tellOff("reactor.callFromThread()")
+        if get_ident() != self.network.thread:
+            self._lacks("callFromThread() in another thread")
+        self.callLater(0.0, callable, *args, **kwargs)
 
-    def callInThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> NoReturn:
-        """
-        There are no threads.
-
-        @raise RealityError: always.
-        """
-        self._tellOff("reactor.callInThread()")
-
-    def getThreadPool(self) -> NoReturn:
-        """
-        There are no threads.
-
-        @raise RealityError: always.
-        """
-        self._tellOff("reactor.getThreadPool()")
-
-    def spawnProcess(self, *args: object, **kwargs: object) -> NoReturn:
-        """
-        There are no other processes on a simulated host.
-
-        @raise RealityError: always.
-        """
-        self._tellOff("reactor.spawnProcess()")
-
-    def _tellOff(self, what: str) -> NoReturn:
-        raise self.network.guard.report(what)
+    def _lacks(self, what: str) -> NoReturn:
+        raise self.network.guard.report(f"reactor.{what}", _LACKING)
 
     def __repr__(self) -> str:
         """
         Name the host.
         """
         return f"<SimulatedReactor of {self.host.address}>"
+
+
+def _lacking(name: str) -> Callable[..., NoReturn]:
+    def lacking(self: SimulatedReactor, *args: object, **kwargs: object) -> NoReturn:
+        self._lacks(f"{name}()")
+
+    return lacking
+
+
+for _name in _REST:
+    setattr(SimulatedReactor, _name, _lacking(_name))
 
 
 @implementer(IHostResolution)

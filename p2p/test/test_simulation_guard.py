@@ -28,16 +28,23 @@ from random import choice
 from time import monotonic
 from typing import Any
 
+from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.protocol import Factory
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python import log
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web import http
 from twisted.web.server import Site
+from zope.interface.interface import InterfaceClass, Method
 
 from p2p.simulation.guard import RealityError
 from p2p.simulation.network import SimulatedNetwork
+
+_OF_SYSTEMS = (interfaces.IReactorDaemonize, interfaces.IReactorWin32Events)
+"""What only some of Twisted's own reactors provide."""
 
 HERE = os.path.splitext(__file__)[0] + ".py:"
 
@@ -220,23 +227,67 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(problem.what, "os.urandom()")
         self.assertTrue(problem.where.startswith(HERE))
 
-    def test_threadsAndTheLoop(self) -> None:
+    def test_whatASimulatedReactorLacks(self) -> None:
         """
-        The simulated reactor has neither, and says so.
+        It says so, also while no network runs: it has no loop, no threads and processes, and no other transports.
+        """
+        network = SimulatedNetwork()
+        reactor: Any = network.host("10.0.0.1")
+        methods: dict[bool, set[str]] = {True: set(), False: {"run", "iterate"}}
+        for interface in vars(interfaces).values():
+            if isinstance(interface, InterfaceClass) and interface.__name__.startswith("IReactor"):
+                names = [name for name, what in interface.namesAndDescriptions(all=True) if isinstance(what, Method)]
+                methods[interface.providedBy(reactor) or interface in _OF_SYSTEMS].update(names)
+        lacking = methods[False] - (methods[True] - {"run", "iterate"})
+        self.assertIn("listenUNIX", lacking)
+        for name in lacking:
+
+            def reach(name: str = name) -> None:
+                getattr(reactor, name)()
+
+            for problem in (self.assertRaises(RealityError, reach), self.caught(reach)):
+                self.assertEqual(problem.what, f"reactor.{name}()")
+                self.assertTrue(problem.where.startswith(HERE))
+                self.assertIn(" on a simulated host", str(problem))
+
+    def test_endpointStringsThatNeedMore(self) -> None:
+        """
+        Their Deferreds fail with the name of what is missing, and the place of the program.
         """
         network = SimulatedNetwork()
         reactor = network.host("10.0.0.1")
-        ways: list[Callable[[], object]] = [
-            lambda: reactor.callFromThread(list),
-            lambda: reactor.callInThread(list),
-            lambda: reactor.getThreadPool(),
-            lambda: reactor.spawnProcess(),
-            lambda: reactor.run(),
-            lambda: reactor.iterate(),
-        ]
-        for way in ways:
-            self.assertTrue(self.assertRaises(RealityError, way).where.startswith(HERE))
-            self.assertTrue(self.caught(way).where.startswith(HERE))
+        path = self.mktemp()
+        for failed in (
+            serverFromString(reactor, f"unix:{path}").listen(Factory()),
+            clientFromString(reactor, f"unix:{path}").connect(Factory()),
+        ):
+            problem = self.failureResultOf(failed, RealityError).value
+            self.assertRegex(problem.what, r"^reactor\.(listen|connect)UNIX\(\)$")
+            self.assertIn(f" (for {HERE}", problem.where)
+
+    def test_callingFromTheOnlyThread(self) -> None:
+        """
+        Who may run in a thread or not calls the reactor as if in one; who is in another is told off.
+        """
+        network = SimulatedNetwork()
+        reactor = network.host("10.0.0.1")
+        called: list[object] = []
+
+        def program() -> None:
+            reactor.callFromThread(called.append, network.now)
+            called.append("soon")
+
+        reactor.callLater(1.0, program)
+        network.run(2.0)
+        self.assertEqual(called, ["soon", 1.0])
+
+        def elsewhere() -> None:
+            called.append(self.assertRaises(RealityError, reactor.callFromThread, list).what)
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        self.assertEqual(called[2:], ["reactor.callFromThread() in another thread"])
 
     def test_realReactor(self) -> None:
         """

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import (
     IHostnameResolver,
     IListeningPort,
     IReactorCore,
+    IReactorFromThreads,
     IReactorPluggableNameResolver,
     IReactorSSL,
     IReactorTCP,
@@ -535,6 +536,7 @@ class ReactorTests(TCPTestCase):
         for interface in (
             IReactorCore,
             IReactorTime,
+            IReactorFromThreads,
             IReactorTCP,
             IReactorSSL,
             IReactorUDP,
