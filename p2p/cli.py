@@ -100,7 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        print(f"p2p: this needs {error.name}; install the extra {extra!r}: pip install '.[{extra}]'", file=sys.stderr)
+        hint = f"install the extra {extra!r}: pip install --editable '.[{extra}]'"
+        print(f"p2p: this needs {error.name}; {hint}", file=sys.stderr)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

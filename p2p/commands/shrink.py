@@ -64,7 +64,7 @@ def shrink(
     try:
         import tomli_w
     except ImportError:
-        raise click.ClickException("shrink needs tomli-w: pip install '.[simulation]'") from None
+        raise click.ClickException("shrink needs tomli-w: pip install --editable '.[simulation]'") from None
     try:
         read = readScenario(scenario).withSettings(point(settings))
     except ScenarioError as error:

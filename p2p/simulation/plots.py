@@ -37,7 +37,7 @@ def subplots(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 
         from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError:
-        raise PlotsMissing("matplotlib is not installed: pip install '.[simulation]'") from None
+        raise PlotsMissing("matplotlib is not installed: pip install --editable '.[simulation]'") from None
     with rc_context(_style()):
         figure = Figure(figsize=size, layout="constrained")
         return figure, figure.subplots(rows, columns, squeeze=False)

@@ -84,7 +84,7 @@ def render(
         "expectations": expectationRows(table, results),
         "errors": _errors(results["errors"]),
         "plots": "".join(f"<figure>{element}</figure>" for element in drawn.values())
-        or "<p class=\"note\">There are none; they need matplotlib: pip install '.[simulation]'</p>",
+        or "<p class=\"note\">There are none; they need matplotlib: pip install --editable '.[simulation]'</p>",
         "scenario": escape(scenario.strip()),
         "omitted": "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in story.omitted),
         # No text in it may end the script element.

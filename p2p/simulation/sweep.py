@@ -340,7 +340,8 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError:
-            raise ScenarioError("--dask needs Dask, which is not installed: pip install '.[cluster]'") from None
+            problem = "--dask needs Dask, which is not installed: pip install --editable '.[cluster]'"
+            raise ScenarioError(problem) from None
 
         class Connection(Client):
             """One that did not come about complains no more when it is collected; the others are closed."""

@@ -267,7 +267,7 @@ class ReportTests(SynchronousTestCase):
         results = ran(directory)
         with missing("matplotlib"):
             problem = writeReport(directory, SCENARIO, tomllib.loads(SCENARIO), results, summaryRows(results))
-        self.assertEqual(problem, "matplotlib is not installed: pip install '.[simulation]'")
+        self.assertEqual(problem, "matplotlib is not installed: pip install --editable '.[simulation]'")
         with open(os.path.join(directory, "report.html"), encoding="utf-8") as file:
             self.assertEqual(Page(file.read()).problems, [])
 

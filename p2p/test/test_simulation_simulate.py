@@ -119,7 +119,7 @@ class FilesTests(SimulateCase):
             result = self.run_(self.scenario())
         self.assertEqual(result.return_value, 0)
         self.assertEqual(
-            result.stderr, "p2p: no plots: matplotlib is not installed: pip install '.[simulation]'\n"
+            result.stderr, "p2p: no plots: matplotlib is not installed: pip install --editable '.[simulation]'\n"
         )
         self.assertTrue(os.path.exists("tiny-seed0/report.html"))
 
