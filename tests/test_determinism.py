@@ -112,19 +112,43 @@ class DigestTests(SynchronousTestCase):
         self.assertEqual(tuple(tuple(line.split()) for line in output.splitlines()), GUESTS + SERVICES)
 
 
+EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "docs", "examples")
+
+
 class ExampleTests(SynchronousTestCase):
     """
-    The example in the documentation runs.
+    The examples in the documentation run.
     """
 
     def test_exampleIsDeterminedByItsSeed(self) -> None:
         """
         It prints the same line for the same seed, and another one for another.
         """
-        example = os.path.join(
-            os.path.dirname(os.path.dirname(__file__)), "docs", "examples", "simulated_application.py"
-        )
+        example = os.path.join(EXAMPLES, "simulated_application.py")
         lines = [subprocess.check_output([sys.executable, example, seed], text=True) for seed in ("7", "7", "8")]
         self.assertEqual(lines[0], lines[1])
         self.assertNotEqual(lines[0], lines[2])
         self.assertIn("answers", lines[0])
+
+    def test_manySeeds(self) -> None:
+        """
+        All of them hold.
+        """
+        example = os.path.join(EXAMPLES, "many_seeds.py")
+        self.assertEqual(
+            subprocess.check_output([sys.executable, example, "0:4"], text=True), "4 of 4 seeds hold\n"
+        )
+
+    def test_seedsThatFailAreNamed(self) -> None:
+        """
+        Those with which a statement does not hold, and those with which the application raises an exception.
+        """
+        for breaking, problem in (
+            ("many_seeds.ENOUGH = 10**6", "at 600.000000 s: .* does not hold"),
+            ("simulated_application.Counting.lineReceived = lambda self, line: 1 / 0", "ZeroDivisionError"),
+        ):
+            program = f"import many_seeds, simulated_application; {breaking}; print(many_seeds.attempt(3))"
+            done = subprocess.run(
+                [sys.executable, "-c", program], cwd=EXAMPLES, text=True, capture_output=True, check=True
+            )
+            self.assertRegex(done.stdout, f"(?s)^seed 3: Violation: seed 3, .*{problem}")
