@@ -185,13 +185,16 @@ class SimulatedNetwork:
 
     def machine(self, host: str | SimulatedReactor) -> Host:
         """
-        The machine with an address, or that on which a reactor runs.
+        The machine with an address or a name, or that on which a reactor runs.
 
         @raise KeyError: if there is none.
         """
         if not isinstance(host, str):
             return host.host
-        return self.hosts[host if host in self.hosts else self.numeric(host)]
+        found = self.hosts.get(host) or self.hosts.get(self.numeric(host))
+        if found is None:
+            raise KeyError(f"no host has the address or the name {host!r}")
+        return found
 
     def hostAt(self, address: str, seenFrom: Host) -> Host | None:
         """

@@ -570,6 +570,8 @@ class BetweenHostsTests(TCPTestCase):
         self.assertRaises(ValueError, faults.throttle, bandwidth=-1.0)
         self.assertRaises(ValueError, faults.setClock, "10.0.0.1", drift=-1.0)
         self.assertRaises(KeyError, faults.crash, "10.9.9.9")
+        unknown = self.assertRaises(KeyError, faults.pause, "nobody")
+        self.assertEqual(unknown.args, ("no host has the address or the name 'nobody'",))
         self.assertRaises(ValueError, faults.partition, "10.0.0.1", "10.0.0.2", duration=-1.0)
         self.assertRaises(ValueError, faults.pause, "10.0.0.1", duration=-1.0)
         problem = self.assertRaises(ValueError, faults.partition, "nobody.example", "10.0.0.2")
