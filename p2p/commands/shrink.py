@@ -111,13 +111,14 @@ def shrink(
             # They would not be found from there.
             where = os.pathsep.join(filter(None, [read.directory, os.environ.get("PYTHONPATH")]))
             command = f"PYTHONPATH={shlex.quote(where)} {command}"
-        head = oneLine(f"From {os.path.basename(scenario)} with seed {seed}: {expectation}: {shrinking.problem}")
+        problem = shrinking.failure.problem
+        head = oneLine(f"From {os.path.basename(scenario)} with seed {seed}: {expectation}: {problem}")
         file.write(f"# {head}\n\n{tomli_w.dumps(small)}")
     report = {
         "scenario": scenario,
         "seed": shrinking.seed,
         "expectation": expectation,
-        "problem": shrinking.problem,
+        "problem": problem,
         "out": out,
         "runs": shrinking.runs,
         "end": end,

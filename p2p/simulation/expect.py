@@ -42,18 +42,21 @@ class Broken:
     An expectation that does not hold.
 
     @ivar time: when that was seen, in virtual seconds.
+    @ivar had: how many seconds the broadcast had that did not reach enough; C{None} where the expectation itself says
+        how many that are, or is about something else.
     """
 
     expectation: str
     problem: str
     time: float
+    had: float | None = None
 
 
 class Expect(Part, frozen=True, kw_only=True):
     """
     What must hold; what is not given need not.
 
-    At the end:
+    At the end, of each broadcast and death that had its time by then:
 
     @ivar reach: each broadcast reaches at least this share of the peers that it should.
     @ivar meanReach: all of them together do.
@@ -173,34 +176,53 @@ class Expect(Part, frozen=True, kw_only=True):
         islands.__qualname__ = "islandsWithin"
         network.always(islands, every=1.0)
 
+    def needed(self, name: str, window: float | None) -> float:
+        """
+        How long a broadcast must have been under way before one of L{OF_BROADCASTS} looks at it.
+
+        @param window: see L{Measured<p2p.simulation.scenario.Measured>}.
+        """
+        needed = {
+            "reach": window,
+            "meanReach": window,
+            "lastDelivery": self.lastDelivery,
+            "caughtUpWithin": self.caughtUpWithin,
+        }
+        return needed.get(name) or 0.0
+
     def broken(
-        self, results: dict[str, Any], swarm: Swarm, partitions: Sequence[tuple[float, float]], unseen: set[str]
+        self,
+        results: dict[str, Any],
+        swarm: Swarm,
+        partitions: Sequence[tuple[float, float]],
+        unseen: set[str],
+        window: float | None = None,
     ) -> list[Broken]:
         """
         What of the rest does not hold at the end of a run.
 
         @param unseen: takes those for which there was nothing to look at.
+        @param window: see L{needed}.
         """
         found: list[Broken] = []
         now = swarm.network.now
         unseen.update(OF_BROADCASTS, OF_DEATHS)
 
-        def expect(name: str, holds: bool, problem: str) -> None:
+        def expect(name: str, holds: bool, problem: str, had: float | None = None) -> None:
             unseen.discard(name)
             if not holds:
-                found.append(Broken(name, problem, now))
+                found.append(Broken(name, problem, now, had))
 
         # By a name of its own: p2p shrink must not take it for the failure that it keeps.
         given = [name for name in OF_BROADCASTS if getattr(self, name) is not None]
         broadcasts = [broadcast for broadcast in results["broadcasts"] if broadcast["live"]]
         problem = f"nothing was that anybody should have, and {' '.join(given)} expected"
         expect("published", bool(broadcasts) or not given, problem)
+        over = [one for one in broadcasts if one["at"] + self.needed("reach", window) <= now]
+        self._reach(over, window, now, expect)
         for broadcast in broadcasts:
-            self._ofBroadcast(broadcast, partitions, expect)
-        measured = metrics(results)
-        share, redundancy = measured["reach"], measured["redundancy"]
-        if self.meanReach is not None and share is not None:
-            expect("meanReach", share >= self.meanReach, f"is {share:.6f}, not {self.meanReach:g}")
+            self._inTime(broadcast, _had(broadcast, window, now), partitions, now, expect)
+        redundancy = metrics(results)["redundancy"]
         if self.redundancy is not None and redundancy is not None:
             expect("redundancy", redundancy <= self.redundancy, f"is {redundancy:.3f}, not {self.redundancy:g}")
         if self.components is not None:
@@ -228,28 +250,48 @@ class Expect(Part, frozen=True, kw_only=True):
             expect("ghostsWithin", ghosts["longest"] <= self.ghostsWithin, problem)
         return found
 
-    def _ofBroadcast(
+    def _reach(
+        self,
+        broadcasts: Sequence[dict[str, Any]],
+        window: float | None,
+        now: float,
+        expect: Callable[[str, bool, str, float | None], None],
+    ) -> None:
+        """Whether broadcasts, whose window is over, reached enough of those who should have them."""
+        longest = None
+        for broadcast in broadcasts:
+            live, reached = broadcast["live"], broadcast["reached"]
+            had = _had(broadcast, window, now)
+            if longest is None and reached < live:
+                longest = had
+            if self.reach is not None:
+                problem = f"{_named(broadcast)} reached {reached} of {live} within {had:.3f} s"
+                expect("reach", reached >= self.reach * live, problem, had)
+        if self.meanReach is not None and broadcasts:
+            share = sum(one["reached"] for one in broadcasts) / sum(one["live"] for one in broadcasts)
+            expect("meanReach", share >= self.meanReach, f"is {share:.6f}, not {self.meanReach:g}", longest)
+
+    def _inTime(
         self,
         broadcast: dict[str, Any],
+        had: float,
         partitions: Sequence[tuple[float, float]],
+        now: float,
         expect: Callable[[str, bool, str], None],
     ) -> None:
-        name = f"broadcast {broadcast['id']} at {broadcast['at']:.3f} s"
+        """Whether a broadcast was everywhere in time, if it had that time."""
         at, live, reached = broadcast["at"], broadcast["live"], broadcast["reached"]
-        if self.reach is not None:
-            expect("reach", reached >= self.reach * live, f"{name} reached {reached} of {live}")
         took = broadcast["lastDelivery"] if reached >= live else inf
-        cut = max((end - at for begin, end in partitions if at < end and at + took > begin), default=0.0)
         for expectation, limit, since in (
-            ("lastDelivery", self.lastDelivery, 0.0),
-            ("caughtUpWithin", self.caughtUpWithin, cut),
+            ("lastDelivery", self.lastDelivery, at),
+            ("caughtUpWithin", self.caughtUpWithin, caughtUpFrom(at, took, partitions)),
         ):
-            if limit is None:
+            if limit is None or since + limit > now:
                 continue
-            if took < inf:
-                expect(expectation, took - since <= limit, f"{name} took {took - since:.3f} s after {at + since:.3f} s")
-            else:
-                expect(expectation, False, f"{name} never reached {live - reached} of {live}")
+            late = took - (since - at)
+            missed = f"had not reached {live - reached} of {live} after {had:.3f} s"
+            what = f"took {late:.3f} s after {since:.3f} s" if late < inf else missed
+            expect(expectation, late <= limit, f"{_named(broadcast)} {what}")
 
     def _ofDeath(self, death: dict[str, Any], now: float, expect: Callable[[str, bool, str], None]) -> None:
         name = f"the death of {death['peer']} at {death['at']:.3f} s"
@@ -265,6 +307,25 @@ class Expect(Part, frozen=True, kw_only=True):
                 continue
             after = "never" if seconds is None else f"after {seconds:.3f} s"
             expect(expectation, seconds is not None and seconds <= limit, f"{name} was {what} {after}")
+
+
+def _named(broadcast: dict[str, Any]) -> str:
+    """A broadcast for people."""
+    return f"broadcast {broadcast['id']} at {broadcast['at']:.3f} s"
+
+
+def _had(broadcast: dict[str, Any], window: float | None, now: float) -> float:
+    """How many seconds a broadcast had, if its window is over."""
+    return round(now - broadcast["at"], 6) if window is None else window
+
+
+def caughtUpFrom(at: float, took: float, partitions: Sequence[tuple[float, float]]) -> float:
+    """
+    From when on a broadcast could arrive everywhere: its sending, or the end of the last partition that it met.
+
+    @param took: how long it was under way.
+    """
+    return max((end for begin, end in partitions if at < end and at + took > begin), default=at)
 
 
 def _wrongLists(swarm: Swarm) -> list[str]:

@@ -191,7 +191,10 @@ class Run:
         measured = self.measure.results(self.scenario.measure.window)
         stopped = self.broken[0].time if self.broken else None
         if stopped is None or stopped >= self.scenario.duration:
-            self.broken += self.scenario.expect.broken(measured, self.swarm, self.scenario.partitions, self.unseen)
+            scenario = self.scenario
+            self.broken += scenario.expect.broken(
+                measured, self.swarm, scenario.partitions, self.unseen, scenario.measure.window
+            )
             for check in self.scenario.checks:
                 self.broken += check.broken(self.swarm)
         if self.errors.count:

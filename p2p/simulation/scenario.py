@@ -23,7 +23,7 @@ from msgspec import Meta
 from p2p.peer.strategies import strategy
 from p2p.settings import PeerSettings, SeedSettings, SettingError
 from p2p.simulation import incidents, latency
-from p2p.simulation.expect import OF_BROADCASTS, Check, Expect, calms
+from p2p.simulation.expect import OF_BROADCASTS, Check, Expect, calms, caughtUpFrom
 from p2p.simulation.grid import Settings, replaced
 from p2p.simulation.incidents import (
     LONGEST,
@@ -146,7 +146,8 @@ class Measured(Part, frozen=True, kw_only=True):
     What is measured beyond what always is.
 
     @ivar overlay: seconds between two looks at the overlay; C{None} for one at the end.
-    @ivar window: seconds after its sending within which a broadcast counts; C{None} for the rest of the run.
+    @ivar window: seconds after its sending within which a broadcast counts; C{None} for the rest of the run.  How far
+        it reached is not looked at if the end comes sooner.
     @ivar traffic: frames are counted by type, and payload frames by broadcast.
     """
 
@@ -406,11 +407,17 @@ def _checkExpectations(scenario: Scenario) -> None:
         raise _Problem(("expect", "ghostsWithin"), f"no peer is gone for that long at the end, {duration:g}")
     if expect.islandsWithin is not None and scenario.upsets[0][1] + expect.islandsWithin >= duration:
         raise _Problem(("expect", "islandsWithin"), f"it takes that long to the end, {duration:g}")
-    publishes = any(event.publish is not None for event in scenario.events)
-    gossips = peers.gossipCount > 0 and peers.gossipInterval <= duration
+    published = [event.at for event in scenario.events if event.publish is not None]
+    if peers.gossipCount > 0 and peers.gossipInterval <= duration:
+        published.append(peers.gossipInterval)
     for name in sorted(given.intersection(OF_BROADCASTS)):
-        if not (publishes or gossips):
+        if not published:
             raise _Problem(("expect", name), "nobody publishes anything")
+        cuts = scenario.partitions if name == "caughtUpWithin" else []
+        needed = expect.needed(name, scenario.measure.window)
+        if all(caughtUpFrom(at, 0.0, cuts) + needed > duration for at in published):
+            after = " after the end of the partition that it meets" if cuts else ""
+            raise _Problem(("expect", name), f"no message has {needed:g} s{after} before the end, {duration:g}")
     if expect.redundancy is not None and not scenario.measure.traffic:
         raise _Problem(("expect", "redundancy"), "is not known without measure.traffic")
 

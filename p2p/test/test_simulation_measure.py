@@ -477,12 +477,43 @@ class ExpectTests(SynchronousTestCase):
 
     def test_whatNeverArrivesIsLate(self) -> None:
         """However soon it had reached those whom it reached."""
-        cut = event("partition = { groups = [0.5, 0.5] }") + event("publish = {}", at=11.0)
+        deaf = event('loss = { peers = ["peer-5"], rate = 1.0, for = 20.0 }')
+        deaf += event('publish = { from = "peer-1" }', at=11.0)
         for name in ("lastDelivery", "caughtUpWithin"):
-            results = run(cut + f"[expect]\n{name} = 9.0\n").go()
+            results = run(deaf + f"[expect]\n{name} = 9.0\n").go()
             (broken,) = results["broken"]
-            self.assertEqual(broken["expectation"], name)
-            self.assertRegex(broken["problem"], r"^broadcast \S+ at 11.000 s never reached 8 of 16$")
+            self.assertEqual((broken["expectation"], broken["had"]), (name, None))
+            self.assertRegex(broken["problem"], r"^broadcast \S+ at 11.000 s had not reached 1 of 16 after 9.000 s$")
+
+    def test_whatHadNoTimeIsNotLookedAt(self) -> None:
+        """A message whose time is not over at the end is not late, and has not failed to reach anybody."""
+        deaf = event('loss = { peers = ["peer-5"], rate = 1.0, for = 20.0 }', at=12.0)
+        early, late = event('publish = { from = "peer-1" }', at=11.0), event('publish = { from = "peer-1" }', at=19.1)
+        for name in ("reach", "meanReach", "lastDelivery", "caughtUpWithin"):
+            expect = f"[measure]\nwindow = 1.0\n[expect]\n{name} = 1.0\n"
+            results = run(deaf + early + late + expect).go()
+            self.assertEqual([one["reached"] for one in results["broadcasts"]], [16, 15])
+            self.assertEqual(results["expected"], {name: True})
+            results = run(deaf + early + late.replace("19.1", "19.0") + expect).go()
+            self.assertEqual(results["expected"], {name: False})
+
+    def test_aPartitionThatLastsLeavesNoTimeToCatchUp(self) -> None:
+        """A message that meets one may still come; if there is no other, nothing was looked at."""
+        rest = event("partition = { groups = [0.5, 0.5], for = 20.0 }", at=3.0) + event("publish = {}", at=2.0)
+        met = rest.replace("at = 2.0", "at = 2.999")
+        self.assertEqual(run(rest + "[expect]\ncaughtUpWithin = 1.0\n").go()["expected"], {"caughtUpWithin": True})
+        self.assertEqual(run(met + "[expect]\ncaughtUpWithin = 1.0\n").go()["expected"], {"caughtUpWithin": None})
+
+    def test_howLongItHadToReachThem(self) -> None:
+        """Without a window it is to the end; that is told."""
+        deaf = event('loss = { peers = ["peer-5"], rate = 1.0, for = 20.0 }', at=12.0)
+        one, two = 'publish = { from = "peer-1" }', 'publish = { count = 2, every = 2.0, from = "peer-1" }'
+        rest = event(one, at=11.0) + event(two, at=13.5)
+        for window, had in (("", 6.5), ("[measure]\nwindow = 5.5\n", 5.5)):
+            results = run(deaf + rest + window + "[expect]\nreach = 1.0\nmeanReach = 1.0\n").go()
+            first, *_, mean = results["broken"]
+            self.assertEqual((first["had"], mean["expectation"], mean["had"]), (had, "meanReach", had))
+            self.assertRegex(first["problem"], rf"at 13.500 s reached 15 of 16 within {had:.3f} s$")
 
     def test_whileItRuns(self) -> None:
         """What must hold always, or by a moment, ends the run where it does not."""

@@ -301,8 +301,10 @@ class SchemaTests(SynchronousTestCase):
     def test_whatCannotButHold(self) -> None:
         """An expectation for which there is nothing to look at is refused, and one more thing makes it a scenario."""
         leave, publish = event("leave = { count = 1 }"), event("publish = {}")
-        gossip = BEGINNING.replace("gossipCount = 0", "gossipInterval = 20.0")
+        gossip = BEGINNING.replace("gossipCount = 0", "gossipInterval = 19.0")
         never, alone = "no peer is killed", "never is the network left alone"
+        late, window = "no message has 1 s before the end, 20", "[measure]\nwindow = 1.0\n"
+        cut = event("partition = { groups = [0.5, 0.5], for = 20.0 }", at=3.0)
         for expect, problem, rest, more in (
             ("connectedWithin = 19.5", alone, "", "connectedWithin = 18.9"),
             ("listedWithin = 15.5", alone, leave, "listedWithin = 15.0"),
@@ -319,6 +321,12 @@ class SchemaTests(SynchronousTestCase):
             ("ghostsWithin = 14.0", "gone for that long", event("churn = { rate = 0.1, for = 5.0 }", at=7.0), leave),
             ("islandsWithin = 19.0", "to the end, 20", "", "islandsWithin = 18.9"),
             ("redundancy = 1.0", "not known", "[measure]\ntraffic = false\n" + publish, publish),
+            ("reach = 1.0", late, window + event("publish = {}", at=19.1), event("publish = {}", at=19.0)),
+            ("meanReach = 1.0", late, window + event("publish = {}", at=19.1), publish),
+            ("lastDelivery = 1.0", late, event("publish = {}", at=19.1), event("publish = {}", at=19.0)),
+            ("caughtUpWithin = 1.0", late, event("publish = {}", at=19.1), event("publish = {}", at=19.0)),
+            ("caughtUpWithin = 1.0", "1 s after the end of the partition that it meets before", cut + publish,
+             event("publish = {}", at=2.0)),
             *((f"{name} = 1.0", "nobody publishes", leave, publish) for name in (
                 "reach", "meanReach", "lastDelivery", "redundancy", "caughtUpWithin",
             )),
@@ -332,7 +340,7 @@ class SchemaTests(SynchronousTestCase):
                 scenario(expect + rest.replace("[measure]\ntraffic = false\n", "").replace(more, "") + more)
             if problem == "nobody publishes":
                 scenario(expect, gossip)
-                self.refused(expect, 2, problem, beginning=gossip.replace("= 20.0 }", "= 20.1 }"))
+                self.refused(expect, 2, problem, beginning=gossip.replace("= 19.0 }", "= 20.1 }"))
 
     def test_theDocumentedExampleIsTaken(self) -> None:
         """The first scenario in docs/simulation.md is one."""

@@ -17,7 +17,7 @@ from p2p.commands.shrink import shrink
 from p2p.simulation import job as jobModule
 from p2p.simulation.job import Job
 from p2p.simulation.scenario import readScenario
-from p2p.simulation.shrink import REDUCTIONS, Shrinking, SpentError, failures
+from p2p.simulation.shrink import REDUCTIONS, Failure, Shrinking, SpentError, failures
 
 SCENARIO = """
 name = "too much"
@@ -54,9 +54,10 @@ listed = true
 """
 
 
-def broken(*names: str) -> dict[str, Any]:
+def broken(*names: str, had: float | None = None) -> dict[str, Any]:
     """What came of a run in which some expectations did not hold."""
-    return {"crash": None, "broken": [{"expectation": name, "problem": "no", "time": 9.0} for name in names]}
+    found = [{"expectation": name, "problem": "no", "time": 9.0, "had": had} for name in names]
+    return {"crash": None, "broken": found}
 
 
 def verbs(table: dict[str, Any]) -> list[str]:
@@ -73,7 +74,7 @@ class ShrinkingTests(SynchronousTestCase):
         def work(job: Job) -> dict[str, Any]:
             return broken("components") if fails(job) else broken()
 
-        return Shrinking(tomllib.loads(SCENARIO), 7, "components", work=work, **options)
+        return Shrinking(tomllib.loads(SCENARIO), 7, "components", Failure("no"), work=work, **options)
 
     def test_onlyWhatTheFailureNeedsIsLeft(self) -> None:
         """A failure that needs a partition and at least eleven peers keeps these, and nothing else."""
@@ -117,6 +118,21 @@ class ShrinkingTests(SynchronousTestCase):
         shrinking.go()
         self.assertEqual(shrinking.steps, [])
 
+    def test_whatHadLessTimeIsNotKept(self) -> None:
+        """Before an early end nothing reaches anybody, which is another failure; and more time is not asked for."""
+
+        def work(job: Job) -> dict[str, Any]:
+            (at,) = [event["at"] for event in job.table.get("events", []) if "publish" in event] or [55.0]
+            return broken("reach", had=job.table["duration"] - at)
+
+        shrinking = Shrinking(tomllib.loads(SCENARIO), 7, "reach", Failure("no", had=8.0), work=work)
+        shrinking.go()
+        (event,) = shrinking.table["events"]
+        self.assertEqual(list(event), ["at", "publish"])
+        self.assertGreaterEqual(shrinking.table["duration"] - event["at"], 8.0)
+        self.assertLess(shrinking.table["duration"], 9.5)
+        self.assertEqual(shrinking.failure.had, shrinking.table["duration"] - event["at"])
+
     def test_nothingIsRunTwice(self) -> None:
         """The same scenario fails or not, once and for all."""
         seen: list[str] = []
@@ -152,7 +168,7 @@ class ShrinkingTests(SynchronousTestCase):
     def test_crashesAreFailuresByTheirType(self) -> None:
         """With whatever text."""
         found = failures({"crash": "ValueError: 3 (run.py:7)", "broken": []})
-        self.assertEqual(found, {"ValueError": "ValueError: 3 (run.py:7)"})
+        self.assertEqual(found, {"ValueError": Failure("ValueError: 3 (run.py:7)")})
 
 
 def multiline(swarm: object) -> None:
@@ -233,7 +249,7 @@ class CommandTests(SynchronousTestCase):
 
     def test_scenarioThatHoldsIsRefused(self) -> None:
         """There is nothing to look for."""
-        arguments = [self.path, "--set", "expect.lastDelivery=9.0", "--out", "unused.toml"]
+        arguments = [self.path, "--set", "expect.lastDelivery=6.0", "--out", "unused.toml"]
         result = CliRunner().invoke(shrink, arguments)
         self.assertEqual(result.exit_code, 1)
         self.assertIn("everything that is expected holds with seed 0", result.output)
