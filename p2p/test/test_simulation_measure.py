@@ -246,6 +246,16 @@ class BroadcastTests(SynchronousTestCase):
         self.assertGreater(whole["lastDelivery"], 7.0)
         self.assertLess(late["lastDelivery"], 2.0)
 
+    def test_theMedianIsATimeThatSomeMessageTook(self) -> None:
+        """Of two it is the lower one, as in the plot of the reach; so with deaths."""
+        results = run(event("publish = { count = 4 }")).go()
+        for broadcast, took in zip(results["broadcasts"], (0.1, 3.0, 0.2, 7.0), strict=True):
+            broadcast["lastDelivery"] = took
+        death = {"firstDetected": 1.0, "removedFromSeeds": None}
+        rows = dict(summaryRows({**results, "deaths": [death, {**death, "firstDetected": 2.0}]}))
+        self.assertIn("median 0.200 s, at most 7.000 s", rows["last delivery"])
+        self.assertIn("2 found after 1.00 s (at most 2.00 s)", rows["deaths"])
+
     def test_whatNobodyShouldHaveCountsNowhere(self) -> None:
         """Everybody is restarted: what was sent before has no last delivery, and spoils no mean."""
         old = event("publish = { count = 2 }", at=8.0) + event("restart = { fraction = 1.0, over = 1.0 }")
@@ -483,7 +493,8 @@ class ExpectTests(SynchronousTestCase):
             results = run(deaf + f"[expect]\n{name} = 9.0\n").go()
             (broken,) = results["broken"]
             self.assertEqual((broken["expectation"], broken["had"]), (name, None))
-            self.assertRegex(broken["problem"], r"^broadcast \S+ at 11.000 s had not reached 1 of 16 after 9.000 s$")
+            problem = r"^broadcast 0 \(\S+, by peer-1\) at 11.000 s had not reached 1 of 16 after 9.000 s$"
+            self.assertRegex(broken["problem"], problem)
 
     def test_whatHadNoTimeIsNotLookedAt(self) -> None:
         """A message whose time is not over at the end is not late, and has not failed to reach anybody."""
@@ -503,6 +514,29 @@ class ExpectTests(SynchronousTestCase):
         met = rest.replace("at = 2.0", "at = 2.999")
         self.assertEqual(run(rest + "[expect]\ncaughtUpWithin = 1.0\n").go()["expected"], {"caughtUpWithin": True})
         self.assertEqual(run(met + "[expect]\ncaughtUpWithin = 1.0\n").go()["expected"], {"caughtUpWithin": None})
+
+    def test_whichBroadcastItWas(self) -> None:
+        """It is named by its place among all of them, as in the trace."""
+        old = event("publish = { count = 2 }", at=8.0) + event("restart = { fraction = 1.0, over = 1.0 }")
+        results = run(old + event("publish = {}", at=15.0) + "[expect]\nlastDelivery = 0.01\n").go()
+        (broken,) = results["broken"]
+        last = results["broadcasts"][2]
+        self.assertEqual(
+            broken["problem"],
+            f"broadcast 2 ({last['id']}, by {last['origin']}) at 15.000 s took {last['lastDelivery']:.3f} s",
+        )
+
+    def test_whatWasAskedFor(self) -> None:
+        """The bound is told as a bound, and what came late after a partition as late after its end."""
+        cut = event("partition = { groups = [0.5, 0.5], for = 5.0 }") + event("publish = {}", at=11.0)
+        expect = "[expect]\nredundancy = 0.5\nmuted = 99\nmeanReach = 0.9\ncaughtUpWithin = 0.01\n"
+        results = run(cut + "[measure]\nwindow = 3.5\n" + expect.replace("caughtUpWithin = 0.01\n", "")).go()
+        told = {broken["expectation"]: broken["problem"] for broken in results["broken"]}
+        self.assertRegex(told["muted"], r"^reporters were muted \d+ times, not at least 99$")
+        self.assertEqual(told["meanReach"], "is 0.500000, not at least 0.9")
+        self.assertRegex(told["redundancy"], r"^is [\d.]+, not at most 0.5$")
+        told = {broken["expectation"]: broken["problem"] for broken in run(cut + expect).go()["broken"]}
+        self.assertRegex(told["caughtUpWithin"], r"at 11.000 s took [\d.]+ s after a partition, at 15.000 s$")
 
     def test_howLongItHadToReachThem(self) -> None:
         """Without a window it is to the end; that is told."""
