@@ -45,7 +45,7 @@ def simulate(
     fuzz: bool,
 ) -> int:
     """
-    Run SCENARIO, a TOML file, on a simulated network.
+    Run SCENARIO, a TOML file, or - for standard input, on a simulated network.
 
     Writes a report of the run, and prints a table. The seeds and peers are those that the daemons run. The same seed
     gives the same run. The exit status is 0 if everything that the scenario expects holds, else 1.

@@ -228,9 +228,12 @@ class ScenarioFile:
     scenario: Scenario
 
     def named(self, seed: int) -> str:
-        """What a run of it with some seed is called, in names of files: C{partition-seed7}."""
+        """
+        What a run of it with some seed is called, in names of files: C{partition-seed7}, or as the file if that has the
+        seed in its name.
+        """
         name = os.path.splitext(os.path.basename(self.path))[0] if self.directory is not None else "scenario"
-        return f"{name}-seed{seed}"
+        return name if re.search(rf"-seed{seed}(?!\d)", name) else f"{name}-seed{seed}"
 
     def withSettings(self, settings: Settings) -> ScenarioFile:
         """
@@ -246,17 +249,21 @@ def readScenario(path: str) -> ScenarioFile:
     """
     Read a scenario file.
 
+    @param path: where it is; C{-} for standard input.
     @raise ScenarioError: it cannot be read or is not a scenario; one line that names the file, the line and the key.
     """
     try:
         # As it stands there: a copy is to be the same.
-        with open(path, encoding="utf-8", newline="") as file:
-            text = file.read()
+        if path == "-":
+            text = sys.stdin.buffer.read().decode()
+        else:
+            with open(path, encoding="utf-8", newline="") as file:
+                text = file.read()
     except OSError as error:
         raise ScenarioError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ScenarioError(f"{path}: is not a text file (UTF-8)") from None
-    directory = os.path.dirname(os.path.abspath(path)) if os.path.isfile(path) else None
+    directory = os.path.dirname(os.path.abspath(path)) if path != "-" and os.path.isfile(path) else None
     table, scenario = _parsed(text, path, directory)
     return ScenarioFile(path, directory, text, table, scenario)
 

@@ -230,6 +230,21 @@ class CommandTests(SynchronousTestCase):
             [f"PYTHONPATH={where}:/some where", "p2p", "simulate", out],
         )
 
+    def test_whatItIsCalled(self) -> None:
+        """After scenario and seed; the story's description goes, however early it ends."""
+        self.addCleanup(os.chdir, os.getcwd())
+        with open(self.path) as file:
+            text = file.read()
+        os.mkdir(elsewhere := self.mktemp())
+        os.chdir(elsewhere)
+        with open("few.toml", "w") as file:
+            file.write('description = "They all live."\n' + text)
+        result = CliRunner().invoke(shrink, ["few.toml", "--seed", "3", "--runs", "1"])
+        self.assertEqual(result.exit_code, 0, result.output)
+        self.assertEqual(sorted(os.listdir(".")), ["few-seed3-small.toml", "few.toml"])
+        self.assertEqual(readScenario("few-seed3-small.toml").scenario.description, "")
+        self.assertIn("p2p simulate few-seed3-small.toml\n", result.output)
+
     def test_scenarioIsReadOnce(self) -> None:
         """So it may be a pipe."""
         reading, writing = os.pipe()

@@ -91,6 +91,27 @@ class FilesTests(SimulateCase):
         self.run_(self.pipe())
         self.assertTrue(os.path.exists("scenario-seed0/report.html"))
 
+    def test_aFileThatIsNamedAfterTheSeedAlreadyIsNotNamedAfterItTwice(self) -> None:
+        """As what C{p2p shrink} writes is; another seed is another one."""
+        for name, written in (
+            ("tiny-seed5-small", "tiny-seed5-small"),
+            ("tiny-seed5", "tiny-seed5"),
+            ("tiny-seed55", "tiny-seed55-seed5"),
+            ("tiny-seed6-small", "tiny-seed6-small-seed5"),
+        ):
+            os.rename(self.scenario(), f"{name}.toml")
+            self.run_(f"{name}.toml", "--seed", "5")
+            self.assertTrue(os.path.exists(f"{written}/report.html"), written)
+
+    def test_standardInput(self) -> None:
+        """A dash is it; a mistake is told by its line."""
+        result = CliRunner().invoke(simulate, ["-"], input=SCENARIO)
+        self.assertEqual((result.exit_code, result.stderr), (0, ""))
+        self.assertTrue(os.path.exists("scenario-seed0/report.html"))
+        result = CliRunner().invoke(simulate, ["-"], input=SCENARIO.replace("duration", "durance"))
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("-, line 3: durance: unknown key", result.output)
+
     def test_directoryOfSomebodyElseIsLeftAlone(self) -> None:
         """Where nobody has named it; an empty one is nobody's."""
         os.mkdir("tiny-seed0")
