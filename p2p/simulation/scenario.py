@@ -13,11 +13,13 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import attrs
 import msgspec
+import msgspec.inspect
 from msgspec import Meta
 
 from p2p.peer.strategies import strategy
@@ -432,7 +434,7 @@ def _checkExpectations(scenario: Scenario) -> None:
 def _checkOptions(options: dict[str, Any], settings: type[attrs.AttrsInstance], path: tuple[str, ...]) -> None:
     for name, value in options.items():
         if name not in attrs.fields_dict(settings):
-            raise _Problem((*path, name), "there is no such setting")
+            raise _Problem((*path, name), f"there is no such setting{_meant(name, attrs.fields_dict(settings))}")
         try:
             settings(**{name: value})
             if name in ("overlay", "broadcast", "detector"):
@@ -472,9 +474,30 @@ def _translated(error: str) -> _Problem:
         if found is not None:
             text = saying.format(*map(_kinds, found.groups()))
             if "unknown key" in text:
+                text += _meant(found.group(1), _keys(path))
                 path = (*path, found.group(1))
             break
     return _Problem(path, text)
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    """The name that was likely meant, to end a sentence; also where C{maxPayload} is written as C{max-payload}."""
+    found = get_close_matches(name, names, 1)
+    return f": did you mean {found[0]}?" if found else ""
+
+
+def _keys(path: Sequence[str | int]) -> list[str]:
+    """The keys that the table at some place of a scenario file takes."""
+    place: Any = msgspec.inspect.type_info(Scenario)
+    for part in path:
+        place = place.item_type if isinstance(part, int) else _fields(place)[part]
+        if isinstance(place, msgspec.inspect.UnionType):
+            place = next(kind for kind in place.types if isinstance(kind, msgspec.inspect.StructType))
+    return list(_fields(place))
+
+
+def _fields(table: msgspec.inspect.StructType) -> dict[str, Any]:
+    return {field.encode_name: field.type for field in table.fields}
 
 
 def _kinds(names: str) -> str:

@@ -137,6 +137,25 @@ class SchemaTests(SynchronousTestCase):
         coloured = 'name = "x"\ncolour = 1\nduration = 1.0\npeers.count = 1\n'
         self.refused("", 2, "colour", "unknown key", beginning=coloured)
 
+    def test_whatWasMeant(self) -> None:
+        """A key that is like an unknown one is named, also if it was written as the daemons' options are."""
+        coloured = 'name = "x"\nduratoin = 1.0\npeers.count = 1\n'
+        begin = 'name = "x"\nduration = 1.0\n[peers]\ncount = 1\n'
+        for rest, meant, beginning in (
+            ("", "duration", coloured),
+            ("[expect]\nreech = 1.0\n", "reach", BEGINNING),
+            ("[network.latency]\nunifrom = [0.0, 1.0]\n", "uniform", BEGINNING),
+            (event("partiton = { groups = [0.5, 0.5] }"), "partition", BEGINNING),
+            (event("publish = { form = 'peer-0' }"), "from", BEGINNING),
+            ("[[checks]]\nfuncton = 'a:b'\n", "function", BEGINNING),
+            ("", "gossipCount", begin + "options = { gossip-count = 0 }\n"),
+            ("[seeds]\noptions = { leaseIntervall = 1.0 }\n", "leaseInterval", BEGINNING),
+        ):
+            self.refused(rest, None, f": did you mean {meant}?", beginning=beginning)
+        with self.assertRaises(ScenarioError) as raised:
+            scenario("[expect]\nzzz = 1.0\n")
+        self.assertTrue(str(raised.exception).endswith("expect.zzz: unknown key 'zzz'"), raised.exception)
+
     def test_missingKeys(self) -> None:
         """What is required is named."""
         self.refused("", None, "'duration' is missing", beginning='name = "x"\n[peers]\ncount = 1\n')
