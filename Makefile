@@ -105,4 +105,4 @@ $(VENV)/.tested: $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .coverage* .mypy_cache .ruff_cache .hypothesis
-	rm -rf *.log *.log.[0-9] *.state *.db *.db-wal *.db-shm swept* twisted/plugins/dropin.cache
+	rm -rf *.log *.log.[0-9] *.state *.db *.db-wal *.db-shm swept* *-seed[-0-9]*/ twisted/plugins/dropin.cache

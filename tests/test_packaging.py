@@ -117,6 +117,21 @@ class SystemdTests(TestCase):
             self.assertEqual((0, ""), (verified.returncode, verified.stdout))
 
 
+class CleanTests(TestCase):
+    """C{make clean}."""
+
+    def test_runsGo(self) -> None:
+        """The directories of runs that p2p simulate has named, and no file of somebody's."""
+        directory = Path(os.path.abspath(self.mktemp()))
+        for run in ("tiny-seed5", "tiny-seed-1", "tiny-seed5-small"):
+            (directory / run).mkdir(parents=True)
+        (directory / "my-seedlings").mkdir()
+        (directory / "tiny-seed5-small.toml").touch()
+        clean = ["make", "-f", str(PROJECT / "Makefile"), "clean"]
+        subprocess.run(clean, cwd=directory, check=True, capture_output=True)
+        self.assertEqual(["my-seedlings", "tiny-seed5-small.toml"], sorted(os.listdir(directory)))
+
+
 class WithoutExtrasTests(TestCase):
     """What a plain installation can do without the libraries that extras bring."""
 
