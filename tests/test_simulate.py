@@ -36,6 +36,19 @@ components = 1
 """
 
 
+def _allOf(terminal: int) -> bytes:
+    """What comes to a terminal until nobody holds its other side any more."""
+    shown = b""
+    while True:
+        try:
+            more = os.read(terminal, 4096)
+        except OSError:  # How Linux says that.
+            return shown
+        if not more:
+            return shown
+        shown += more
+
+
 class SimulateTests(NetworkTestCase):
     """The command, in a process of its own and in another directory."""
 
@@ -102,15 +115,7 @@ class SimulateTests(NetworkTestCase):
         command = [sys.executable, "-m", "p2p", "simulate", self.scenario()]
         running = subprocess.Popen(command, cwd=self.directory, stdout=subprocess.DEVNULL, stderr=its)
         os.close(its)
-        shown = b""
-        while True:
-            try:
-                more = os.read(terminal, 4096)
-            except OSError:  # How Linux says that nobody holds the other side any more.
-                break
-            if not more:
-                break
-            shown += more
+        shown = _allOf(terminal)
         self.assertEqual(running.wait(60), 0)
         percents = [int(number) for number in re.findall(rb"(\d+)%", shown)]
         self.assertEqual((percents, percents[-1]), (sorted(percents), 100))
@@ -155,10 +160,29 @@ class SimulateTests(NetworkTestCase):
         errors = running.communicate(timeout=60)[1]
         self.assertEqual(running.returncode, 130, errors)
         self.assertRegex(
-            errors, r"\Ap2p: interrupted at [\d.]+ of 20000 s virtual; written to out: trace\.jsonl; no report\s+\Z"
+            errors, r"\Ap2p: interrupted at [\d.]+ of 20000 s virtual; written to out: trace\.jsonl; no report\n\Z"
         )
         lines = trace.read_text().splitlines()
         self.assertEqual([json.loads(line)["type"] for line in lines].count("joined"), 13)
+
+    def test_interruptedOnATerminal(self) -> None:
+        """What it says has the line after that of the bar, and no empty one follows."""
+        terminal, its = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        path = self.scenario(SMALL.replace("duration = 20.0", "duration = 20000.0"))
+        command = [sys.executable, "-m", "p2p", "simulate", path, "--out", "out"]
+        running = subprocess.Popen(command, cwd=self.directory, stdout=subprocess.DEVNULL, stderr=its)
+        self.addCleanup(running.kill)
+        os.close(its)
+        shown = os.read(terminal, 4096)
+        time.sleep(1.0)
+        running.send_signal(signal.SIGINT)
+        shown += _allOf(terminal)
+        self.assertEqual(running.wait(60), 130)
+        *_, bar, told, end = shown.decode().split("\r\n")
+        self.assertRegex(bar, "small.*%")
+        self.assertRegex(told, r"^p2p: interrupted at [\d.]+ of 20000 s virtual")
+        self.assertEqual(end, "")
 
     def test_crashedItLeavesItsTrace(self) -> None:
         """With what happened until then, one line, and a traceback; nothing is left of the run before."""

@@ -85,12 +85,10 @@ def simulate(
                 written.append(TRACE)
             try:
                 run = Run.of(read, seed, fuzz=fuzz, journal=journal)
-                bar = closing.enter_context(
-                    click.progressbar(
-                        length=1000, label=read.name, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=False
-                    )
-                )
-                results = run.go(lambda share: bar.update(round(share * 1000) - bar.pos))
+                with click.progressbar(
+                    length=1000, label=read.name, file=sys.stderr, hidden=not sys.stderr.isatty(), show_pos=False
+                ) as bar:
+                    results = run.go(lambda share: bar.update(round(share * 1000) - bar.pos))
             except ScenarioError:
                 raise
             except Exception as error:
@@ -110,14 +108,13 @@ def simulate(
                     click.echo(f"p2p: no plots: {problem}", err=True)
         except KeyboardInterrupt:
             if journal is not None and run is not None:
-                # Past the bar, if there is one.
-                newline = "\n" if sys.stderr.isatty() else ""
                 click.echo(
-                    f"{newline}p2p: interrupted at {run.network.now:.1f} of {read.duration:g} s virtual;"
+                    f"p2p: interrupted at {run.network.now:.1f} of {read.duration:g} s virtual;"
                     f" written to {out}: {', '.join(written)}; no report",
                     err=True,
                 )
-            raise
+            # Of an interruption click would make an empty line.
+            raise click.Abort from None
         except ScenarioError as error:
             raise click.ClickException(f"{scenario}: {error}") from None
         except OSError as error:
