@@ -106,7 +106,8 @@ class SweepTests(SynchronousTestCase):
             running.kill()
         self.assertEqual(running.returncode, 130, errors)
         self.assertNotIn("Traceback", errors)
-        self.assertIn("--resume goes on", errors)
+        kept = r"p2p: interrupted after [^\n]+; they are in [^\n]+, --resume goes on\n"
+        self.assertRegex(errors, rf"\A[^\n]+ to do\n{kept}\Z")
         until(lambda: not _group(running.pid), "all its processes have ended", 10)
         before = runs.read_text().splitlines()
         self.assertLess(len(before), 12)
@@ -131,7 +132,7 @@ class SweepTests(SynchronousTestCase):
     def test_withoutATerminalTheFirstLineSaysHowManyRunsThereAre(self) -> None:
         """Where there is no bar, a long sweep must not look like one that hangs."""
         out = str(self.directory / "out")
-        for seeds, words in (("0:1", "1 run"), ("0:2", "2 runs, 1 of them done before")):
+        for seeds, words in (("0:1", "1 run to do"), ("0:2", "1 of 2 runs to do")):
             done = subprocess.run(
                 [*P2P, "sweep", str(self.scenario), "--seeds", seeds, "--out", out, "--resume"],
                 capture_output=True, text=True, timeout=60,

@@ -87,28 +87,28 @@ def sweep(
     failed = sum(not outcome["held"] for outcome in found)
     with ExitStack() as stack:
         stack.callback(record.close)
-        bar: Any = stack.enter_context(
-            click.progressbar(
-                length=len(jobs), label=asked.file.table["name"], file=sys.stderr, hidden=not sys.stderr.isatty(),
-                show_pos=True, item_show_func=lambda _: f"{failed} failed" if failed else None,
-            )
+        bar: Any = click.progressbar(
+            length=len(jobs), label=asked.file.table["name"], file=sys.stderr, hidden=not sys.stderr.isatty(),
+            show_pos=True, item_show_func=lambda _: f"{failed} failed" if failed else None,
         )  # fmt: skip
         if not sys.stderr.isatty():
             # There is no bar; without a word a long sweep would look like one that hangs.
-            before = f", {len(found)} of them done before" if found else ""
-            click.echo(f"p2p: {asked.file.table['name']}: {counted(len(jobs), 'run')}{before}", err=True)
-        bar.update(len(found))
+            which = f"{len(todo)} of " if found else ""
+            click.echo(f"p2p: {asked.file.table['name']}: {which}{counted(len(jobs), 'run')} to do", err=True)
         ending = stack.enter_context(closing(outcomes(todo, place)))  # type: ignore[type-var]
         try:
-            for outcome in ending:
-                record.add(outcome, fuzz)
-                found.append(outcome)
-                failed += not outcome["held"]
-                bar.update(1)
+            with bar:
+                bar.update(len(found))
+                for outcome in ending:
+                    record.add(outcome, fuzz)
+                    found.append(outcome)
+                    failed += not outcome["held"]
+                    bar.update(1)
         except KeyboardInterrupt:
             kept = f"; they are in {out}, --resume goes on" if out is not None else ""
-            click.echo(f"\np2p: interrupted after {len(found)} of {len(jobs)} runs{kept}", err=True)
-            raise
+            click.echo(f"p2p: interrupted after {len(found)} of {len(jobs)} runs{kept}", err=True)
+            # Of an interruption click would make an empty line.
+            raise click.Abort from None
         except OSError as error:
             raise _notDone(error) from None
     summary = asked.summary(found)
@@ -187,7 +187,8 @@ def tables(summary: dict[str, Any]) -> str:
             if any(cell is not None for cell in cells):
                 rows.append([metric.text, metric.unit, *(estimateText(cell) for cell in cells)])
         blocks.append(columns(rows, right=range(2, 2 + len(block))))
-    blocks.append("mean ± half the 95 % confidence interval of the mean")
+    if any(point["runs"] > 1 for point in points):
+        blocks.append("mean ± half the 95 % confidence interval of the mean")
     return "\n\n".join(blocks)
 
 

@@ -39,7 +39,7 @@ METRICS = (
     Metric("lastDelivery", "s", "time to last delivery, mean"),
     Metric("lastDeliveryMax", "s", "time to last delivery, longest"),
     Metric("lastHop", "hops", "hops of the last, most"),
-    Metric("redundancy", "", "superfluous payloads a useful one"),
+    Metric("redundancy", "", "superfluous payloads per useful one"),
     Metric("firstDetected", "s", "time to detect a death, mean"),
     Metric("firstDetectedMax", "s", "time to detect a death, longest"),
     Metric("removedFromSeeds", "s", "time to leave the seeds' lists, mean"),

@@ -72,12 +72,12 @@ def readSeeds(text: str) -> list[int]:
             chosen = range(*map(int, part.split(":")))
             # Its length may be more than Python tells.
             if chosen[MAX_RUNS:]:
-                raise ScenarioError(f"{part} are more than {MAX_RUNS:,} seeds, which are the most")
+                raise ScenarioError(f"--seeds: {part} are more than {MAX_RUNS:,} seeds, which are the most")
             seeds.update(dict.fromkeys(chosen))
         else:
-            raise ScenarioError(f"{part!r} is neither a seed nor a range of seeds like 0:1000")
+            raise ScenarioError(f"--seeds: {part!r} is neither a seed nor a range of seeds like 0:1000")
     if not seeds:
-        raise ScenarioError(f"{text!r} has no seed in it")
+        raise ScenarioError(f"--seeds: {text!r} has no seed in it")
     return list(seeds)
 
 

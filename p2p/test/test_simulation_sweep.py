@@ -270,7 +270,8 @@ class SeedsTests(SynchronousTestCase):
     def test_otherThingsAreRefused(self) -> None:
         """Words, empty ranges, and more than a million."""
         for text in ("", "x", "1:", "4:4", "0:9:0", "0:99999999", "0:1000001", "0:99999999999999999999", "1" * 5000):
-            self.assertRaises(ScenarioError, readSeeds, text)
+            error = self.assertRaises(ScenarioError, readSeeds, text)
+            self.assertTrue(str(error).startswith("--seeds: "), error)
         self.assertEqual(readSeeds("99999999999999999999:100000000000000000000"), [99999999999999999999])
         self.assertEqual(len(readSeeds("0:1000000")), 1_000_000)
 
@@ -420,6 +421,16 @@ class CommandTests(SynchronousTestCase):
     def sweep(self, *arguments: str) -> Result:
         """Call it."""
         return CliRunner().invoke(sweep, [self.path, "--seeds", "0:2", *arguments], standalone_mode=False)
+
+    def test_eachLineSaysSomethingElse(self) -> None:
+        """What is to be done, then what was; of a single run there is no interval."""
+        result = self.sweep()
+        self.assertEqual(result.stderr, "p2p: a few: 2 runs to do\n")
+        self.assertEqual(result.stdout.splitlines()[0], "a few: 2 runs")
+        self.assertIn("mean ± half", result.stdout.splitlines()[-1])
+        result = self.sweep("--seeds", "3")
+        self.assertEqual(result.stderr, "p2p: a few: 1 run to do\n")
+        self.assertNotIn("±", result.stdout)
 
     def test_scenarioIsReadOnce(self) -> None:
         """So it may be a pipe; what is kept in the directory is what came through it."""
