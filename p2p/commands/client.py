@@ -77,7 +77,7 @@ def understood(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         why = f"{type(error).__name__}: {error}"
         raise Failed(f"{name}: the answer is not that of a p2p daemon ({why})") from error
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.logger import Logger
 
 from p2p.daemon.clock import steady
@@ -191,7 +192,8 @@ def _endWithTerminal(reactor: Any) -> None:
     """
 
     def stop() -> None:
-        if reactor.running:
+        # It may come twice.
+        with suppress(ReactorNotRunning):
             reactor.stop()
 
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:

@@ -264,7 +264,11 @@ class StrangerTests(CommandCase):
 
     def test_itIsToldInOneLine(self) -> None:
         """Whatever JSON it is."""
-        answers: tuple[Any, ...] = ([], {}, 1, "x", None, {"time": "x", "neighbours": 5}, {"time": 1, "peers": [{}]})
+        forever = {**StatusTests.answer, "uptime": float("inf"), "time": float("inf"), "type": "x"}
+        del forever["id"]
+        answers: tuple[Any, ...] = (
+            [], {}, 1, "x", None, {"time": "x", "neighbours": 5}, {"time": 1, "peers": [{}]}, forever
+        )  # fmt: skip
         for answer in answers:
             self.daemon.answers = {"/status": answer, "/peers": answer}
             self.daemon.answer = answer
