@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import _thread
 import datetime
-import importlib
 import os
 import random
 import secrets
@@ -296,13 +295,8 @@ class Guard:
     @ivar active: Whether it does so at present.
     """
 
-    def __init__(self, network: SimulatedNetwork, allowed: tuple[str, ...], reporting: bool = True) -> None:
-        """
-        @param reporting: Whether to stand in the way; if not, Twisted still has this network's timers and cooperators
-            for its global ones, which would never do anything.
-        """
+    def __init__(self, network: SimulatedNetwork, allowed: tuple[str, ...]) -> None:
         self._network = network
-        self._reporting = reporting
         self._allowed = allowed
         self._real = (*_REAL, *_HARMLESS)
         self._replaced: list[tuple[Any, str, Any]] = []
@@ -320,22 +314,6 @@ class Guard:
 
     def __enter__(self) -> None:
         self.active = True
-        if self._reporting:
-            self._hideReality()
-        else:
-            importlib.import_module(_GLOBAL_REACTOR)
-        self._replace(task, "_theCooperator", self._cooperators)
-        reactor: Any = sys.modules.get(_GLOBAL_REACTOR)
-        if reactor is None:
-            # It would come into being at the first look; a stand-in is there instead, as long as the network runs.
-            reactor = sys.modules[_GLOBAL_REACTOR] = STAND_IN
-            self._replace(twisted.internet, "reactor", reactor)
-        # Also of the stand-in, where the real one has come later: what took it in an earlier run has it still.
-        for owner in {id(reactor): reactor, id(STAND_IN): STAND_IN}.values():
-            for name in _REACTOR if self._reporting else _POSTPONING:
-                self._replace(owner, name, self._insteadOfReactor(name, getattr(owner, name, None)))
-
-    def _hideReality(self) -> None:
         stands = self._stands
         for module, name in _FORBIDDEN:
             original = getattr(module, name, None)
@@ -351,13 +329,23 @@ class Guard:
         self._replace(random.Random, "seed", self._seeding(random.Random.seed))
         self._replaceCopies(stands)
         self._replace(twistedLogger, "time", lambda: self._network.clock.now)
+        self._replace(task, "_theCooperator", self._cooperators)
+        reactor: Any = sys.modules.get(_GLOBAL_REACTOR)
+        if reactor is None:
+            # It would come into being at the first look; a stand-in is there instead, as long as the network runs.
+            reactor = sys.modules[_GLOBAL_REACTOR] = STAND_IN
+            self._replace(twisted.internet, "reactor", reactor)
+        for name in _REACTOR:
+            instead = self._insteadOfReactor(name)
+            # Also of the stand-in, where the real one has come later: what took it in an earlier run has it still.
+            for owner in {id(reactor): reactor, id(STAND_IN): STAND_IN}.values():
+                self._replace(owner, name, instead)
         self._randomState = random.getstate()
         random.setstate(self._random)
 
     def __exit__(self, *exception: object) -> None:
-        if self._reporting:
-            self._random = random.getstate()
-            random.setstate(self._randomState)  # type: ignore[arg-type]
+        self._random = random.getstate()
+        random.setstate(self._randomState)  # type: ignore[arg-type]
         for owner, name, original in reversed(self._replaced):
             if original is _ABSENT:
                 delattr(owner, name)
@@ -528,13 +516,11 @@ class Guard:
 
         return seed
 
-    def _insteadOfReactor(self, name: str, original: Any) -> Any:
+    def _insteadOfReactor(self, name: str) -> Any:
         def told(*args: Any, **kwargs: Any) -> Any:
             frame = culprit(2)
             if name in _POSTPONING and _moduleOf(frame).startswith(_TWISTED):
                 return getattr(_processOf(frame, self._network), name)(*args, **kwargs)
-            if not self._reporting and original is not None:
-                return original(*args, **kwargs)
             raise self.report(f"the real reactor ({name})")
 
         return told

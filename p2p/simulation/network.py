@@ -104,9 +104,7 @@ class SimulatedNetwork:
         @param fuzz: Whether to let the seed also choose where segments are cut, how much more latency each has (up to
             half), and how late each host's timers are (up to 2 ms).
         @param trace: Whether to keep a list of all that happens, see L{happenings}.
-        @param guard: Whether to report code that reaches past the simulation while it runs, and give Twisted what the
-            seed determines instead. Without it only the timers of Twisted's global reactor, and its global cooperator,
-            are those of the simulated process that uses them.
+        @param guard: Whether to report code that reaches past the simulation while it runs.
         @param slotsPerSecond: Lists in which the events of a second wait: L{clock.FINE<p2p.simulation.clock.FINE>} or
             C{COARSE}. It changes nothing but the speed.
         @param allowed: Names, or beginnings of names, of modules that may reach past it all the same. What time it is,
@@ -128,7 +126,8 @@ class SimulatedNetwork:
         self.chance = self.stream("loss")
         self.fuzzing = self.stream("fuzz")
         self.faults = Faults(self, loss, bandwidth)
-        self.guard = Guard(self, tuple(allowed), guard)
+        self.guard = Guard(self, tuple(allowed))
+        self._guarded = guard
         self._running = False
         self.thread = get_ident()
         self._checks = Checks(self)
@@ -181,7 +180,7 @@ class SimulatedNetwork:
         return reactor
 
     def _guarding(self) -> AbstractContextManager[object]:
-        return nullcontext() if self.guard.active else self.guard
+        return self.guard if self._guarded and not self.guard.active else nullcontext()
 
     def machine(self, host: str | SimulatedReactor) -> Host:
         """

@@ -414,30 +414,6 @@ class GlobalTests(GuestTestCase):
         self.network.run(30.0)
         self.assertEqual(ended, [])
 
-    def test_itsCallsAreMadeWithoutAGuardToo(self) -> None:
-        """
-        Who does not want to be told off has them all the same; a program's own use of the real reactor is its own.
-        """
-        self.build(guard=False)
-        from twisted.internet import reactor as real
-
-        before = real.seconds
-        ended = self.idling()
-        told: list[float] = []
-
-        def work() -> Iterator[None]:
-            for _ in range(3):
-                told.append(real.seconds())
-                yield None
-
-        self.server.callLater(1.0, lambda: cooperate(work()))
-        self.network.run(30.0)
-        self.assertEqual(len(ended), 1)
-        self.assertApproximates(ended[0], 5.0 + 1.5 * ROUND_TRIP, EXACTLY)
-        self.assertEqual(len(told), 3)
-        self.assertGreater(told[0], 30.0)
-        self.assertEqual(real.seconds, before)
-
     def test_itsCallsWaitForAProcessThatIsStopped(self) -> None:
         """
         One that is stopped makes them when it goes on.
