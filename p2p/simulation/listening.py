@@ -88,9 +88,14 @@ class Port:
                 raise error.CannotListenError(self.interface, 0, full) from full
         if any(collides(self.interface, other.interface) for other in host.ports.get(self.port, ())):
             raise bindError(self.interface, self.port, errno.EADDRINUSE)
-        self.factory.doStart()
         host.ports.setdefault(self.port, []).append(self)
         self.listening = True
+        try:
+            # It may want to listen itself, and then finds the address taken.
+            self.factory.doStart()
+        except BaseException:
+            self.close()
+            raise
 
     def stopListening(self) -> Deferred[None] | None:
         """

@@ -359,6 +359,17 @@ class ConnectingTests(TCPTestCase):
         self.assertRaises(ZeroDivisionError, self.there.listenTCP, 80, Failing(self.network))
         self.there.listenTCP(80, Answering(self.network))
 
+    def test_factoryIsStartedOnceItsPortIsBound(self) -> None:
+        """
+        One that listens on the same port then finds it taken.
+        """
+
+        class Twice(Answering):
+            def startFactory(factory) -> None:
+                self.assertRaises(error.CannotListenError, self.there.listenTCP, 80, Answering(self.network))
+
+        self.there.listenTCP(80, Twice(self.network))
+
     def test_noPortIsLeft(self) -> None:
         """
         Who asks for any is refused when all are taken, and gets one when it is free again.

@@ -530,7 +530,7 @@ class Link(Protocol):
         if self.state is not State.CLOSING:
             self.faulty = True
             self.factory.counters["misbehaved"] += 1
-            # Whoever dials is told, and says so once where he dials again and again.
+            # Whoever dials is told, and may dial again and again.
             dialled = self.outgoing and self.state is State.SHAKING
             log = self._log.debug if dialled else self._log.warn
             log("{link} ended: {reason}: {detail}", link=self, reason=error.reason, detail=error.detail)
