@@ -331,9 +331,13 @@ class DaemonOptions(usage.Options):
             from p2p.daemon.logfile import TwistdsLog
 
             TwistdsLog.path = path = self.file("log", "twistd.log")
+            there = os.path.exists(path)
             try:
                 # Where it cannot be, twistd itself would end with a traceback.
                 open(path, "ab").close()
+                if not there:
+                    # It may come to nothing yet.
+                    os.unlink(path)
             except OSError as error:
                 raise usage.UsageError(f"{path}: {error.strerror}") from None
             parent["logger"] = qual(TwistdsLog) + ".observer"

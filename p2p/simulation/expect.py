@@ -287,7 +287,7 @@ class Expect(Part, frozen=True, kw_only=True):
         took = broadcast["lastDelivery"] if reached >= live else inf
         for expectation, limit, since in (
             ("lastDelivery", self.lastDelivery, at),
-            ("caughtUpWithin", self.caughtUpWithin, caughtUpFrom(at, took, partitions)),
+            ("caughtUpWithin", self.caughtUpWithin, caughtUpFrom(at, took, self.caughtUpWithin or 0.0, partitions)),
         ):
             if limit is None or since + limit > now:
                 continue
@@ -323,13 +323,19 @@ def _had(broadcast: dict[str, Any], window: float | None, now: float) -> float:
     return round(now - broadcast["at"], 6) if window is None else window
 
 
-def caughtUpFrom(at: float, took: float, partitions: Sequence[tuple[float, float]]) -> float:
+def caughtUpFrom(at: float, took: float, limit: float, partitions: Sequence[tuple[float, float]]) -> float:
     """
-    From when on a broadcast could arrive everywhere: its sending, or the end of the last partition that it met.
+    From when on a broadcast could arrive everywhere: its sending, or the end of the last partition that it met in time.
 
     @param took: how long it was under way.
+    @param limit: how long it may take from then on.
     """
-    return max((end for begin, end in partitions if at < end and at + took > begin), default=at)
+    since = at
+    for begin, end in sorted(partitions):
+        # One that came when the time was over already is no excuse.
+        if at < end and begin < min(at + took, since + limit):
+            since = max(since, end)
+    return since
 
 
 def _wrongLists(swarm: Swarm) -> list[str]:

@@ -231,11 +231,11 @@ class ScenarioFile:
 
     def named(self, seed: int) -> str:
         """
-        What a run of it with some seed is called, in names of files: C{partition-seed7}, or as the file if that has the
-        seed in its name.
+        What a run of it with some seed is called, in names of files: C{partition-seed7}, or as the file if that is
+        what C{p2p shrink} has left of such a run, C{partition-seed7-small}.
         """
         name = os.path.splitext(os.path.basename(self.path))[0] if self.directory is not None else "scenario"
-        return name if re.search(rf"-seed{seed}(?!\d)", name) else f"{name}-seed{seed}"
+        return name if name.endswith(f"-seed{seed}-small") else f"{name}-seed{seed}"
 
     def withSettings(self, settings: Settings) -> ScenarioFile:
         """
@@ -257,6 +257,8 @@ def readScenario(path: str) -> ScenarioFile:
     try:
         # As it stands there: a copy is to be the same.
         if path == "-":
+            if sys.stdin is None:
+                raise ScenarioError("standard input is closed")
             text = sys.stdin.buffer.read().decode()
         else:
             with open(path, encoding="utf-8", newline="") as file:
@@ -418,13 +420,14 @@ def _checkExpectations(scenario: Scenario) -> None:
         raise _Problem(("expect", "islandsWithin"), f"it takes that long to the end, {duration:g}")
     published = [event.at for event in scenario.events if event.publish is not None]
     if peers.gossipCount > 0 and peers.gossipInterval <= duration:
-        published.append(peers.gossipInterval)
+        # The first at any moment of the first interval.
+        published.append(0.0)
     for name in sorted(given.intersection(OF_BROADCASTS)):
         if not published:
             raise _Problem(("expect", name), "nobody publishes anything")
         cuts = scenario.partitions if name == "caughtUpWithin" else []
         needed = expect.needed(name, scenario.measure.window)
-        if all(caughtUpFrom(at, 0.0, cuts) + needed > duration for at in published):
+        if all(caughtUpFrom(at, 0.0, needed, cuts) + needed > duration for at in published):
             after = " after the end of the partition that it meets" if cuts else ""
             raise _Problem(("expect", name), f"no message has {needed:g} s{after} before the end, {duration:g}")
     if expect.redundancy is not None and not scenario.measure.traffic:

@@ -508,6 +508,16 @@ class ExpectTests(SynchronousTestCase):
             results = run(deaf + early + late.replace("19.1", "19.0") + expect).go()
             self.assertEqual(results["expected"], {name: False})
 
+    def test_aLaterPartitionIsNoExcuse(self) -> None:
+        """A message whose time was over when it came is late, whether it never arrived or did after it."""
+        rest = event('loss = { peers = ["peer-5"], rate = 1.0 }') + event('publish = { from = "peer-1" }', at=11.0)
+        rest += "[expect]\ncaughtUpWithin = 1.0\n"
+        for length in ("", ", for = 2.0"):
+            cut = event(f"partition = {{ groups = [0.5, 0.5]{length} }}", at=15.0)
+            results = run(cut + rest).go()
+            self.assertEqual(results["expected"], {"caughtUpWithin": False})
+            self.assertRegex(results["broken"][0]["problem"], r"at 11.000 s had not reached 1 of 16 after \d+.000 s$")
+
     def test_aPartitionThatLastsLeavesNoTimeToCatchUp(self) -> None:
         """A message that meets one may still come; if there is no other, nothing was looked at."""
         rest = event("partition = { groups = [0.5, 0.5], for = 20.0 }", at=3.0) + event("publish = {}", at=2.0)

@@ -17,6 +17,8 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.commands.simulate import simulate
+from p2p.simulation.incidents import ScenarioError
+from p2p.simulation.scenario import readScenario
 from p2p.test.test_simulation_report import missing
 
 SCENARIO = """
@@ -95,13 +97,18 @@ class FilesTests(SimulateCase):
         """As what C{p2p shrink} writes is; another seed is another one."""
         for name, written in (
             ("tiny-seed5-small", "tiny-seed5-small"),
-            ("tiny-seed5", "tiny-seed5"),
+            ("tiny-seed5", "tiny-seed5-seed5"),
             ("tiny-seed55", "tiny-seed55-seed5"),
             ("tiny-seed6-small", "tiny-seed6-small-seed5"),
         ):
             os.rename(self.scenario(), f"{name}.toml")
             self.run_(f"{name}.toml", "--seed", "5")
             self.assertTrue(os.path.exists(f"{written}/report.html"), written)
+
+    def test_standardInputMayBeClosed(self) -> None:
+        """That is told as any file that cannot be read."""
+        self.patch(sys, "stdin", None)
+        self.assertEqual(str(self.assertRaises(ScenarioError, readScenario, "-")), "standard input is closed")
 
     def test_standardInput(self) -> None:
         """A dash is it; a mistake is told by its line."""
