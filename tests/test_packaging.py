@@ -127,7 +127,8 @@ class CleanTests(TestCase):
             (directory / run).mkdir(parents=True)
         (directory / "my-seedlings").mkdir()
         (directory / "tiny-seed5-small.toml").touch()
-        clean = ["make", "-f", str(PROJECT / "Makefile"), "clean"]
+        # Not the environment in which these tests may have been told to run.
+        clean = ["make", "-f", str(PROJECT / "Makefile"), "clean", "VENV=.venv"]
         subprocess.run(clean, cwd=directory, check=True, capture_output=True)
         self.assertEqual(["my-seedlings", "tiny-seed5-small.toml"], sorted(os.listdir(directory)))
 
