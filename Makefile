@@ -105,4 +105,6 @@ $(VENV)/.tested: $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .coverage* .mypy_cache .ruff_cache .hypothesis
-	rm -rf *.log *.log.[0-9] *.state *.db *.db-wal *.db-shm swept* *-seed[-0-9]*/ twisted/plugins/dropin.cache
+	rm -rf *.log *.log.[0-9] *.state *.db *.db-wal *.db-shm swept* twisted/plugins/dropin.cache
+	@# What p2p simulate has written, and no directory of somebody's, nor what a link leads to.
+	for run in *-seed*; do if [ -f "$$run/results.json" ] && [ ! -L "$$run" ]; then rm -rf "$$run"; fi; done

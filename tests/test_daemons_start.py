@@ -26,6 +26,8 @@ class StartCase(NetworkTestCase):
         return subprocess.run(
             [sys.executable, *program, *arguments],
             cwd=self.directory, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+            # Whoever runs these tests may have it ignored, which a daemon takes over.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )  # fmt: skip
 
     def files(self) -> set[str]:

@@ -123,14 +123,18 @@ class CleanTests(TestCase):
     def test_runsGo(self) -> None:
         """The directories of runs that p2p simulate has named, and no file of somebody's."""
         directory = Path(os.path.abspath(self.mktemp()))
-        for run in ("tiny-seed5", "tiny-seed-1", "tiny-seed5-small"):
-            (directory / run).mkdir(parents=True)
-        (directory / "my-seedlings").mkdir()
+        elsewhere = directory.with_name(f"{directory.name}-elsewhere")
+        for run in (elsewhere, *(directory / name for name in ("tiny-seed5", "tiny-seed-1", "tiny-seed5-small"))):
+            run.mkdir(parents=True)
+            (run / "results.json").touch()
+        (directory / "tiny-seed6").symlink_to(elsewhere)
+        (directory / "apple-seed-7").mkdir()
         (directory / "tiny-seed5-small.toml").touch()
         # Not the environment in which these tests may have been told to run.
         clean = ["make", "-f", str(PROJECT / "Makefile"), "clean", "VENV=.venv"]
         subprocess.run(clean, cwd=directory, check=True, capture_output=True)
-        self.assertEqual(["my-seedlings", "tiny-seed5-small.toml"], sorted(os.listdir(directory)))
+        left = ["apple-seed-7", "tiny-seed5-small.toml", "tiny-seed6"]
+        self.assertEqual((left, ["results.json"]), (sorted(os.listdir(directory)), os.listdir(elsewhere)))
 
 
 class WithoutExtrasTests(TestCase):

@@ -166,9 +166,9 @@ class SeedLink:
                     "seed {seed} does not answer ({reason}); trying on", seed=str(self.address), reason=why.reason
                 )
             else:
-                self._log.warn(
-                    "seed {seed} turns this peer away: {why}; trying on", seed=str(self.address), why=str(why)
-                )
+                # Perhaps no seed at all.
+                does = "turns this peer away" if why.byOther else "does not answer as a seed"
+                self._log.warn("seed {seed} {does}: {why}; trying on", seed=str(self.address), does=does, why=str(why))
         self._again()
 
     def _again(self) -> None:

@@ -91,8 +91,8 @@ LONGEST_WAIT = 2**31
 Payload = bytes | bytearray | memoryview | str
 """What may be published."""
 
-_FOREIGN = frozenset({reasons.NETWORK, reasons.VERSION, reasons.STRATEGY})
-"""Reasons to be turned away with which somebody should mend this peer's settings, or the other's."""
+_FOREIGN = frozenset({reasons.NETWORK, reasons.VERSION, reasons.STRATEGY, reasons.MALFORMED, reasons.TOO_LARGE})
+"""Reasons for which no link comes of a dial with which somebody should look at this peer's settings, or the other's."""
 
 _NOTHING: Mapping[str, object] = {}
 

@@ -483,7 +483,7 @@ class Faults:
 
 
 def _length(duration: float | None) -> None:
-    if duration is not None and duration < 0:
+    if duration is not None and not duration >= 0:
         raise ValueError(f"a fault cannot last for {duration} seconds")
 
 

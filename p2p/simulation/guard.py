@@ -128,7 +128,6 @@ _HARMLESS = ("tempfile", "importlib._bootstrap", "twisted.python.filepath", "twi
 _POSTPONING = ("callLater", "seconds")
 """What modules of Twisted may use of the global reactor."""
 
-
 _WHY = "while a simulated network runs: use what the simulated reactor offers"
 
 _Copy = tuple[str | None, str]

@@ -186,13 +186,13 @@ class SimulatedNetwork:
         """
         The machine with an address or a name, or that on which a reactor runs.
 
-        @raise KeyError: if there is none.
+        @raise ValueError: if there is none.
         """
         if not isinstance(host, str):
             return host.host
         found = self.hosts.get(host) or self.hosts.get(self.numeric(host))
         if found is None:
-            raise KeyError(f"no host has the address or the name {host!r}")
+            raise ValueError(f"no host has the address or the name {host!r}")
         return found
 
     def hostAt(self, address: str, seenFrom: Host) -> Host | None:

@@ -444,6 +444,7 @@ def _lacking(name: str) -> Callable[..., NoReturn]:
 
 for _name in _REST:
     setattr(SimulatedReactor, _name, _lacking(_name))
+del _name
 
 
 @implementer(IHostResolution)
