@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.logger import capturedLogs, formatEvent
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.peer.service import REFUTATION_BURST, SAMPLE
@@ -148,6 +149,23 @@ class SeedLinkTests(SynchronousTestCase):
         self.assertEqual(1, len(said), said)
         self.assertIn("turns this peer away", said[0])
         self.assertIn("network", said[0])
+
+    def test_whatIsNoSeedIsSaidOnce(self) -> None:
+        """Something else listens at a line of config.txt, and is dialled again and again."""
+
+        class Stranger(Protocol):
+            transport: Any
+
+            def connectionMade(self) -> None:
+                self.transport.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+        self.host.listenTCP(5000, Factory.forProtocol(Stranger), interface="10.0.0.1")
+        with capturedLogs() as logs:
+            self.network.peer(1)
+            self.network.run(60.0)
+        lines = [formatEvent(entry) for entry in logs if entry["log_level"] >= LogLevel.warn]
+        self.assertEqual(1, len(lines), lines)
+        self.assertIn("seed 10.0.0.1:5000 does not answer as a seed: too large: ", lines[0])
 
     def test_whoIsNotRegisteredIsToldWhy(self) -> None:
         """The log says once what the seed says each time, and anew when it is another thing, or was over meanwhile."""
