@@ -154,17 +154,17 @@ class TakenTests(StartCase):
             "-n", "p2ppeer", "--http", "tcp:8001",
         )  # fmt: skip
 
-
     def test_aDiskThatTakesNothingEndsTheStart(self) -> None:
         """In one line that names the file, in the foreground and in the background."""
         self.configure(freePort())
+        port = freePort()
         for first in (["-n"], []):
             result = subprocess.run(
-                [sys.executable, *TWISTD, *first, "p2ppeer", "--port", "6001"],
+                [sys.executable, *TWISTD, *first, "p2ppeer", "--port", str(port)],
                 cwd=self.directory, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
             )  # fmt: skip
-            path = os.path.join(os.path.realpath(self.directory), "peer-6001.pid")
+            path = os.path.join(os.path.realpath(self.directory), f"peer-{port}.pid")
             self.assertEqual(result.stderr, f"p2ppeer: {path}: File too large\n")
             self.assertNotEqual(result.returncode, 0)
             self.assertEqual(self.files(), {"config.txt"})

@@ -9,10 +9,7 @@ import gc
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
-from simulated_application import Asking, serve
-from twisted.application.internet import ClientService
-from twisted.internet.endpoints import clientFromString
-from twisted.internet.protocol import Factory
+from simulated_application import ask, serve
 from twisted.logger import LogEvent, globalLogPublisher
 
 from p2p.simulation.latency import uniform
@@ -30,14 +27,7 @@ def simulate(seed: int) -> str:
     """
     network = SimulatedNetwork(seed=seed, latency=uniform(0.010, 0.100), giveUp=20.0, fuzz=True)
     network.host("10.0.0.1", name="server.example", boot=serve)
-    client = network.host("10.0.0.2")
-    answers: list[int] = []
-    service = ClientService(
-        clientFromString(client, "tcp:server.example:7000"),
-        Factory.forProtocol(lambda: Asking(client, answers)),
-        clock=client,
-    )
-    client.callWhenRunning(service.startService)
+    answers = ask(network.host("10.0.0.2"))
 
     for _ in range(5):
         at, lasting = network.random.uniform(10.0, 500.0), network.random.uniform(0.1, 60.0)

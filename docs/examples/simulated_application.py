@@ -74,6 +74,22 @@ def serve(reactor: Any) -> None:
     serverFromString(reactor, "tcp:7000").listen(Factory.forProtocol(lambda: Counting(reactor.disk)))
 
 
+def ask(reactor: Any) -> list[int]:
+    """
+    Start the client.
+
+    @return: What the server has answered so far.
+    """
+    answers: list[int] = []
+    service = ClientService(
+        clientFromString(reactor, "tcp:server.example:7000"),
+        Factory.forProtocol(lambda: Asking(reactor, answers)),
+        clock=reactor,
+    )
+    service.startService()
+    return answers
+
+
 # The simulation of it.
 
 
@@ -83,14 +99,7 @@ def main(seed: int) -> None:
     """
     network = SimulatedNetwork(seed=seed, latency=uniform(0.010, 0.100), giveUp=20.0)
     network.host("10.0.0.1", name="server.example", boot=serve)
-    client = network.host("10.0.0.2")
-    answers: list[int] = []
-    service = ClientService(
-        clientFromString(client, "tcp:server.example:7000"),
-        Factory.forProtocol(lambda: Asking(client, answers)),
-        clock=client,
-    )
-    service.startService()
+    answers = ask(network.host("10.0.0.2"))
 
     network.callAt(100.0, lambda: network.faults.partition("10.0.0.1", "10.0.0.2", duration=60.0))
     network.callAt(300.0, lambda: network.faults.crashHost("10.0.0.1"))

@@ -317,29 +317,16 @@ class DaemonOptions(usage.Options):
             try:
                 with suppress(FileNotFoundError):
                     os.unlink(path)
-                # On a disk that is full, twistd itself would end with a traceback.
-                with open(path, "wb") as file:
-                    file.write(b"%d\n" % os.getpid())
             except OSError as error:
                 raise usage.UsageError(f"{path}: {error.strerror}") from None
-            finally:
-                with suppress(OSError):
-                    os.unlink(path)
+            _tryToWrite(path, b"%d\n" % os.getpid())
         forked = "nodaemon" in parent and not parent["nodaemon"]
         if forked and not any(parent.get(other) for other in ("logfile", "logger", "syslog")):
             # Not before the command line was read: it is not needed to refuse one.
             from p2p.daemon.logfile import TwistdsLog
 
             TwistdsLog.path = path = self.file("log", "twistd.log")
-            there = os.path.exists(path)
-            try:
-                # Where it cannot be, twistd itself would end with a traceback.
-                open(path, "ab").close()
-                if not there:
-                    # It may come to nothing yet.
-                    os.unlink(path)
-            except OSError as error:
-                raise usage.UsageError(f"{path}: {error.strerror}") from None
+            _tryToWrite(path)
             parent["logger"] = qual(TwistdsLog) + ".observer"
 
     def _rundir(self) -> str:
@@ -431,6 +418,25 @@ class PeerOptions(DaemonOptions):
 
 WITHOUT_TLS = ("None", "none", "unix", "tcp", "tcp6", "systemd")
 """The kinds of endpoint that never need OpenSSL."""
+
+
+def _tryToWrite(path: str, what: bytes = b"") -> None:
+    """
+    See that a file can be written, and leave nothing of it if it was not there: else twistd would end with a traceback.
+
+    @param what: what a disk that is full must take.
+    @raise UsageError: it cannot.
+    """
+    there = os.path.exists(path)
+    try:
+        with open(path, "ab") as file:
+            file.write(what)
+    except OSError as error:
+        raise usage.UsageError(f"{path}: {error.strerror}") from None
+    finally:
+        if not there:
+            with suppress(OSError):
+                os.unlink(path)
 
 
 def _directory(option: str, text: str) -> str:
