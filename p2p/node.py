@@ -64,6 +64,7 @@ class NodeService(Service):
         self._store = store
         self._timers = Timers(reactor, self.random)
         self._port: IListeningPort | None = None
+        self._closing: Deferred[None] = succeed(None)
         self._started = 0.0
         self._saveFailed = False
 
@@ -110,7 +111,13 @@ class NodeService(Service):
         self.listening()
 
     def startService(self) -> None:
-        """Listen, if that is not done yet, and run."""
+        """
+        Listen, if that is not done yet, and run; what runs already just goes on.
+
+        @raise CannotListenError: as for C{privilegedStartService}.
+        """
+        if self.running:
+            return
         if self._port is None:
             self.privilegedStartService()
         super().startService()
@@ -121,18 +128,25 @@ class NodeService(Service):
             self._timers.start("save", self.saveInterval, self.save)
 
     def stopService(self) -> Deferred[None]:
-        """Say goodbye to everyone; fires when all is closed, within about C{goodbyeTimeout}."""
+        """
+        Say goodbye to everyone.
+
+        @return: fires when all is closed, within about C{goodbyeTimeout}; so does that of a second call.
+        """
         super().stopService()
         self._timers.stopAll()
         port, self._port = self._port, None
-        if port is None:
+        if port is not None:
+            self.leave()
+            self.save()
+            closing: list[Deferred[Any]] = [maybeDeferred(port.stopListening), self.factory.closeAll(reasons.LEAVING)]
+            self._closing = DeferredList(closing, consumeErrors=True).addCallback(self._allClosed)
+        elif self._closing.called:
             # It never began to listen.
             self.closed()
-            return succeed(None)
-        self.leave()
-        self.save()
-        closing: list[Deferred[Any]] = [maybeDeferred(port.stopListening), self.factory.closeAll(reasons.LEAVING)]
-        return DeferredList(closing, consumeErrors=True).addCallback(self._allClosed)
+        over: Deferred[None] = Deferred()
+        self._closing.chainDeferred(over)
+        return over
 
     def save(self) -> None:
         """

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
-from twisted.internet.defer import fail
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -46,6 +46,36 @@ class NodeTests(SynchronousTestCase):
             node.startService()
             self.assertEqual(node.factory.identity[:8], factory.identity[:8])
             self.assertGreater(node.factory.identity, factory.identity)
+
+    def test_whatRunsIsNotStartedAgain(self) -> None:
+        """It has one connection to each other, and says goodbye on it."""
+        for node in self.nodes:
+            for _ in range(2):
+                node.startService()
+            self.network.run(5)
+        seed, peer = self.nodes
+        self.assertEqual((seed.factory.connections, peer.factory.connections), (1, 1))
+        gone: list[Any] = []
+        seed.events.subscribe(gone.append)
+        self.successResultOf(self.stopped(peer))
+        self.assertEqual([event["reason"] for event in gone if event["type"] == "removed"], ["leaving"])
+
+    def test_whoStopsItOnceMoreWaitsAsLong(self) -> None:
+        """Until all is closed, and the disk is not before; once it is, for nothing."""
+        for node, disk in zip(self.nodes, self.disks, strict=True):
+            node.startService()
+            self.network.run(1)
+            stuck: Deferred[None] = Deferred()
+            self.patch(node._port, "stopListening", lambda stuck=stuck: stuck)
+            ends = [node.stopService(), node.stopService()]
+            self.network.run(3)
+            for end in ends:
+                self.assertNoResult(end)
+            self.assertFalse(getattr(disk, "closed", False))
+            stuck.callback(None)
+            for end in [*ends, node.stopService()]:
+                self.assertIsNone(self.successResultOf(end))
+        self.assertTrue(self.disks[0].closed)
 
     def test_beforeTheStartThereIsNoStatus(self) -> None:
         """It says so, of either, and of what is there an empty list."""
