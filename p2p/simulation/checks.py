@@ -7,7 +7,7 @@ Looking changes nothing: a run with checks has the same digest as one without.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from p2p.simulation.clock import SimulationError, nameOf
@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from p2p.simulation.network import SimulatedNetwork
 
 Statement = Callable[["SimulatedNetwork"], object]
+
+
+def holds(statement: Callable[..., object], answer: object) -> bool:
+    """
+    Whether a statement holds that has answered this.
+
+    @raise TypeError: if the answer comes later only, from a coroutine or a Deferred: any such would count as true.
+    """
+    if isinstance(answer, Awaitable):
+        if isinstance(answer, Coroutine):
+            # So that nobody is warned of it as well.
+            answer.close()
+        kind = type(answer).__name__
+        raise TypeError(f"{nameOf(statement)} answered with a {kind}: a statement says at once whether it holds")
+    return answer is None or bool(answer)
 
 
 class Violation(SimulationError):
@@ -98,13 +113,13 @@ class Checks:
         """
         problem, cause = "does not hold", None
         try:
-            held = statement(self._network)
+            answer = statement(self._network)
         except AssertionError as failed:
             cause = failed
             if str(failed):
                 problem += f": {failed}"
         else:
-            if held or held is None:
+            if holds(statement, answer):
                 return None
         violation = Violation(self._network.seed, self._network.clock.now, nameOf(statement), problem)
         violation.__cause__ = cause

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import attrs
 from msgspec import Meta
 
+from p2p.simulation.checks import holds
 from p2p.simulation.incidents import Count, Interval, Part, Seconds
 from p2p.simulation.metrics import metrics
 from p2p.simulation.network import SimulatedNetwork
@@ -457,9 +458,9 @@ class Check(Part, frozen=True, kw_only=True):
         """Whether it does not hold at the end."""
         if self.watched:
             return []
+        function, problem = self.found(), "does not hold"
         try:
-            held = self.found()(swarm)
-            problem = "does not hold"
+            held = holds(function, function(swarm))
         except AssertionError as error:
-            held, problem = False, f"does not hold: {error}" if str(error) else "does not hold"
-        return [] if held or held is None else [Broken(self.function, problem, swarm.network.now)]
+            held, problem = False, f"does not hold: {error}" if str(error) else problem
+        return [] if held else [Broken(self.function, problem, swarm.network.now)]

@@ -672,6 +672,13 @@ class ExpectTests(SynchronousTestCase):
         ((_, time),) = self.broken(f'[[checks]]\n{here}fewerThanTwelve"\nalways = true\nevery = 0.25\n')
         self.assertEqual(time, 0.75)
 
+    def test_functionsAnswerAtOnce(self) -> None:
+        """One that gives a coroutine would hold whatever it says: it ends the run, and is named."""
+        for when in ("", "by = 3.0\n", "always = true\n"):
+            going = run(f'[[checks]]\nfunction = "{__name__}:failsLater"\n{when}')
+            problem = self.assertRaises(TypeError, going.go)
+            self.assertIn("failsLater answered with a coroutine", str(problem))
+
     def test_errorsOfServices(self) -> None:
         """An exception that a daemon would only log is a violation."""
         going = run()
@@ -811,6 +818,11 @@ def holds(swarm: Swarm) -> bool:
 def fails(swarm: Swarm) -> None:
     """A statement that does not."""
     raise AssertionError("never")
+
+
+async def failsLater(swarm: Swarm) -> bool:
+    """A statement that would say so too late."""
+    return False
 
 
 def fewerThanTwelve(swarm: Swarm) -> bool:

@@ -477,6 +477,24 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("it is too late", str(problem))
         self.assertIsInstance(problem.__cause__, AssertionError)
 
+    def test_aStatementAnswersAtOnce(self) -> None:
+        """
+        A coroutine or a Deferred would count as true, whatever it says in the end: it ends the run, and is named.
+        """
+
+        async def coroutine(network: SimulatedNetwork) -> bool:
+            return False
+
+        def deferred(network: SimulatedNetwork) -> object:
+            return Deferred.fromCoroutine(coroutine(network))
+
+        for statement, kind in ((coroutine, "coroutine"), (deferred, "Deferred")):
+            for watch, when in (("always", {}), ("eventually", {"by": 20.0})):
+                self.setUp()
+                getattr(self.network, watch)(statement, **when)
+                problem = self.assertRaises(TypeError, self.network.run, 10)
+                self.assertIn(f"{kind.lower()} answered with a {kind}: a statement says at once", str(problem))
+
     def test_statementWithoutAName(self) -> None:
         """
         It is told by the place where it is written.
