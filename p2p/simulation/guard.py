@@ -145,7 +145,7 @@ class RealityError(SimulationError):
     Simulated code has reached past the simulation.
 
     @ivar what: What it used.
-    @ivar where: C{file:line} of the code that did; if that is Twisted's, also of the program that called it.
+    @ivar where: C{file:line} of the code that did; if that is a library's, also of the program that called it.
     """
 
     def __init__(self, what: str, where: str, why: str = _WHY) -> None:
@@ -181,9 +181,9 @@ def place() -> str:
     frame: FrameType | None = culprit(2)
     assert frame is not None
     found = _lineOf(frame)
-    if _moduleOf(frame).startswith(_TWISTED):
+    if _isLibrary(frame):
         while frame is not None and not _moduleOf(frame).startswith("p2p.simulation."):
-            if not (_moduleOf(frame).startswith(_TWISTED) or _isStandard(frame.f_code.co_filename)):
+            if not (_isLibrary(frame) or _isStandard(frame.f_code.co_filename)):
                 return f"{found} (for {_lineOf(frame)})"
             frame = frame.f_back
     return found
@@ -200,6 +200,15 @@ def _lineOf(frame: FrameType) -> str:
 
 def _isStandard(file: str) -> bool:
     return file.startswith("<frozen") or (file.startswith(_STANDARD_LIBRARY) and not file.startswith(_SITE_PACKAGES))
+
+
+def _isLibrary(frame: FrameType) -> bool:
+    """
+    Whether a frame belongs to what programs use, and to none of them: to Twisted, to what is installed, or to p2p.
+    """
+    module = _moduleOf(frame)
+    ours = module.startswith("p2p.") and not module.startswith("p2p.test.")
+    return ours or module.startswith(_TWISTED) or frame.f_code.co_filename.startswith(_SITE_PACKAGES)
 
 
 def _hostOf(frame: FrameType | None) -> Host | None:

@@ -112,6 +112,9 @@ class SimulatedNetwork:
         """
         if window < 2:
             raise ValueError(f"a window holds at least 2 bytes, not {window}")
+        if isinstance(allowed, str):
+            # Each of its letters would be the beginning of many names.
+            raise TypeError(f"what is allowed is a list of names, not the text {allowed!r}")
         self.seed = seed
         self.latency = latency
         self.window = window

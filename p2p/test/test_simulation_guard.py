@@ -40,7 +40,7 @@ from twisted.web import http
 from twisted.web.server import Site
 from zope.interface.interface import InterfaceClass, Method
 
-from p2p.simulation.guard import RealityError
+from p2p.simulation.guard import _SITE_PACKAGES, RealityError
 from p2p.simulation.network import SimulatedNetwork
 
 _OF_SYSTEMS = (interfaces.IReactorDaemonize, interfaces.IReactorWin32Events)
@@ -315,6 +315,20 @@ class GuardTests(SynchronousTestCase):
         self.assertIn("threads.py:", where)
         self.assertTrue(where.endswith(f" (for {HERE}{reach.__code__.co_firstlineno + 1})"), where)
 
+    def test_placeOfAProgramThatALibraryServes(self) -> None:
+        """
+        So it is with a library of another, and with a peer: what a program left out is missed there.
+        """
+        for where in (f"{_SITE_PACKAGES[0]}some.py", "peer.py"):
+            library = {"__name__": "some" if "some" in where else "p2p.peer.some"}
+            exec(compile("import os\ndef serve():\n    os.urandom(8)\n", where, "exec"), library)
+
+            def reach(serve: Any = library["serve"]) -> None:
+                serve()
+
+            found = self.caught(reach).where
+            self.assertEqual(found, f"{where}:3 (for {HERE}{reach.__code__.co_firstlineno + 1})")
+
     def test_aReportIsNotLost(self) -> None:
         """
         The run ends even if the program swallows the exception.
@@ -382,6 +396,12 @@ class GuardTests(SynchronousTestCase):
             network.host("10.0.0.1").callLater(1, lambda: happened.append(time.monotonic()))
             network.run(2)
         self.assertEqual(len(happened), 2)
+
+    def test_oneNameIsNoList(self) -> None:
+        """
+        Its letters would let through whatever begins with one of them.
+        """
+        self.assertRaises(TypeError, SimulatedNetwork, allowed=__name__)
 
     def test_seededRandomnessIsFine(self) -> None:
         """
