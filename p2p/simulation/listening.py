@@ -269,10 +269,12 @@ class Attempt:
         reactor: SimulatedReactor = connector.reactor
         if self.over or not reactor.alive:
             return
-        if isIPAddress(connector.host) or isIPv6Address(connector.host):
-            self._bind(reactor.network.numeric(connector.host))
+        # Twisted's reactors take a name of bytes, too, as some of its protocols give them.
+        name = connector.host if isinstance(connector.host, str) else connector.host.decode("ascii")
+        if isIPAddress(name) or isIPv6Address(name):
+            self._bind(reactor.network.numeric(name))
         else:
-            found = reactor.resolve(connector.host)
+            found = reactor.resolve(name)
             found.addCallbacks(self._bind, lambda failure: self.failed(failure.value))
 
     def _bind(self, address: str) -> None:

@@ -171,6 +171,18 @@ class EndpointTests(GuestTestCase):
         self.assertRaises(error.DNSLookupError, self.network.result, self.client.resolve("nobody.example"))
         self.assertEqual(self.network.result(self.client.resolve("server.example")), "10.0.0.2")
 
+    def test_namesOfBytes(self) -> None:
+        """
+        The reactor takes them as the real one does: C{sendmail} of C{twisted.mail} wants such a one.
+        """
+        self.server.listenTCP(80, Factory.forProtocol(Echo))
+        for host in (b"server.example", b"10.0.0.2"):
+            calling = Calling(self.network, Recorder(self.network))
+            self.client.connectTCP(host, 80, calling)  # type: ignore[arg-type]
+            self.network.run(self.network.now + 1)
+            self.assertIsNone(calling.failed)
+            self.assertTrue(calling.made.connected)
+
     def test_endpointOfAHostThatIsDown(self) -> None:
         """
         Its time-out is that of the endpoint.
