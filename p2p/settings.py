@@ -102,7 +102,7 @@ class LinkSettings:
 
 @attrs.frozen(kw_only=True)
 class SeedSettings(LinkSettings):
-    """How a seed behaves."""
+    """How a seed behaves; C{twistd p2pseed --help} says of each setting what it means, in which unit."""
 
     leaseInterval: float = setting(
         20.0, "how often a peer must renew; after three of these without, it is gone", "seconds", 0.01, 86400
@@ -136,7 +136,7 @@ class SeedSettings(LinkSettings):
 
 @attrs.frozen(kw_only=True)
 class PeerSettings(LinkSettings):
-    """How a peer behaves."""
+    """How a peer behaves; C{twistd p2ppeer --help} says of each setting what it means, in which unit."""
 
     maxConnections: int = setting(
         4, "links it dials at most; it draws min(random 1..n, this) of n candidates", "links", 1, 1000

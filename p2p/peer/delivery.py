@@ -40,7 +40,7 @@ class Delivery(Struct, frozen=True, gc=False):
 
     @property
     def payload(self) -> bytes:
-        """What it says."""
+        """What it says, in bytes."""
         return self.message.payload
 
     @property

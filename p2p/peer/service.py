@@ -185,8 +185,11 @@ class PeerService(NodeService):
     """
     A running peer.
 
+    Like all of Twisted it belongs to the reactor's thread; another one has
+    C{reactor.callFromThread(peer.publish, ...)}.
+
     @ivar identity: its 16 bytes; they change when the peer refutes its death.
-    @ivar events: what happens, see docs/operations.md.
+    @ivar events: what happens: C{events.subscribe(function)}, see L{p2p.events.Events} and docs/operations.md.
     @ivar overlay: the L{p2p.interfaces.IOverlay} in use.
     @ivar broadcast: the L{p2p.interfaces.IBroadcast} in use.
     @ivar detector: the L{p2p.interfaces.IDetector} in use.
@@ -405,7 +408,7 @@ class PeerService(NodeService):
         """
         Call C{subscriber} with every message that is seen for the first time, this peer's own included.
 
-        One that raises is logged and stays.
+        One that raises is logged and stays.  What it returns is not looked at: that of an C{async def} would never run.
 
         @param ordered: each origin's messages in the order of their numbers.  One that came early waits for those
             before it, until they are given up (event C{lost}); one that comes after that is left out.

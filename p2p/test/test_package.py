@@ -5,6 +5,8 @@ What the package offers by name.
 from __future__ import annotations
 
 import ast
+import builtins
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +32,17 @@ class PublicNamesTests(SynchronousTestCase):
         for name in p2p._HOMES:
             self.assertEqual(name, getattr(p2p, name).__name__)
             self.assertIn(name, dir(p2p))
+
+    def test_whatTheyRaiseHasItsNameThereToo(self) -> None:
+        """Each exception that is told of in their docstrings is to be caught by a name from here, or from elsewhere."""
+        told: set[str] = set()
+        for name in p2p._HOMES:
+            thing = getattr(p2p, name)
+            for member in [thing, *(getattr(thing, attribute) for attribute in dir(thing) if attribute[0] != "_")]:
+                told.update(re.findall(r"@raise (\w+):", getattr(member, "__doc__", None) or ""))
+        self.assertGreater(told, {"Busy", "PayloadTooLarge", "AddressError", "SettingError"})
+        foreign = {name for name in told - p2p._HOMES.keys() if not hasattr(builtins, name)}
+        self.assertEqual(foreign, {"CannotListenError"})
 
     def test_noOther(self) -> None:
         """Another name is an error like any module's."""
