@@ -408,6 +408,8 @@ class PeerService(NodeService):
         """
         Call C{subscriber} with every message that is seen for the first time, this peer's own included.
 
+        After each start that is every one which others still keep, so a peer that is started again is told anew of
+        those, its own included.
         One that raises is logged and stays.  What it returns is not looked at: that of an C{async def} would never run.
 
         @param ordered: each origin's messages in the order of their numbers.  One that came early waits for those
