@@ -185,6 +185,10 @@ class PeerService(NodeService):
     """
     A running peer.
 
+    A program that has one in it starts and stops it as any service, calls C{publish}, C{publishConfirmed}, C{batch},
+    C{subscribe} and C{events.subscribe}, and looks at C{identity}, C{address}, C{neighbours}, C{recent}, C{status} and
+    C{peers}.  The other methods are for what the peer itself is made of: its links, its seeds and its strategies.
+
     Like all of Twisted it belongs to the reactor's thread; another one has
     C{reactor.callFromThread(peer.publish, ...)}.
 
