@@ -142,7 +142,7 @@ class NodeService(Service):
             closing: list[Deferred[Any]] = [maybeDeferred(port.stopListening), self.factory.closeAll(reasons.LEAVING)]
             self._closing = DeferredList(closing, consumeErrors=True).addCallback(self._allClosed)
         elif self._closing.called:
-            # It never began to listen.
+            # It never began to listen, or has closed all that was open.
             self.closed()
         over: Deferred[None] = Deferred()
         self._closing.chainDeferred(over)
