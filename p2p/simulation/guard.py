@@ -110,6 +110,9 @@ _DATES: dict[type, tuple[str, ...]] = {datetime.datetime: ("now", "utcnow", "tod
 _TWISTED = "twisted."
 """How the names of the modules begin that get virtual time and seeded randomness."""
 
+_PLUGINS = "twisted.plugins."
+"""But for those of these."""
+
 _LOGGERS = ("twisted.logger.", "twisted.python.log")
 """Those of them that get the network's time, whatever the hosts' clocks show."""
 
@@ -191,7 +194,8 @@ def place() -> str:
 
 def _moduleOf(frame: FrameType) -> str:
     name: str = frame.f_globals.get("__name__", "")
-    return name
+    # What stands where Twisted looks for plugins is somebody's own: a strategy, say.
+    return name.removeprefix(_TWISTED) if name.startswith(_PLUGINS) else name
 
 
 def _lineOf(frame: FrameType) -> str:
@@ -515,7 +519,7 @@ class Guard:
     def _seeding(self, original: Callable[..., None]) -> Callable[..., None]:
         def seed(generator: Random, a: Any = None, version: int = 2) -> None:
             if a is None:
-                caller = culprit(2).f_globals.get("__name__", "")
+                caller = _moduleOf(culprit(2))
                 if caller.startswith((_TWISTED, *self._allowed)) and not caller.startswith(self._real):
                     a = self._entropy.getrandbits(64)
                 elif not caller.startswith(self._real):

@@ -403,6 +403,13 @@ class GuardTests(SynchronousTestCase):
         """
         self.assertRaises(TypeError, SimulatedNetwork, allowed=__name__)
 
+    def test_aPluginIsNoPartOfTwisted(self) -> None:
+        """A strategy that stands in C{twisted.plugins} is somebody's own, and is not given what Twisted is."""
+        for reach in ("time.monotonic()", "random.random()", "datetime.datetime.now()"):
+            names = {"__name__": "twisted.plugins.p2p_mine", "time": time, "random": random, "datetime": datetime}
+            error = self.caught(eval(f"lambda: {reach}", names))
+            self.assertIn(f"uses {reach} ", str(error))
+
     def test_seededRandomnessIsFine(self) -> None:
         """
         A generator that is given a seed is nobody's business.
