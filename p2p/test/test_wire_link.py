@@ -170,6 +170,17 @@ class LifeTests(LinkTestCase):
         link, _ = self.opened()
         self.assertRaises(LocalProtocolError, link.opened, {}, 1)
 
+    def test_aReasonThatNoneCouldReadIsOurOwnBug(self) -> None:
+        """Else the other side would call it one of ours, and nobody here would know."""
+        link, _ = self.opened()
+        reason: Any
+        for reason in (True, "", "x" * 33, "\u00fc", "two\nlines", None):
+            said = f"a reason to end a link is 1 to 32 printable ASCII characters, not {reason!r}"
+            for say in (link.close, RemoteProtocolError):
+                error = self.assertRaises(LocalProtocolError, say, reason, "")
+                self.assertEqual(str(error), said)
+        self.assertEqual(link.state, State.OPEN)
+
     def test_isAProducer(self) -> None:
         """The transport calls it as one."""
         link, _ = self.node.accept()

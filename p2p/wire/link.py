@@ -52,7 +52,7 @@ from p2p.address import Address
 from p2p.identity import IDENTITY_SIZE
 from p2p.wire import reasons
 from p2p.wire.codec import MET_SIZE, Decoder, encode, met
-from p2p.wire.errors import LocalProtocolError, RemoteProtocolError
+from p2p.wire.errors import LocalProtocolError, RemoteProtocolError, checkReason
 from p2p.wire.messages import AnyMessage, Close, Contact, line
 
 if TYPE_CHECKING:
@@ -375,7 +375,9 @@ class Link(Protocol):
         End the link politely: say why, and go on reading until the other side has closed too.
 
         @param others: whom the other side may try instead.
+        @raise LocalProtocolError: that is no word to give as a reason.
         """
+        checkReason(reason)
         if self.state is State.CLOSING or self.state is State.CLOSED:
             return
         self._last(encode(Close(reason, line(detail), others or [])))
