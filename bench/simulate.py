@@ -32,9 +32,10 @@ import click
 
 from bench.process import machine, residentBytes
 from p2p.settings import PeerSettings, SeedSettings
+from p2p.simulation.errors import Errors
 from p2p.simulation.latency import uniform
 from p2p.simulation.network import SimulatedNetwork
-from p2p.simulation.run import Errors, dropLog
+from p2p.simulation.run import dropLog
 from p2p.simulation.swarm import Node, Swarm
 
 LATENCY = (0.010, 0.100)

@@ -51,9 +51,9 @@ def simulate(
     gives the same run. The exit status is 0 if everything that the scenario expects holds, else 1.
     """
     # Twisted and all of the network are not needed to print --help.
+    from p2p.simulation.errors import crashText
     from p2p.simulation.grid import point
     from p2p.simulation.incidents import ScenarioError
-    from p2p.simulation.job import crashText
     from p2p.simulation.journal import Journal
     from p2p.simulation.output import REPORT, RESULTS, TRACE, cleared, isForeign
     from p2p.simulation.report import writeReport

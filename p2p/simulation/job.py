@@ -14,24 +14,15 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
-import traceback
 from typing import Any
 
 import attrs
 
-import p2p
-import twisted
-from p2p.simulation.clock import SimulationError
+from p2p.simulation.errors import crashText
 from p2p.simulation.grid import Settings
-from p2p.simulation.incidents import ScenarioError
 from p2p.simulation.metrics import metrics
 from p2p.simulation.run import Run, dropLog
 from p2p.simulation.scenario import scenarioOf
-from p2p.text import errorLine
-
-_OURS = tuple(os.path.dirname(package.__file__ or "") + os.sep for package in (p2p, twisted))
-_STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 
 KEPT_BROKEN = 20
 """What is kept of a run of what did not hold, which may be one for each broadcast; of each expectation the first is."""
@@ -111,31 +102,6 @@ def crashed(job: Job, how: str) -> dict[str, Any]:
         "wallSeconds": None,
         "metrics": {},
     }
-
-
-def crashText(error: Exception, time: float | None = None) -> str:
-    """
-    An exception on one line: what it says, and where in the program that is simulated, or in a check, it was raised.
-
-    @param time: when, in virtual seconds, if that is known.
-    """
-    where = []
-    # What the simulation itself raises says where.
-    if not isinstance(error, ScenarioError | SimulationError):
-        frames = traceback.extract_tb(error.__traceback__)
-        frame = next(filter(_isOthers, reversed(frames)), frames[-1] if frames else None)
-        if frame is not None:
-            where.append(f"{os.path.basename(frame.filename)}:{frame.lineno}")
-    if time is not None:
-        where.append(f"at {time:.3f} s")
-    return errorLine(error) + (f" ({', '.join(where)})" if where else "")
-
-
-def _isOthers(frame: traceback.FrameSummary) -> bool:
-    """Whether it belongs neither to this package nor to what that stands on."""
-    file = frame.filename
-    installed = f"{os.sep}site-packages{os.sep}" in file
-    return not (file.startswith((*_OURS, "<frozen")) or (file.startswith(_STANDARD_LIBRARY) and not installed))
 
 
 def runApart(job: Job) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class Measure:
     @ivar traffic: counts frames, if that is wanted.
     @ivar refused: messages that peers were too busy to send.
     @ivar unsent: messages whose sender was down or stopped.
+    @ivar repeated: a line for each message that somebody's subscribers got again; known with the results.
     """
 
     swarm: Swarm
@@ -117,6 +118,7 @@ class Measure:
         """
         self.traffic = Traffic() if traffic else None
         self.refused = self.unsent = 0
+        self.repeated: list[str] = []
         self._network = network
         self._clock = network.clock
         self._journal = journal
@@ -277,7 +279,7 @@ class Measure:
 
     def _ghosts(self) -> dict[str, Any]:
         """Who is gone, not back, and still on a seed's list, or among those that a running peer names to others."""
-        named = {contact.identity for peer in self.swarm.running() for contact in peer.service.overlay.known(10**9)}
+        named = {contact.identity for peer in self.swarm.running() for contact in peer.service.known(10**9)}
         for seed in self.swarm.runningSeeds():
             named |= {entry.contact.identity for entry in seed.service.registry}
         gone = [self._gone[identity] for identity in named if identity in self._gone]
@@ -334,8 +336,16 @@ class Measure:
             end = now if window is None else min(now, broadcast.at + window)
             live = sum(life.begin <= broadcast.at and life.end > end for life in lives)
             reached, duplicates, lastHop, last = 0, None, 0, broadcast.at
+            seen: set[int] = set()
             for number, when, hops in zip(broadcast.lives, broadcast.times, broadcast.hops, strict=True):
                 life = lives[number]
+                if number in seen:
+                    self.repeated.append(
+                        f"broadcast {place} ({broadcast.id}, by {broadcast.origin}) was delivered to {life.node.name}"
+                        f" again at {when:.3f} s"
+                    )
+                    continue
+                seen.add(number)
                 if when <= end and life.begin <= broadcast.at and life.end > end:
                     reached += 1
                     lastHop = max(lastHop, hops)
@@ -343,7 +353,7 @@ class Measure:
             payloads = traffic.payloads.get(broadcast.key, 0) if traffic is not None else None
             if payloads is not None:
                 # All that saw it, but the first, saw it by a frame that was no duplicate.
-                duplicates = payloads - (len(broadcast.lives) - 1)
+                duplicates = payloads - (len(seen) - 1)
             results.append(
                 {
                     "id": broadcast.id,

@@ -14,11 +14,11 @@ from time import perf_counter
 from typing import Any
 
 import attrs
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner, globalLogPublisher
-from zope.interface import implementer
+from twisted.logger import globalLogBeginner
 
 from p2p.simulation.checks import Violation
 from p2p.simulation.clock import COARSE, FINE
+from p2p.simulation.errors import Errors
 from p2p.simulation.expect import WATCHED, Broken
 from p2p.simulation.interrupt import interruptible
 from p2p.simulation.journal import Journal
@@ -29,42 +29,6 @@ from p2p.simulation.swarm import Swarm
 from p2p.text import oneLine
 
 SLICES = 64
-
-KEPT_ERRORS = 20
-"""Errors that are kept for the results; there may be more."""
-
-
-@implementer(ILogObserver)
-class Errors:
-    """
-    What services log as an error while they run; in a simulation it is one.
-
-    @ivar count: how many there were.
-    @ivar kept: the first of them, each with C{at} and C{text}.
-    """
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self.count = 0
-        self.kept: list[dict[str, Any]] = []
-
-    def __call__(self, event: LogEvent) -> None:
-        """Take a log event."""
-        if event.get("log_level") is LogLevel.critical or event.get("isError"):
-            self.count += 1
-            if len(self.kept) < KEPT_ERRORS:
-                failure = event.get("log_failure")
-                text = formatEvent(event)
-                if failure is not None:
-                    text += f": {failure.getErrorMessage()}\n{failure.getBriefTraceback()}"
-                self.kept.append({"at": round(self._now(), 6), "text": text})
-
-    def __enter__(self) -> Errors:
-        globalLogPublisher.addObserver(self)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        globalLogPublisher.removeObserver(self)
 
 
 @contextmanager
@@ -188,7 +152,9 @@ class Run:
             check.watch(swarm)
 
     def _results(self) -> dict[str, Any]:
-        measured = self.measure.results(self.scenario.measure.window)
+        with self.errors:
+            # A strategy is asked then, too.
+            measured = self.measure.results(self.scenario.measure.window)
         stopped = self.broken[0].time if self.broken else None
         if stopped is None or stopped >= self.scenario.duration:
             scenario = self.scenario
@@ -197,9 +163,11 @@ class Run:
             )
             for check in self.scenario.checks:
                 self.broken += check.broken(self.swarm)
+        for line in self.measure.repeated:
+            self.errors.add(line)
         if self.errors.count:
             first = self.errors.kept[0]["text"].splitlines()[0]
-            problem = f"{self.errors.count} were logged, the first: {first}"
+            problem = f"{self.errors.count}, the first: {first}"
             self.broken.append(Broken("errors", problem, self.network.now))
         network = self.network
         return {

@@ -45,9 +45,10 @@ from typing import IO, Any, Protocol
 import attrs
 import msgspec
 
+from p2p.simulation.errors import crashText
 from p2p.simulation.grid import Settings, replaced, settingText
 from p2p.simulation.incidents import ScenarioError
-from p2p.simulation.job import Job, crashed, crashText, run, runApart
+from p2p.simulation.job import Job, crashed, run, runApart
 from p2p.simulation.metrics import METRICS, Estimate
 from p2p.simulation.scenario import ScenarioFile, readScenario
 

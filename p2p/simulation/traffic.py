@@ -87,18 +87,22 @@ class Traffic:
                 if stop > end:
                     started[target.serial] = data[start:]
                     break
-                kind = data[start + _TYPE_AT]
-                frames[kind] += 1
-                sizes[kind] += stop - start
-                if kind == _MESSAGE:
-                    first = data[start + _SEQUENCE_AT]
-                    last = start + _SEQUENCE_AT + (1 if first < 0x80 else _NUMBER_SIZE[first])
-                    key = data[start + _ORIGIN_AT : last]
-                    payloads[key] = payloads.get(key, 0) + 1
-                elif kind == _BATCH:
-                    for message in _decodeBatch(data[start + HEADER : stop]).messages:
-                        key = broadcastKey(message.origin, message.sequence)
+                try:
+                    kind = data[start + _TYPE_AT]
+                    frames[kind] += 1
+                    sizes[kind] += stop - start
+                    if kind == _MESSAGE:
+                        first = data[start + _SEQUENCE_AT]
+                        last = start + _SEQUENCE_AT + (1 if first < 0x80 else _NUMBER_SIZE[first])
+                        key = data[start + _ORIGIN_AT : last]
                         payloads[key] = payloads.get(key, 0) + 1
+                    elif kind == _BATCH:
+                        for message in _decodeBatch(data[start + HEADER : stop]).messages:
+                            key = broadcastKey(message.origin, message.sequence)
+                            payloads[key] = payloads.get(key, 0) + 1
+                except (IndexError, KeyError, msgspec.DecodeError):
+                    # That is no message: whom it was sent to will say so.
+                    pass
                 start = stop
 
     def count(self, types: Iterable[type]) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+import re
 from random import Random
 from typing import Any
 
@@ -27,7 +28,7 @@ from p2p.simulation.scenario import parseScenario
 from p2p.simulation.swarm import Swarm
 from p2p.simulation.traffic import Traffic, broadcastKey
 from p2p.wire.codec import encode
-from p2p.wire.messages import Batch, Contact, Message, Ping, Pong
+from p2p.wire.messages import Batch, Contact, Custom, Message, Ping, Pong
 
 STABLE = """
 name = "stable"
@@ -161,6 +162,13 @@ class TrafficTests(SynchronousTestCase):
             traffic = self.counted(pieces)
             self.assertEqual(traffic.byType(), {"Batch": {"frames": 1, "bytes": len(frame)}})
             self.assertEqual(traffic.payloads, {broadcastKey(b"o" * 16, number): 1 for number in (1, 2, 300)})
+
+    def test_whatIsNoMessageEndsNothing(self) -> None:
+        """Whom it is sent to says so; what follows it is counted."""
+        for body in (b"", b"\x93", b"\x95\x0a\xc4", encode(Message(b"short", 1, 1, b""))[4:], encode(Batch([]))[4:-1]):
+            bad = len(body).to_bytes(4, "big") + body
+            for pieces in ([(1, bad), (1, encode(Ping(5)))], [(1, bad + encode(Ping(5)))]):
+                self.assertEqual(self.counted(pieces).byType()["Ping"]["frames"], 1)
 
     def test_pieces(self) -> None:
         """A frame in pieces, several in one, two connections in turn: the same count."""
@@ -686,8 +694,39 @@ class ExpectTests(SynchronousTestCase):
         results = going.go()
         self.assertEqual([broken["expectation"] for broken in results["broken"]], ["errors"])
         self.assertEqual(results["errors"][0]["at"], 5.0)
-        self.assertIn("out of order", results["errors"][0]["text"])
+        line = re.escape("something is wrong: ArithmeticError: out of order (test_simulation_measure.py:") + r"\d+\)$"
+        self.assertRegex(results["errors"][0]["text"].splitlines()[0], line)
+        self.assertRegex(results["broken"][0]["problem"], "^1, the first: " + line)
         self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
+
+    def test_whatMayNotBeSentIsAnErrorOfWhoeverSendsIt(self) -> None:
+        """A daemon turns away who sends it; here that is one of its own, and links that end for it may hide it."""
+        going = run()
+        going.network.callAt(5.0, lambda: _mistake(going.swarm))
+        (broken,) = going.go()["broken"]
+        self.assertEqual(broken["expectation"], "errors")
+        what = "malformed: a message of its own for the overlay"
+        self.assertRegex(broken["problem"], f"^1, the first: .* ended: {what}$")
+
+    def test_whoGetsAMessageAgainIsAnErrorAndCountsOnce(self) -> None:
+        """Or one that gets it twice would stand for one that never does."""
+        going = run(event("publish = {}"))
+        going.network.callAt(15.0, lambda: _deliverAgain(going.swarm))
+        results = going.go()
+        ((broken,), (broadcast,)) = results["broken"], results["broadcasts"]
+        self.assertEqual(broken["expectation"], "errors")
+        line = r"broadcast 0 \(.*, by peer-\d+\) was delivered to peer-1 again at 15\.000 s"
+        self.assertRegex(broken["problem"], f"^2, the first: {line}$")
+        self.assertEqual((broadcast["reached"], broadcast["live"]), (16, 16))
+        self.assertEqual(broadcast["duplicates"], broadcast["payloads"] - 15)
+
+    def test_anOverlayThatCannotSayWhomItKnowsEndsNoRun(self) -> None:
+        """It is told which it is."""
+        going = run()
+        going.network.callAt(15.0, lambda: setattr(going.swarm.peers["peer-1"].service.overlay, "known", None))
+        problem = going.go()["broken"][0]["problem"]
+        self.assertIn("a strategy failed on RandomLinks.known: TypeError: 'NoneType' object is not callable", problem)
+        self.assertGreater(len(self.flushLoggedErrors(TypeError)), 0)
 
     def test_errorsThatAreNoticedLateAreThoseOfTheirOwnRun(self) -> None:
         """A Deferred whose failure nobody handles is logged when it is collected, which is before the run is over."""
@@ -834,6 +873,18 @@ def _failUnnoticed() -> None:
     deferred: Any = Deferred()
     deferred.cycle = deferred
     deferred.errback(ArithmeticError("out of order"))
+
+
+def _mistake(swarm: Swarm) -> None:
+    service = swarm.peers["peer-1"].service
+    service.send(service.neighbours[:1], Custom("overlay", None))
+
+
+def _deliverAgain(swarm: Swarm) -> None:
+    service = swarm.peers["peer-1"].service
+    ((_, message),) = service.broadcast.recent()
+    for _ in range(2):
+        service.deliver(message, service.neighbours[0], 15.0)
 
 
 def _fail(swarm: Swarm) -> None:

@@ -535,7 +535,10 @@ class Link(Protocol):
             # Whoever dials is told, and may dial again and again.
             dialled = self.outgoing and self.state is State.SHAKING
             log = self._log.debug if dialled else self._log.warn
-            log("{link} ended: {reason}: {detail}", link=self, reason=error.reason, detail=error.detail)
+            log(
+                "{link} ended: {reason}: {detail}",
+                link=self, reason=error.reason, detail=error.detail, misbehaved=True,
+            )  # fmt: skip
         self.close(error.reason, error.detail)
         self._deafen()
 

@@ -17,9 +17,9 @@ from random import Random
 from typing import Any
 
 from p2p.settings import PeerSettings, SeedSettings
+from p2p.simulation.errors import Errors
 from p2p.simulation.latency import uniform
 from p2p.simulation.network import SimulatedNetwork
-from p2p.simulation.run import Errors
 from p2p.simulation.swarm import Node, Swarm
 from p2p.simulation.traffic import Traffic
 from p2p.test.model.figure import Figure, atLeast, exactly

@@ -24,10 +24,10 @@ from itertools import pairwise
 from typing import Any
 
 from p2p.settings import PeerSettings, SeedSettings
+from p2p.simulation.errors import Errors
 from p2p.simulation.latency import constant
 from p2p.simulation.measure import Measure
 from p2p.simulation.network import SimulatedNetwork
-from p2p.simulation.run import Errors
 from p2p.simulation.swarm import Node, Swarm
 from p2p.simulation.traffic import Traffic
 from p2p.test.model.figure import Figure, about, atMost, exactly

@@ -1,0 +1,96 @@
+"""
+What goes wrong in the program that is simulated, in words that name the culprit.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+import p2p
+import twisted
+from p2p.simulation.clock import SimulationError
+from p2p.simulation.incidents import ScenarioError
+from p2p.text import errorLine
+
+KEPT_ERRORS = 20
+"""Errors that are kept for the results; there may be more."""
+
+_OURS = tuple(os.path.dirname(package.__file__ or "") + os.sep for package in (p2p, twisted))
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
+
+
+@implementer(ILogObserver)
+class Errors:
+    """
+    What services do wrong while they run; in a simulation it is an error.
+
+    That is what they log as one, and what others of them log as a breach of the protocol: everybody here runs the
+    same program, so whoever sends what may not be has a fault.
+
+    @ivar count: how many there were.
+    @ivar kept: the first of them, each with C{at} and C{text}.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.count = 0
+        self.kept: list[dict[str, Any]] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take a log event."""
+        if event.get("log_level") is LogLevel.critical or event.get("isError") or event.get("misbehaved"):
+            self.add(_textOf(event) if len(self.kept) < KEPT_ERRORS else "")
+
+    def add(self, text: str) -> None:
+        """One more, and what it is: its first line says it."""
+        self.count += 1
+        if len(self.kept) < KEPT_ERRORS:
+            self.kept.append({"at": round(self._now(), 6), "text": text})
+
+    def __enter__(self) -> Errors:
+        globalLogPublisher.addObserver(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        globalLogPublisher.removeObserver(self)
+
+
+def _textOf(event: LogEvent) -> str:
+    text = formatEvent(event)
+    failure = event.get("log_failure")
+    if failure is None:
+        return text
+    return f"{text}: {crashText(failure.value, trace=failure.getTracebackObject())}\n{failure.getBriefTraceback()}"
+
+
+def crashText(error: BaseException, time: float | None = None, trace: Any = None) -> str:
+    """
+    An exception on one line: what it says, and where in the program that is simulated, or in a check, it was raised.
+
+    @param time: when, in virtual seconds, if that is known.
+    @param trace: its traceback, if it no longer has that itself.
+    """
+    where = []
+    # What the simulation itself raises says where.
+    if not isinstance(error, ScenarioError | SimulationError):
+        frames = traceback.extract_tb(error.__traceback__ or trace)
+        frame = next(filter(_isOthers, reversed(frames)), frames[-1] if frames else None)
+        if frame is not None:
+            where.append(f"{os.path.basename(frame.filename)}:{frame.lineno}")
+    if time is not None:
+        where.append(f"at {time:.3f} s")
+    return errorLine(error) + (f" ({', '.join(where)})" if where else "")
+
+
+def _isOthers(frame: traceback.FrameSummary) -> bool:
+    """Whether it belongs neither to this package nor to what that stands on."""
+    file = frame.filename
+    installed = f"{os.sep}site-packages{os.sep}" in file
+    return not (file.startswith((*_OURS, "<frozen")) or (file.startswith(_STANDARD_LIBRARY) and not installed))
