@@ -54,6 +54,9 @@ class IStrategy(Interface):
         """
         Begin, for one life of one peer.
 
+        The peer does not run yet: nothing is asked of the outlet before the first event, which C{tick} is at the
+        latest.
+
         @param outlet: the L{IOutlet} of that kind.
         @param settings: L{p2p.settings.PeerSettings}.
         @param random: C{random.Random}, where all its chance comes from.
@@ -129,7 +132,8 @@ class IOverlay(Interface):
         May this dialler become a neighbour?
 
         @param urgent: it says that it needs this link; whoever has no room may make some for it.
-        @return: C{None} for yes, else the reason to refuse with.
+        @return: C{None} for yes, else the reason to refuse with: a word of L{p2p.wire.reasons}, or another of at most
+            32 characters.
         """
 
     def neighbourUp(neighbour: INeighbour, now: float) -> None:
@@ -187,7 +191,7 @@ class IBroadcast(Interface):
 
     def publish(identity: bytes, payload: bytes, now: float) -> Message:
         """
-        Send a new message of this node's own.
+        Send a new message of this node's own, and C{deliver} it here, once.
 
         Numbers begin at 1 for every identity that the node takes.
 

@@ -235,7 +235,6 @@ class PeerService(NodeService):
         super().__init__(reactor, host, port, random, store, PEER_EVENTS)
         self.settings = settings
         self._subscribers = Subscribers(settings, lambda origin: self.broadcast.settled(origin))
-        self._makeStrategies()
         self.limit = settings.maxPayload + OVERHEAD
         self._bound = port
         self._advertise = advertise
@@ -256,6 +255,7 @@ class PeerService(NodeService):
         self._watched = 0.0
         # Why others of this network turned it away for good, as far as the log knows.
         self._foreign: set[str] = set()
+        self._makeStrategies()
 
     # Start and stop.
 
@@ -517,7 +517,14 @@ class PeerService(NodeService):
         self.events.emit("lost", origin=who, first=first, last=last)
 
     def later(self, delay: float, call: Callable[[float], object]) -> Any:
-        """Call a strategy in so many seconds."""
+        """
+        Call a strategy in so many seconds.
+
+        @raise NotRunning: this peer was never started.
+        """
+        if not self._lives:
+            # It would be called though this peer may never be.
+            raise NotRunning("a timer, asked for before this peer is started")
         return self._timers.later(delay, lambda: self._tick(call))
 
     def connect(self, contact: Contact, urgent: bool = False) -> None:
@@ -595,7 +602,7 @@ class PeerService(NodeService):
         try:
             return list(self.overlay.known(count, exclude))
         except Exception:
-            self._log.failure("a strategy failed on {event}", event="known")
+            self._log.failure("a strategy failed on {event}", event=f"{type(self.overlay).__name__}.known")
             return []
 
     def admit(self, link: PeerProtocol, contact: Contact, now: float) -> str | None:

@@ -21,6 +21,7 @@ from zope.interface import implementer
 from p2p.interfaces import IBroadcast, IDetector, IOverlay, IStrategy
 from p2p.settings import SettingError
 from p2p.text import errorLine
+from p2p.wire.messages import AnyMessage
 
 INTERFACES = {"overlay": IOverlay, "broadcast": IBroadcast, "detector": IDetector}
 """What a strategy of each kind has to have."""
@@ -127,6 +128,9 @@ def makeStrategy(kind: str, outlet: Any, settings: Any, random: Any) -> tuple[An
             # Now, and not when it is called for the first time.
             what = ", ".join(lacking)
             raise AttributeError(f"{type(made).__name__!r} object lacks {what} of {interface.__name__}")
+        for each in made.messages:
+            if each not in AnyMessage.__args__:
+                raise TypeError(f"messages has {each!r}, which is no type of p2p.wire.messages")
         return made, {type: made.received for type in made.messages}
     except Exception as error:
         raise SettingError(f"{kind}: {name!r} ({_home(known)}) cannot be made: {errorLine(error)}") from error

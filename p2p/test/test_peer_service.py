@@ -24,13 +24,14 @@ from p2p.interfaces import (
     IOverlayOutlet,
     IPeerStore,
 )
+from p2p.peer.broadcast import Flood
 from p2p.peer.confirm import Confirmed
 from p2p.peer.delivery import Delivery
 from p2p.peer.errors import Busy, NotConfirmed, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
 from p2p.peer.service import MAX_INCARNATION, NAMED, PeerProtocol, PeerService
 from p2p.peer.strategies import KINDS
-from p2p.settings import SettingError
+from p2p.settings import PeerSettings, SettingError
 from p2p.test.fakes import (
     LATENCY,
     FakePeerStore,
@@ -185,6 +186,18 @@ class JoiningTests(PeerTestCase):
         script.send(Custom("broadcast", None))
         self.network.run(1)
         self.assertEqual([close.reason for close in script.take(Close)], [reasons.MALFORMED])
+
+    def test_whatAStrategyAsksForWhileItIsMadeIsRefused(self) -> None:
+        """There is no identity yet, and no time passes for a peer that may never be started."""
+        for ask, why in (
+            (lambda outlet: outlet.later(1.0, str), "a timer, asked for before this peer is started"),
+            (lambda outlet: outlet.identity, "this peer was not started"),
+        ):
+            self.patch(Flood, "__init__", lambda flood, outlet, settings, random, ask=ask: ask(outlet))
+            error = self.assertRaises(SettingError, PeerService, self.network.clock, PeerSettings(), [])
+            self.assertEqual(
+                str(error), f"broadcast: 'flood' (p2p.peer.broadcast.Flood) cannot be made: NotRunning: {why}"
+            )
 
     def test_aTimedCallIsMadeWhileThePeerRuns(self) -> None:
         """With the time, in one turn; and not once it has stopped."""

@@ -117,6 +117,7 @@ class StrategiesTests(SynchronousTestCase):
             (f"{here}.Mute", "AttributeError: 'Mute' object lacks promised, received of IBroadcast"),
             (f"{here}.Bare", f"AttributeError: 'Bare' object lacks {', '.join(sorted(IBroadcast))} of IBroadcast"),
             (f"{here}.Deaf", "TypeError: 'NoneType' object is not iterable"),
+            (f"{here}.Babbling", "TypeError: messages has 'Custom', which is no type of p2p.wire.messages"),
         ):
             self.install(Strategy("broadcast", "broken", "", home))
             settings = PeerSettings(broadcast="broken")
@@ -160,3 +161,9 @@ class Deaf(Mute):
 
     messages: Any = None
     promised = received = None
+
+
+class Babbling(Deaf):
+    """It says what it takes in a word."""
+
+    messages = ("Custom",)
