@@ -16,6 +16,7 @@ from bench.ports import freePort
 from tests.processes import PROJECT, TWISTD, NetworkTestCase, until
 
 DOCUMENT = (PROJECT / "docs" / "strategies.md").read_text()
+BLOCK = re.MULTILINE | re.DOTALL
 
 
 BROKEN = """
@@ -114,7 +115,7 @@ class ForeignStrategyTests(PluginCase):
         """Write its files."""
         super().setUp()
         plugin, scenario = (
-            re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)[0]
+            re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, BLOCK)[0]
             for language in ("python", "toml")
         )
         self.install("p2p_rumour.py", plugin)
@@ -139,6 +140,16 @@ class ForeignStrategyTests(PluginCase):
         payloads = sum(one["payloads"] for one in broadcasts) / len(broadcasts)
         self.assertLess(payloads, 0.85 * (2 * links - (peers - 1)))
         self.assertGreater(sum(one["reached"] for one in broadcasts), 0.9 * peers * len(broadcasts))
+
+    def test_itIsTested(self) -> None:
+        """By what stands there as a test of it."""
+        Path(self.directory, "test_rumour.py").write_text(re.findall(r"^```python\n(.*?)^```", DOCUMENT, BLOCK)[1])
+        run = subprocess.run(
+            [sys.executable, "-m", "twisted.trial", "test_rumour"],
+            cwd=self.directory, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        self.assertIn("Ran 2 tests", run.stdout)
+        self.assertEqual(run.returncode, 0, run.stdout)
 
     def test_itRunsAsADaemon(self) -> None:
         """Two that use it reach each other; one that floods is turned away by them, and the log says why."""
