@@ -405,7 +405,9 @@ class PeerService(NodeService):
         self.factory.counters["published"] += 1
         self._unwritten += len(data) + FRAME
         with self.factory.turn:
-            message: Message = self.broadcast.publish(self.identity, data, self._reactor.seconds())
+            message = self.broadcast.publish(self.identity, data, self._reactor.seconds())
+        if not isinstance(message, Message):
+            raise TypeError(f"{type(self.broadcast).__name__}.publish returned {message!r:.99}, which is no Message")
         return message
 
     def subscribe(self, subscriber: Callable[[Delivery], object], ordered: bool = False) -> Callable[[], None]:
@@ -600,7 +602,11 @@ class PeerService(NodeService):
     def known(self, count: int, exclude: Container[bytes] = ()) -> list[Contact]:
         """See L{p2p.interfaces.IOverlay.known}; nobody, if the overlay cannot say."""
         try:
-            return list(self.overlay.known(count, exclude))
+            known = list(self.overlay.known(count, exclude))
+            for each in known:
+                if not isinstance(each, Contact):
+                    raise TypeError(f"it names {each!r:.99}, which is no Contact")
+            return known
         except Exception:
             self._log.failure("a strategy failed on {event}", event=f"{type(self.overlay).__name__}.known")
             return []

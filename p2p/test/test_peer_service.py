@@ -1563,6 +1563,20 @@ class RobustnessTests(PeerTestCase):
         self.successResultOf(stopped)
         self.assertGreater(len(self.flushLoggedErrors(RuntimeError)), 3)
 
+    def test_whatAStrategyGivesThatIsNoneOfItsKindIsToldOfIt(self) -> None:
+        """Its name stands in the error, not that of whoever takes it for what it should be."""
+        peer = self.network.peer(1, seeds=())
+        self.patch(Flood, "publish", lambda *what: None)
+        error = self.assertRaises(TypeError, peer.publish, b"x")
+        self.assertEqual(str(error), "Flood.publish returned None, which is no Message")
+        peer.overlay.known = lambda count, exclude=(): [contact(2), "somebody"]
+        with capturedLogs() as events:
+            self.assertEqual(peer.known(5), [])
+        (failed,) = (event for event in events if "log_failure" in event)
+        self.assertEqual(formatEvent(failed), "a strategy failed on RandomLinks.known")
+        self.assertEqual(failed["log_failure"].getErrorMessage(), "it names 'somebody', which is no Contact")
+        self.flushLoggedErrors(TypeError)
+
     def test_anOverlayThatCannotSayWhomItKnowsKeepsNoPeerFromLeaving(self) -> None:
         """Its neighbour hears the goodbye, its status can be asked for, and who it is is kept."""
         disk = FakePeerStore()
