@@ -114,7 +114,7 @@ class IOverlay(Interface):
     Also the memory of addresses: it is told of every contact that is heard of.
     """
 
-    messages = Attribute("tuple of the message types that are C{received} by this strategy")
+    messages = Attribute("tuple of the message types that are C{received} by this strategy, and by no other")
 
     def listed(contacts: Iterable[Contact], fresh: bool, now: float) -> None:
         """
@@ -185,7 +185,7 @@ class IBroadcastOutlet(IOutlet):
 class IBroadcast(Interface):
     """How a message spreads."""
 
-    messages = Attribute("tuple of the message types that are C{received} by this strategy")
+    messages = Attribute("tuple of the message types that are C{received} by this strategy, and by no other")
     duplicates = Attribute("C{int}: payload messages received that had been seen already")
     refused = Attribute("C{int}: payload messages that were passed over, there being too many origins at a time")
 
@@ -239,7 +239,7 @@ class IDetectorOutlet(IOutlet):
 class IDetector(Interface):
     """Who is alive."""
 
-    messages = Attribute("tuple of the message types that are C{received} by this strategy")
+    messages = Attribute("tuple of the message types that are C{received} by this strategy, and by no other")
 
     def neighbourUp(neighbour: INeighbour, now: float) -> None:
         """A link is ready for messages."""

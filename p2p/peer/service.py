@@ -42,7 +42,7 @@ from p2p.peer.slow import SlowReaders
 from p2p.peer.strategies import KINDS, makeStrategy
 from p2p.peer.subscribers import Subscribers
 from p2p.rate import RateLimit
-from p2p.settings import PeerSettings
+from p2p.settings import PeerSettings, SettingError
 from p2p.timers import slept
 from p2p.wire import reasons
 from p2p.wire.codec import OVERHEAD, encode
@@ -802,6 +802,14 @@ class PeerService(NodeService):
         """Begin with strategies that know nothing yet."""
         made = {kind: makeStrategy(kind, self, self.settings, self.random) for kind in KINDS}
         self.overlay, self.broadcast, self.detector = (made[kind][0] for kind in KINDS)
+        takers: dict[type, str] = {}
+        for kind, (_, handlers) in made.items():
+            for type in handlers:
+                other = takers.setdefault(type, kind)
+                if other != kind and type is not Custom:
+                    # One of them would not hear it.
+                    name = getattr(self.settings, kind)
+                    raise SettingError(f"{kind}: {name!r} takes {type.__name__}, and so does the {other}")
         self._custom = {kind: handlers[Custom] for kind, (_, handlers) in made.items() if Custom in handlers}
         self.handlers: Handlers = {
             Alive: self._alive,

@@ -29,6 +29,7 @@ from p2p.peer.confirm import Confirmed
 from p2p.peer.delivery import Delivery
 from p2p.peer.errors import Busy, NotConfirmed, NotRunning, PayloadTooLarge
 from p2p.peer.memory import PeerMemory
+from p2p.peer.overlay import RandomLinks
 from p2p.peer.service import MAX_INCARNATION, NAMED, PeerProtocol, PeerService
 from p2p.peer.strategies import KINDS
 from p2p.settings import PeerSettings, SettingError
@@ -198,6 +199,13 @@ class JoiningTests(PeerTestCase):
             self.assertEqual(
                 str(error), f"broadcast: 'flood' (p2p.peer.broadcast.Flood) cannot be made: NotRunning: {why}"
             )
+
+    def test_noTwoStrategiesTakeTheSameMessage(self) -> None:
+        """But for those of their own: one would not hear it."""
+        self.patch(Flood, "messages", (*Flood.messages, Custom, Ping))
+        self.patch(RandomLinks, "messages", (Custom,))
+        error = self.assertRaises(SettingError, PeerService, self.network.clock, PeerSettings(), [])
+        self.assertEqual(str(error), "detector: 'heartbeat' takes Ping, and so does the broadcast")
 
     def test_aTimedCallIsMadeWhileThePeerRuns(self) -> None:
         """With the time, in one turn; and not once it has stopped."""
