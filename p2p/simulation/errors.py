@@ -22,6 +22,9 @@ from p2p.text import errorLine
 KEPT_ERRORS = 20
 """Errors that are kept for the results; there may be more."""
 
+_NEVER_AWAITED = "was never awaited"
+"""How Python's warning ends of a coroutine that does not run, as where a strategy's callback is an C{async def}."""
+
 _OURS = tuple(os.path.dirname(package.__file__ or "") + os.sep for package in (p2p, twisted))
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 
@@ -31,8 +34,8 @@ class Errors:
     """
     What services do wrong while they run; in a simulation it is an error.
 
-    That is what they log as one, and what others of them log as a breach of the protocol: everybody here runs the
-    same program, so whoever sends what may not be has a fault.
+    That is what they log as one, or begin and never await; and what others of them log as a breach of the protocol, for
+    everybody here runs the same program, and whoever sends what may not be has a fault.
 
     @ivar count: how many there were.
     @ivar kept: the first of them, each with C{at} and C{text}.
@@ -45,7 +48,8 @@ class Errors:
 
     def __call__(self, event: LogEvent) -> None:
         """Take a log event."""
-        if event.get("log_level") is LogLevel.critical or event.get("isError") or event.get("misbehaved"):
+        warned = "warning" in event and str(event["warning"]).endswith(_NEVER_AWAITED)
+        if event.get("log_level") is LogLevel.critical or event.get("isError") or event.get("misbehaved") or warned:
             self.add(_textOf(event) if len(self.kept) < KEPT_ERRORS else "")
 
     def add(self, text: str) -> None:

@@ -8,17 +8,20 @@ import gc
 import io
 import json
 import re
+import sys
+import warnings
 from random import Random
 from typing import Any
 
 import networkx
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import LogBeginner, Logger, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p.commands.simulate import summaryRows
 from p2p.simulation import graph
 from p2p.simulation.checks import Violation
+from p2p.simulation.errors import Errors
 from p2p.simulation.expect import OF_BROADCASTS, Expect, calms
 from p2p.simulation.journal import BLOCK, Journal
 from p2p.simulation.metrics import metrics
@@ -708,6 +711,19 @@ class ExpectTests(SynchronousTestCase):
         what = "malformed: a message of its own for the overlay"
         self.assertRegex(broken["problem"], f"^1, the first: .* ended: {what}$")
 
+    def test_whatNobodyAwaitsIsAnError(self) -> None:
+        """It never runs, and Python says no more than a warning of it."""
+        errors = Errors(lambda: 5.0)
+        # As a program logs that is no test.
+        self.patch(warnings, "showwarning", warnings.showwarning)
+        beginner = LogBeginner(LogPublisher(), sys.stderr, sys, warnings)
+        beginner.beginLoggingTo([errors], discardBuffer=True, redirectStandardIO=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            _lateForGood()  # type: ignore[unused-coroutine]
+        (said,) = errors.kept
+        self.assertRegex(said["text"], "RuntimeWarning: coroutine '_lateForGood' was never awaited$")
+
     def test_whoGetsAMessageAgainIsAnErrorAndCountsOnce(self) -> None:
         """Or one that gets it twice would stand for one that never does."""
         going = run(event("publish = {}"))
@@ -878,6 +894,10 @@ def _failUnnoticed() -> None:
 def _mistake(swarm: Swarm) -> None:
     service = swarm.peers["peer-1"].service
     service.send(service.neighbours[:1], Custom("overlay", None))
+
+
+async def _lateForGood() -> None:
+    pass
 
 
 def _deliverAgain(swarm: Swarm) -> None:
