@@ -16,6 +16,7 @@ that they bear the real one.
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -139,6 +140,10 @@ COMMON: list[tuple[str, Any, str, Callable[[str], Any]]] = [
      " is reached over TCP", readHostNames),
 ]  # fmt: skip
 """Name, default, meaning and reader of each option that both daemons have, beside the settings."""
+
+
+SEEDS_SHARE = 0.75
+"""The share of its file descriptors that a peer may need for its seeds; the rest is for its links and callers."""
 
 
 class DaemonOptions(usage.Options):
@@ -403,8 +408,15 @@ class PeerOptions(DaemonOptions):
     ]  # fmt: skip
 
     def chooseListen(self) -> Address:
-        """What the user says; a seed's place is never right."""
+        """What the user says; a seed's place is never right, and there may be more seeds than it can connect to."""
         host, port, advertise = self["host"], self["port"], self["advertise"]
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit != resource.RLIM_INFINITY and len(self.seeds) > SEEDS_SHARE * limit:
+            raise usage.UsageError(
+                f"{self['config']} lists {len(self.seeds)} seeds, and a peer keeps a connection to each: of its {limit}"
+                f" file descriptors it has {int(SEEDS_SHARE * limit)} for that; raise the limit (ulimit -n,"
+                " LimitNOFILE)"
+            )
         for seed in self.seeds:
             here = port == seed.port and (
                 host == seed.host or (host in WILDCARDS and self.claim.isOurs(seed.host))

@@ -5,6 +5,7 @@ Tests for L{p2p.daemon.options}.
 from __future__ import annotations
 
 import os
+import resource
 from typing import Any, TypeVar
 
 import attrs
@@ -424,6 +425,27 @@ class SeedAddressTests(OptionsCase):
         self.write("config.txt", "10.0.0.1:5001\n127.0.0.1:5002\n")
         self.assertEqual(self.peer("--port", "5001", "--host", "0.0.0.0").listen, Address("0.0.0.0", 5001))
         self.assertEqual(self.peer("--port", "5002", "--host", "127.0.0.2").listen, Address("127.0.0.2", 5002))
+
+
+    def test_soManySeedsAsThereAreDescriptorsForAreTaken(self) -> None:
+        """A peer would try to connect to all of them, and have no descriptor left to start with."""
+        limits = {resource.RLIMIT_NOFILE: (1024, 4096)}
+        self.patch(resource, "getrlimit", limits.__getitem__)
+        for count, taken in ((768, True), (769, False), (1300, False)):
+            self.write("config.txt", "".join(f"10.0.{n >> 8}.{n & 255}:5000\n" for n in range(1, count + 1)))
+            if taken:
+                self.assertEqual(len(self.peer().seeds), count)
+            else:
+                self.claim.released = 0
+                self.assertEqual(
+                    self.refused(PeerOptions(self.claim)),
+                    f"p2ppeer: config.txt lists {count} seeds, and a peer keeps a connection to each: of its 1024 file"
+                    " descriptors it has 768 for that; raise the limit (ulimit -n, LimitNOFILE)",
+                )
+        # A seed dials none of them.
+        self.assertEqual(len(self.seed().seeds), 1300)
+        limits[resource.RLIMIT_NOFILE] = (resource.RLIM_INFINITY,) * 2
+        self.assertEqual(len(self.peer().seeds), 1300)
 
 
 class HttpOptionsTests(OptionsCase):
