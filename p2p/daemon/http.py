@@ -205,7 +205,12 @@ class Resources:
 
     def _metrics(self, request: WebRequest) -> None:
         # Imported when they are first asked for: nobody pays for them who does not look.
-        from p2p.daemon.metrics import CONTENT_TYPE, metrics
+        try:
+            from p2p.daemon.metrics import CONTENT_TYPE, metrics
+        except OSError as error:
+            # No descriptor is left, say.
+            why = f"what makes metrics cannot be read: {error.strerror}"
+            raise HttpError(503, why, {b"Retry-After": b"1"}) from None
 
         request.answerBytes(metrics(self._node), CONTENT_TYPE)
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EMFILE
 from typing import Any
 
 import msgspec
@@ -92,6 +94,23 @@ class StatusTests(HttpCase):
         self.assertIn("\np2p_neighbours 2.0\n", text)
         self.assertIn("\np2p_uptime_seconds 2.5\n", text)
         self.assertIn('role="peer"', text)
+
+    def test_whereTheyCannotBeLoadedTheyMayBeAskedForAgain(self) -> None:
+        """They are when they are first asked for, and there may be no descriptor for that."""
+
+        class NoDescriptor:
+            @staticmethod
+            def find_spec(*_: object) -> None:
+                raise OSError(EMFILE, os.strerror(EMFILE))
+
+        name = "p2p.daemon.metrics"
+        self.addCleanup(sys.modules.__setitem__, name, sys.modules.pop(name))
+        finders = self.patch(sys, "meta_path", [NoDescriptor])
+        answer = self.request("GET", "/metrics")
+        finders.restore()
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "1"))
+        self.assertEqual(answer.json, {"error": "what makes metrics cannot be read: Too many open files"})
+        self.assertEqual(self.request("GET", "/metrics").status, 200)
 
     def test_metricNamesAreSnakeCase(self) -> None:
         """With the package's name in front."""
