@@ -97,6 +97,18 @@ class Claim:
             raise Taken(f"{path}: {error.strerror}") from None
         self._locks.append((descriptor, path))
 
+    def handOver(self, user: int, group: int) -> None:
+        """
+        Give what there is of the files to another user and group; -1 for whose they are.
+
+        @raise OSError: this process may not.
+        """
+        for _, lock in self._locks:
+            directory, name = os.path.split(lock.removesuffix("lock"))
+            for found in os.listdir(directory):
+                if found.startswith(name):
+                    os.chown(os.path.join(directory, found), user, group, follow_symlinks=False)
+
     def listening(self) -> None:
         """The daemon listens itself now: the ports need not be held any more."""
         while self._sockets:

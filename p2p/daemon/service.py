@@ -10,6 +10,7 @@ have seen the end; the log is closed last.
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -69,6 +70,7 @@ class Daemon(MultiService):
     def privilegedStartService(self) -> None:
         """Start what takes ports and files; if one cannot be had, end the process with one line."""
         self._orFail(super().privilegedStartService)
+        self._orFail(self._handOver)
         self._options.claim.listening()
 
     def startService(self) -> None:
@@ -95,6 +97,29 @@ class Daemon(MultiService):
             except Exception:
                 self._log.failure("{service} did not stop as it should", service=service)
         self._options.claim.release()
+
+    def _handOver(self) -> None:
+        """
+        Let the files belong to whom C{twistd} becomes next (C{--uid}, C{--gid}).
+
+        This process may do so now; and whoever starts under that name later may open no file of another's.
+        """
+        parent: Any = self._options.parent or {}
+        user, group = parent.get("uid"), parent.get("gid")
+        if user is None and group is None:
+            return
+        if group is None:
+            # As twistd takes it.
+            try:
+                group = pwd.getpwuid(user).pw_gid
+            except KeyError:
+                raise StartFailed(f"--uid {user}: there is no such user") from None
+        elif user is None:
+            user = -1
+        self._options.claim.handOver(user, group)
+        where = self._options.where
+        if where is not None and where.path is not None:
+            os.chown(where.path, user, group)
 
     def _orFail(self, start: Callable[[], object]) -> None:
         try:

@@ -76,6 +76,28 @@ class FilesTests(SynchronousTestCase):
         self.assertEqual(os.listdir(self.directory), [])
         self.second.files(self.directory, "peer-6001")
 
+    def test_whatIsHandedOverIsOneDaemonsFiles(self) -> None:
+        """In each of its directories; no other's, and of a link not what it leads to."""
+        other = self.mktemp()
+        os.mkdir(other)
+        for name in ("peer-6001.log", "peer-60011.log", "seed-6001.log"):
+            with open(os.path.join(self.directory, name), "w"):
+                pass
+        os.symlink("/nowhere", os.path.join(other, "peer-6001.state"))
+        given: dict[str, tuple[object, ...]] = {}
+
+        def chown(path: str, *to: int, follow_symlinks: bool) -> None:
+            self.assertFalse(follow_symlinks)
+            given[path] = to
+
+        self.patch(os, "chown", chown)
+        self.first.files(self.directory, "peer-6001")
+        self.first.files(other, "peer-6001")
+        self.first.handOver(1001, 1002)
+        paths = (f"{self.directory}/peer-6001.lock", f"{self.directory}/peer-6001.log", f"{other}/peer-6001.lock",
+                 f"{other}/peer-6001.state")  # fmt: skip
+        self.assertEqual(given, dict.fromkeys(paths, (1001, 1002)))
+
     def test_aLockFileThatAKilledDaemonLeftBehindIsNoObstacle(self) -> None:
         """The kernel has dropped the lock; whatever is in the file says nothing."""
         with open(os.path.join(self.directory, "peer-6001.lock"), "w") as file:

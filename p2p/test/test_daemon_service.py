@@ -5,6 +5,7 @@ Tests for L{p2p.daemon.service}.
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 from typing import Any
 
@@ -56,10 +57,11 @@ class DaemonCase(SynchronousTestCase):
         )  # fmt: skip
         return options
 
-    def make(self, parent: dict[str, Any] | None = None) -> Daemon:
+    def make(self, *arguments: str, parent: dict[str, Any] | None = None) -> Daemon:
         """The daemon; C{story} tells what happens to its parts."""
         self.node = FakeNode(self.reactor, story=self.story)
-        daemon = Daemon(self.reactor, self.options("--port", "6001", parent=parent), self.node, self.said.append)
+        options = self.options("--port", "6001", *arguments, parent=parent)
+        daemon = Daemon(self.reactor, options, self.node, self.said.append)
         for service in daemon.services:
             if service is not self.node:
                 self.follow(service)
@@ -97,6 +99,30 @@ class StartTests(DaemonCase):
         self.assertEqual([server[0] for server in self.reactor.unixServers], [WEB])
         self.assertTrue(daemon.node.running)
         daemon.stopService()
+
+    def handedOver(self, *arguments: str, **parent: int) -> list[Any]:
+        """To whom the files are given in a start with these options of C{twistd}'s, and then the socket."""
+        given: list[Any] = []
+        self.patch(os, "chown", lambda *to: given.append(to))
+        self.patch(self.claim, "handOver", lambda *to: given.append(to))
+        daemon = self.make(*arguments, parent=parent)
+        daemon.privilegedStartService()
+        daemon.stopService()
+        return given
+
+    def test_theFilesBelongToWhomTwistdBecomes(self) -> None:
+        """Else whoever starts under that name later could open neither list nor log, nor ask the daemon."""
+        user, group = os.getuid(), pwd.getpwuid(os.getuid()).pw_gid
+        self.assertEqual(self.handedOver(uid=1001, gid=1002), [(1001, 1002), (WEB, 1001, 1002)])
+        self.assertEqual(self.handedOver(uid=user), [(user, group), (WEB, user, group)])
+        self.assertEqual(self.handedOver(gid=1002), [(-1, 1002), (WEB, -1, 1002)])
+        self.assertEqual(self.handedOver("--http", "none", uid=1001, gid=1002), [(1001, 1002)])
+        self.assertEqual(self.handedOver(), [])
+
+    def test_aUserThatThereIsNotEndsTheStart(self) -> None:
+        """C{twistd} would ask for his group, with a traceback."""
+        self.assertRaises(SystemExit, self.handedOver, uid=2**31 - 3)
+        self.assertEqual(self.said, [f"p2ppeer: --uid {2**31 - 3}: there is no such user"])
 
 
 class StopTests(DaemonCase):
