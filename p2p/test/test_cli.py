@@ -19,6 +19,7 @@ from click import ClickException, UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2p import cli
+from p2p.__main__ import main
 from p2p.commands import client, demo, talk
 from p2p.commands.client import Failed, findDaemon
 from p2p.commands.talk import STRATEGIES, eventLine
@@ -89,6 +90,24 @@ class CommandCase(SynchronousTestCase):
         exit = self.assertRaises(SystemExit, cli.main, list(arguments))
         assert isinstance(exit.code, int)
         return exit.code, out.getvalue(), err.getvalue()
+
+
+class BeginningTests(SynchronousTestCase):
+    """The command's first moment."""
+
+    def test_anInterruptWhileItIsLoadedIsNoTraceback(self) -> None:
+        """It takes a tenth of a second, on a busy machine more."""
+
+        class Interrupted:
+            @staticmethod
+            def find_spec(*_: object) -> None:
+                raise KeyboardInterrupt
+
+        self.addCleanup(sys.modules.__setitem__, "p2p.cli", sys.modules.pop("p2p.cli"))
+        finders = self.patch(sys, "meta_path", [Interrupted])
+        exit = self.assertRaises(SystemExit, main)
+        finders.restore()
+        self.assertEqual(exit.code, 130)
 
 
 class OutputTests(SynchronousTestCase):
