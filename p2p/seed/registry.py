@@ -27,6 +27,14 @@ from p2p.wire.messages import Contact
 LEASES = 3
 """Intervals without renewal after which a peer is gone."""
 
+RETURN = 15.0
+"""
+Seconds in which nobody is gone after a restart, however short the leases are.
+
+A peer dials a seed that did not answer again after 8 seconds at most, and may
+just have begun to, which takes it some seconds more.
+"""
+
 
 @attrs.define(eq=False)
 class Entry:
@@ -84,6 +92,8 @@ class Registry:
         self._changed: dict[bytes, None] = {}
         self._removed: dict[bytes, None] = {}
         self._expired: float | None = None
+        # Before that nobody is gone.
+        self._until = float("-inf")
         # The latest time that stands anywhere in here.
         self._latest = float("-inf")
 
@@ -142,7 +152,7 @@ class Registry:
         return Answer.CHANGED
 
     def add(self, entry: Entry) -> None:
-        """Put an entry on the list, as it was before a restart, say; it takes the place of one of that id."""
+        """Put an entry on the list, as it is; it takes the place of one of that id."""
         earlier = self._entries.pop(entry.id, None)
         if earlier is not None:
             self._withdraw(earlier)
@@ -154,6 +164,14 @@ class Registry:
         self._latest = max(self._latest, entry.lastSeen)
         self._offer(entry)
         self._changed[entry.id] = None
+
+    def resume(self, entries: Iterable[Entry], now: float) -> None:
+        """Take up the list from before a restart: time in which nobody could renew is not the peers' silence."""
+        for entry in entries:
+            entry.lastSeen = now
+            self.add(entry)
+        if self._entries:
+            self._until = now + RETURN
 
     def reached(self, entry: Entry, reachable: bool) -> None:
         """Whether this seed could dial that peer."""
@@ -196,6 +214,8 @@ class Registry:
                     entry.lastSeen = min(now, entry.lastSeen + slept)
         self._expired = now
         gone: list[Entry] = []
+        if now < self._until:
+            return gone
         while self._entries:
             entry = next(iter(self._entries.values()))
             if now - entry.lastSeen <= lasting:
@@ -241,6 +261,7 @@ class Registry:
     def _setBack(self, now: float) -> None:
         """The clock was set back: nothing was in the future."""
         self._latest = now
+        self._until = min(self._until, now + RETURN)
         for entry in self._entries.values():
             entry.lastSeen = min(now, entry.lastSeen)
         for id, (identity, buried) in self._tombstones.items():

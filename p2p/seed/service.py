@@ -69,10 +69,7 @@ class SeedService(NodeService):
         id = idOf(saved) if saved else self.random.getrandbits(64).to_bytes(8, "big")
         incarnation = max(incarnationOf(saved) + 1 if saved else 1, int(now * 1000))
         self.identity = makeIdentity(id, incarnation)
-        for entry in entries:
-            # Time in which nobody could renew is not the peers' silence.
-            entry.lastSeen = now
-            self.registry.add(entry)
+        self.registry.resume(entries, now)
         return SeedFactory(self._reactor, self.settings, self.identity, self.address, self.registry, self.events)
 
     def listening(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2p.seed.registry import Answer, Entry, Registry
+from p2p.seed.registry import RETURN, Answer, Entry, Registry
 from p2p.test.fakes import contact
 
 LEASE = 10.0
@@ -212,6 +212,30 @@ class RegistryTests(SynchronousTestCase):
         self.assertIs(known.register(contact(2), 1.0), Answer.RENEWED)
         self.assertIs(known.register(contact(2, 2), 1.0), Answer.CHANGED)
         self.assertEqual(len(known), 2)
+
+    def test_afterARestartNobodyIsGoneBeforeAllCanBeBack(self) -> None:
+        """They dial again after a pause longer than such a lease; a clock that is set back does not lengthen it."""
+        for setBack in (0.0, 1000.0):
+            known = Registry(0.5, 10, Random(1))
+            known.resume([Entry(contact(number), 0.0, 0.0) for number in (1, 2)], 5000.0)
+            known.register(contact(3), 5000.0)
+            begin = 5000.0 - setBack
+            for tenth in range(int(10 * RETURN)):
+                now = begin + tenth / 10
+                self.assertEqual(known.expire(now), [])
+                known.register(contact(1), now)
+            gone = known.expire(begin + RETURN)
+            self.assertEqual({entry.contact for entry in gone}, {contact(2), contact(3)})
+
+    def test_anEmptyListHasNobodyToWaitFor(self) -> None:
+        """Who comes new goes as soon as a lease is over."""
+        known = registry()
+        known.resume([], 0.0)
+        known.register(contact(1), 0.0)
+        known.expire(LEASE)
+        known.expire(2 * LEASE)
+        known.expire(3 * LEASE)
+        self.assertEqual(len(known.expire(3 * LEASE + 0.1)), 1)
 
     def test_allAreGivenWhileTheyAreFew(self) -> None:
         """All but who asks, whether or not that one is offered itself."""

@@ -962,6 +962,18 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(listed(seed), {str(first.address)})
         self.assertNotEqual(first.address, second.address)
 
+    def test_afterALongTimeDownEvenShortLeasesExpireNobody(self) -> None:
+        """Peers dial it again after eight seconds at most, and a lease of these is over in two."""
+        seed = self.network.seed(store=self.store, leaseInterval=0.5)
+        peers = [self.network.peer(number) for number in range(1, 6)]
+        self.network.run(5)
+        self.network.host("10.0.0.1").kill()
+        self.network.run(30)
+        seed = self.network.seed(store=self.store, leaseInterval=0.5)
+        self.network.run(20)
+        self.assertEqual(seed.factory.counters["removals"], 0)
+        self.assertEqual(listed(seed), {str(peer.address) for peer in peers})
+
     def test_aDiskThatFailsStopsNothingAndIsTriedAgain(self) -> None:
         """What could not be kept is kept once it can be."""
         seed = self.network.seed(store=self.store)
