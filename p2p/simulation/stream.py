@@ -42,6 +42,16 @@ if TYPE_CHECKING:
 SEGMENT_SIZE = 65536
 """The most bytes that a protocol gets in one call."""
 
+PACKET_SIZE = 1448
+"""Bytes of data in an Ethernet frame: where the bandwidth is limited, the least that a piece of more is cut to."""
+
+PACKET_TIME = 0.01
+"""
+Seconds that a segment takes at most to leave where the bandwidth is limited, unless it is no longer than a packet.
+
+So what comes slowly comes bit by bit, as it does in reality: it can be seen that something comes.
+"""
+
 BUFFER_SIZE = 65536
 """
 A push producer is paused when more than so many bytes wait for the kernel.
@@ -260,9 +270,18 @@ class Stream:
         """
         window = self.connection.reactor.network.window
         while self.size and self.inFlight < window:
-            self._send(self._cut(min(SEGMENT_SIZE, window - self.inFlight)))
+            self._send(self._cut(min(self._most(), window - self.inFlight)))
         if not self.size and self.connection.wantsMore():
             self.connection.soon()
+
+    def _most(self) -> int:
+        """
+        How many bytes make a segment at most, as long as the bandwidth is what it is.
+        """
+        bandwidth = self._there.bandwidth
+        if bandwidth is None:
+            return SEGMENT_SIZE
+        return max(PACKET_SIZE, min(SEGMENT_SIZE, int(PACKET_TIME * bandwidth)))
 
     def _goOn(self) -> None:
         """

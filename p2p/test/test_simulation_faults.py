@@ -5,7 +5,7 @@ Tests for what goes wrong on a simulated network, on purpose.
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import nan
 from typing import Any
 
@@ -631,6 +631,27 @@ class LeavingTests(TCPTestCase):
         left = [round(when - since - LATENCY, 6) for when, _ in server.pieces]
         self.assertEqual(left, [round(when, 6) for when in seconds], about)
 
+    def leftAfter(self, server: Any, since: float, size: int) -> float:
+        """
+        How many seconds after a moment the last of so many bytes left.
+        """
+        sums = accumulate(len(data) for _, data in server.pieces)
+        arrived: float = next(when for (when, _), there in zip(server.pieces, sums, strict=True) if there >= size)
+        return arrived - since - LATENCY
+
+    def test_slowlyMeansBitByBit(self) -> None:
+        """
+        What takes long to leave comes in packets; what does not, in pieces of a hundredth of a second.
+        """
+        for bandwidth, size in ((5000.0, 1448), (2e6, 20000), (1e9, 65536)):
+            self.build(bandwidth=bandwidth)
+            client, server = self.join()
+            started = self.network.now
+            client.transport.write(b"x" * 200000)
+            self.network.run(started + 60)
+            self.assertEqual({len(data) for _, data in server.pieces[:-1]}, {size})
+            self.assertApproximates(self.leftAfter(server, started, 200000), 200000 / bandwidth, 1e-6)
+
     def test_whatWaitsWhenAThrottleEndsLeavesAtOnce(self) -> None:
         """
         All of it, in order, and what is written at that instant behind it; then the connection is a plain one again.
@@ -677,7 +698,8 @@ class LeavingTests(TCPTestCase):
         client.transport.write(b"x" * 30000)
         client.transport.write(b"y" * 10000)
         self.network.run(started + 60)
-        self.assertLeft(server, started, [3.9, 4.4])
+        self.assertApproximates(self.leftAfter(server, started, 30000), 3.9, 1e-6)
+        self.assertApproximates(self.leftAfter(server, started, 40000), 4.4, 1e-6)
 
     def test_connectionsShareAPathAlsoAfterAThrottle(self) -> None:
         """
@@ -692,8 +714,9 @@ class LeavingTests(TCPTestCase):
                 client.transport.write(b"x" * 25000)
         self.network.run(started + 60)
         (_, first), (_, second) = pairs
-        self.assertLeft(first, started, [10.15, 10.65])
-        self.assertLeft(second, started, [10.4, 10.9])
+        for server, seconds in ((first, (10.15, 10.65)), (second, (10.4, 10.9))):
+            for size, expected in zip((25000, 50000), seconds, strict=True):
+                self.assertApproximates(self.leftAfter(server, started, size), expected, 1e-6)
 
     def test_machineWithoutPowerSendsNothingMore(self) -> None:
         """
