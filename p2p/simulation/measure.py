@@ -27,7 +27,7 @@ from p2p.simulation.traffic import PAYLOADS, Traffic, broadcastKey
 from p2p.wire.messages import Message
 
 SURVIVING = 10.0
-"""Seconds that a neighbour of a dead peer must have run on, or to the end, to be counted as one who could find out."""
+"""So many seconds at least, for which see C{surviving} below, where nobody is given more time to find a death out."""
 
 _UNFAIR = ("pause", "partition", "loss", "slow", "throttle")
 """Faults under which a live peer may seem dead."""
@@ -110,11 +110,14 @@ class Measure:
         traffic: bool = True,
         grace: float = 0.0,
         patience: float = 0.0,
+        surviving: float = SURVIVING,
     ) -> None:
         """
         @param grace: for how many seconds after the end of a fault verdicts that it led to may still come.
         @param patience: how many seconds of silence nobody may take for death: a fault that is over sooner excuses
             no verdict.
+        @param surviving: how many seconds a neighbour of a dead peer must have run on, or to the end, to be counted as
+            one who could find out.
         """
         self.traffic = Traffic() if traffic else None
         self.refused = self.unsent = 0
@@ -124,6 +127,7 @@ class Measure:
         self._journal = journal
         self._grace = grace
         self._patience = patience
+        self._surviving = surviving
         self._lives: list[Life] = []
         self._current: dict[str, Life] = {}
         self._broadcasts: dict[tuple[bytes, int], Broadcast] = {}
@@ -444,7 +448,7 @@ class Measure:
             "firstDetected": after(min(death.detected, default=None)),
             "lastDetected": after(max(death.detected, default=None)),
             "removedFromSeeds": after(removed),
-            "survivors": sum(life.end > death.at + SURVIVING for life in death.neighbours),
+            "survivors": sum(life.end > death.at + self._surviving for life in death.neighbours),
             "restarted": after(death.restarted),
         }
 

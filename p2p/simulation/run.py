@@ -22,7 +22,7 @@ from p2p.simulation.errors import Errors
 from p2p.simulation.expect import WATCHED, Broken
 from p2p.simulation.interrupt import interruptible
 from p2p.simulation.journal import Journal
-from p2p.simulation.measure import Measure
+from p2p.simulation.measure import SURVIVING, Measure
 from p2p.simulation.network import LARGE, SimulatedNetwork
 from p2p.simulation.scenario import Scenario
 from p2p.simulation.swarm import Swarm
@@ -100,7 +100,11 @@ class Run:
         patience = peers.livenessMisses * peers.livenessInterval
         # A silence must have been noticed, counted, and asked about.
         grace = patience + 2 * peers.livenessInterval + 2 * peers.probeTimeout
-        measure = Measure(network, journal, scenario.measure.traffic, grace, patience)
+        if peers.detector == "swim":
+            # There the misses end a link, and the suspicion lasts as long as its own setting says.
+            patience = min(patience, peers.suspicionMult * peers.livenessInterval)
+        surviving = max(SURVIVING, scenario.expect.detectedWithin or 0.0)
+        measure = Measure(network, journal, scenario.measure.traffic, grace, patience, surviving)
         measure.swarm = swarm = Swarm(network, measure, scenario.seedSettings, peers)
         swarm.begin(scenario.seeds.count)
         run = cls(scenario, seed, network, swarm, measure, Errors(lambda: network.clock.now))

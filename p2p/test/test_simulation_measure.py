@@ -396,6 +396,24 @@ class DeathTests(SynchronousTestCase):
             self.slander(going)
             self.assertEqual({death["excuse"] for death in going.go()["falseDeaths"]}, {excuse})
 
+    def test_withSwimASuspicionIsShorter(self) -> None:
+        """There the misses say when a link ends, and suspicionMult intervals when its peer is dead."""
+        for seconds, excuse in ((3.9, None), (4.0, "pause")):
+            swim = STABLE.replace("options = { ", 'options = { detector = "swim", livenessMisses = 9, ')
+            going = run(event(f'pause = {{ peers = ["peer-1"], for = {seconds} }}'), swim)
+            self.slander(going)
+            self.assertEqual({death["excuse"] for death in going.go()["falseDeaths"]}, {excuse})
+
+    def test_whoDiesBeforeItIsTimeNeedNotFindOut(self) -> None:
+        """Those count who had as long as is given for it, ten seconds at least."""
+        patient = STABLE.replace("options = { ", "options = { livenessMisses = 15, ")
+        died = event("crash = { count = 5, host = true }", at=5.0) + event("crash = { fraction = 1.0 }", at=16.0)
+        for seconds, survivors in ((9.0, True), (12.0, False)):
+            going = run(died + f"[expect]\ndetectedWithin = {seconds}\n", patient)
+            deaths = [death for death in going.go()["deaths"] if death["at"] == 5.0]
+            self.assertEqual(any(death["survivors"] for death in deaths), survivors)
+            self.assertEqual("detectedWithin" in [broken.expectation for broken in going.broken], survivors)
+
     def test_falseDeathsWithout(self) -> None:
         """Who is called dead though everybody hears it has none; a liar's word does not count."""
         going = run()
