@@ -136,7 +136,8 @@ class Expect(Part, frozen=True, kw_only=True):
 
         def connected() -> str:
             parts = components()
-            return f"the running peers are in {parts} parts" if parts != 1 else ""
+            # Nobody at all is no failure of those who are linked.
+            return f"the running peers are in {parts} parts" if parts > 1 else ""
 
         for name, within, problem in (
             ("connectedWithin", self.connectedWithin, connected),

@@ -111,13 +111,15 @@ class Measure:
         grace: float = 0.0,
         patience: float = 0.0,
         surviving: float = SURVIVING,
+        seedPatience: float = 0.0,
     ) -> None:
         """
         @param grace: for how many seconds after the end of a fault verdicts that it led to may still come.
-        @param patience: how many seconds of silence nobody may take for death: a fault that is over sooner excuses
-            no verdict.
+        @param patience: how many seconds of silence no peer may take for death: faults that together are over sooner
+            excuse no verdict of one.
         @param surviving: how many seconds a neighbour of a dead peer must have run on, or to the end, to be counted as
             one who could find out.
+        @param seedPatience: as C{patience}, for a seed.
         """
         self.traffic = Traffic() if traffic else None
         self.refused = self.unsent = 0
@@ -128,6 +130,7 @@ class Measure:
         self._grace = grace
         self._patience = patience
         self._surviving = surviving
+        self._seedPatience = seedPatience
         self._lives: list[Life] = []
         self._current: dict[str, Life] = {}
         self._broadcasts: dict[tuple[bytes, int], Broadcast] = {}
@@ -425,14 +428,13 @@ class Measure:
     def _excuse(self, accused: str, judge: str) -> str | None:
         """What may have made a live peer seem dead to another."""
         now = self._clock.now
+        patience = self._seedPatience if judge in self.swarm.seeds else self._patience
+        lasted = 0.0
         for what, groups, since, until in self._faults:
-            if since <= now <= until + self._grace and until - since >= self._patience:
-                if groups is None:
-                    return what
-                if what == "partition":
-                    if [accused in group for group in groups] != [judge in group for group in groups]:
-                        return what
-                elif any(accused in group or judge in group for group in groups):
+            if since <= now <= until + self._grace and _between(what, groups, accused, judge):
+                # Several short ones may be one long silence.
+                lasted += until - since
+                if lasted >= patience:
                     return what
         return None
 
@@ -459,6 +461,15 @@ class Measure:
     def _note(self, type: str, **fields: Any) -> None:
         if self._journal is not None:
             self._journal.note(self._clock.now, type, **fields)
+
+
+def _between(what: str, groups: list[set[str]] | None, accused: str, judge: str) -> bool:
+    """Whether a fault may keep these two from hearing each other."""
+    if groups is None:
+        return True
+    if what == "partition":
+        return [accused in group for group in groups] != [judge in group for group in groups]
+    return any(accused in group or judge in group for group in groups)
 
 
 def _lists(seed: Node, identity: bytes) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 from twisted.logger import globalLogBeginner
 
+from p2p.seed.registry import LEASES
 from p2p.simulation.checks import Violation
 from p2p.simulation.clock import COARSE, FINE
 from p2p.simulation.errors import Errors
@@ -104,7 +105,10 @@ class Run:
             # There the misses end a link, and the suspicion lasts as long as its own setting says.
             patience = min(patience, peers.suspicionMult * peers.livenessInterval)
         surviving = max(SURVIVING, scenario.expect.detectedWithin or 0.0)
-        measure = Measure(network, journal, scenario.measure.traffic, grace, patience, surviving)
+        seeds = scenario.seedSettings
+        # They look as soon as somebody says so, or they start again; a lease may just have been renewed, or nearly.
+        seedPatience = min(seeds.probeTimeout, (LEASES - 1) * seeds.leaseInterval)
+        measure = Measure(network, journal, scenario.measure.traffic, grace, patience, surviving, seedPatience)
         measure.swarm = swarm = Swarm(network, measure, scenario.seedSettings, peers)
         swarm.begin(scenario.seeds.count)
         run = cls(scenario, seed, network, swarm, measure, Errors(lambda: network.clock.now))

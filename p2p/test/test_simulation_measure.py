@@ -394,7 +394,22 @@ class DeathTests(SynchronousTestCase):
         for seconds, excuse in ((2.9, None), (3.0, "pause")):
             going = run(event(f'pause = {{ peers = ["peer-1"], for = {seconds} }}'))
             self.slander(going)
-            self.assertEqual({death["excuse"] for death in going.go()["falseDeaths"]}, {excuse})
+            self.assertEqual(self.excuses(going), {excuse})
+
+    def test_aSeedLooksWhenItIsTold(self) -> None:
+        """Who is stopped just then, is dead to it after its probeTimeout, and that needs no longer fault."""
+        for seconds, excuses in ((2.9, {"pause"}), (0.4, set())):
+            going = run(event(f'pause = {{ peers = ["peer-1"], for = {seconds} }}'))
+            self.slander(going)
+            self.assertEqual(self.excuses(going, "seed"), excuses)
+
+    def test_shortFaultsInARowAreALongOne(self) -> None:
+        """A neighbour may hear nothing between them."""
+        for first, excuse in ((7.6, None), (7.5, "pause")):
+            short = event(f'pause = {{ peers = ["peer-1"], for = {9.0 - first} }}', at=first)
+            going = run(short + event('pause = { peers = ["peer-1"], for = 1.5 }', at=10.0))
+            self.slander(going)
+            self.assertEqual(self.excuses(going), {excuse})
 
     def test_withSwimASuspicionIsShorter(self) -> None:
         """There the misses say when a link ends, and suspicionMult intervals when its peer is dead."""
@@ -402,7 +417,7 @@ class DeathTests(SynchronousTestCase):
             swim = STABLE.replace("options = { ", 'options = { detector = "swim", livenessMisses = 9, ')
             going = run(event(f'pause = {{ peers = ["peer-1"], for = {seconds} }}'), swim)
             self.slander(going)
-            self.assertEqual({death["excuse"] for death in going.go()["falseDeaths"]}, {excuse})
+            self.assertEqual(self.excuses(going), {excuse})
 
     def test_whoDiesBeforeItIsTimeNeedNotFindOut(self) -> None:
         """Those count who had as long as is given for it, ten seconds at least."""
@@ -422,6 +437,10 @@ class DeathTests(SynchronousTestCase):
         self.assertEqual((false["peer"], false["at"], false["excuse"]), ("peer-1", 10.5, None))
         lies = event('liar = { peers = ["peer-2"], for = 5.0 }') + event('liar = { peers = ["peer-2"], for = 2.0 }')
         self.assertEqual(run(lies).go()["falseDeaths"], [])
+
+    def excuses(self, going: Run, judges: str = "peer") -> set[str | None]:
+        """Those of the verdicts of peers, or of seeds."""
+        return {death["excuse"] for death in going.go()["falseDeaths"] if death["by"].startswith(judges)}
 
     def slander(self, going: Run) -> None:
         """A neighbour calls peer-1 dead, after ten seconds."""
@@ -634,14 +653,19 @@ class ExpectTests(SynchronousTestCase):
         self.assertEqual(self.parted((1.5,), twice), 6.5)
         self.assertIsNone(self.parted((1.5,), harmless))
         self.assertIsNone(self.parted((1.5,), event("crash = { count = 1 }", at=19.5)))
+        self.assertIsNone(self.parted((), harmless, parts=0))
 
-    def parted(self, whole: tuple[float, ...], events: str) -> float | None:
-        """When it is found that a network, which is whole at those moments only, is not so within a second."""
+    def parted(self, whole: tuple[float, ...], events: str, parts: int = 2) -> float | None:
+        """
+        When it is found that a network, which is whole at those moments only, is not so within a second.
+
+        @param parts: in how many it is else; 0 where nobody runs.
+        """
         going = run(events)
         network = SimulatedNetwork(seed=1)
         swarm = Swarm(network, going.measure, going.scenario.seedSettings, going.scenario.peerSettings)
         expect = Expect(connectedWithin=1.0)
-        expect.watch(swarm, going.scenario.upsets, lambda: 1 if network.now in whole else 2, (), set())
+        expect.watch(swarm, going.scenario.upsets, lambda: 1 if network.now in whole else parts, (), set())
         try:
             network.run(until=20.0)
         except Violation as violation:
