@@ -111,7 +111,7 @@ class Maker:
             },
             "events": events,
         }  # fmt: skip
-        return {**table, "expect": expected(table, calm), "checks": CHECKS}
+        return {**table, "expect": expected(table, calm), "checks": checks(calm)}
 
     def options(self) -> Table:
         """The settings of the peers."""
@@ -419,6 +419,21 @@ def ordered(swarm: Swarm) -> None:
             assert not whole or not missing, f"{life.node.name} was not told in order {missing} of {origin.hex()}"
 
 
+def mutual(swarm: Swarm) -> None:
+    """
+    In a network that is left alone a link has two ends, which know each other as who they are now: who was called dead
+    "sends Alive to its neighbours", and "to whom it had said Hello to before", docs/protocol.md, Refutation.
+    """
+    assert swarm.network.now > TURMOIL, "it is not over"
+    for peer in swarm.running():
+        for link in peer.service.neighbours:
+            other = swarm.at(link.contact.address)
+            assert other is not None and other.up, f"{peer.name} is linked to {link.contact.address}, where nobody is"
+            assert other.service.identity == link.contact.identity, f"{peer.name} knows {other.name} as who it was"
+            names = [back.contact.address for back in other.service.neighbours]
+            assert str(peer.address) in names, f"{peer.name} is linked to {other.name}, which is not to it"
+
+
 def windowIsEnough(swarm: Swarm, ear: Ear) -> bool:
     """Whether all that was published in a run is in every peer's window to its end."""
     settings = ear.lives[0].service.settings if ear.lives else PeerSettings()
@@ -452,10 +467,17 @@ def gone(swarm: Swarm) -> None:
         assert not any(rest.values()), f"{node.name} has left: {rest}"
 
 
-CHECKS: list[Table] = [
-    {"function": "tests.stories:heard", "always": True},
-    *({"function": f"tests.stories:{check.__name__}"} for check in (shared, ordered, gone)),
-]  # fmt: skip
+def checks(calm: float) -> list[Table]:
+    """
+    What a story promises beyond that.
+
+    @param calm: as for L{expected}.
+    """
+    return [
+        {"function": "tests.stories:heard", "always": True},
+        {"function": "tests.stories:mutual", "by": TURMOIL + calm, "every": 0.5},
+        *({"function": f"tests.stories:{check.__name__}"} for check in (shared, ordered, gone)),
+    ]
 
 
 # The command.

@@ -100,6 +100,7 @@ class StoriesTests(SynchronousTestCase):
             (19, "stories:ordered", History, "answer", lambda *_: None),
             (5, "stories:heard", InOrder, "take", lambda ordered, delivery: ordered._deliver(delivery)),
             (3, "stories:shared", History, "_callLost", lambda *_: None),
+            (17, "stories:mutual", PeerService, "_alive", lambda *_: None),
             (14, "dialled", RandomLinks, "__init__", tooMany),
             (0, "stories:gone", Timers, "stopAll", lambda _: None),
         ):
