@@ -82,8 +82,7 @@ class Maker:
     def table(self) -> Table:
         """The scenario, as it stands in a file."""
         random = self.random
-        # A seed that comes back waits three of these for its peers, who dial it again within eight seconds.
-        peers, seeds = self.options(), {"leaseInterval": random.choice((5.0, 10.0))}
+        peers, seeds = self.options(), {"leaseInterval": random.choice((3.0, 5.0, 10.0))}
         calm = max(3 * seeds["leaseInterval"], 2 * peers["seedInterval"]) + SPREADING
         # What is lost, is said then.
         told = 1.25 * peers["historyTime"] + peers["lossDelay"] if self.short else 0.0
