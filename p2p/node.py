@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
@@ -100,10 +101,16 @@ class NodeService(Service):
 
     def privilegedStartService(self) -> None:
         """
-        Take up the identity and listen.
+        Take up the identity and listen; what listens already just goes on.
 
-        @raise CannotListenError: the port is taken, or the address is not this machine's.
+        @raise CannotListenError: the port is taken, or the address is not this machine's; or this node is being
+            stopped, and what C{stopService} gave has not fired yet.
         """
+        if self._port is not None:
+            return
+        if not self._closing.called:
+            # What it has open is still its last life's, and would be closed under this one.
+            raise CannotListenError(self._host, self._wanted, "this node is still being stopped")
         now = self._reactor.seconds()
         factory = self.factory = self.makeFactory(now)
         self._port = factory.listening = listen(self._reactor, self._host, self._wanted, factory)
@@ -118,8 +125,7 @@ class NodeService(Service):
         """
         if self.running:
             return
-        if self._port is None:
-            self.privilegedStartService()
+        self.privilegedStartService()
         super().startService()
         self._timers.reopen()
         self.save()

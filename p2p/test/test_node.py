@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
+from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import CannotListenError
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -59,6 +61,36 @@ class NodeTests(SynchronousTestCase):
         seed.events.subscribe(gone.append)
         self.successResultOf(self.stopped(peer))
         self.assertEqual([event["reason"] for event in gone if event["type"] == "removed"], ["leaving"])
+
+    def test_whatRunsListensOnce(self) -> None:
+        """Also where it comes to a parent that runs, which asks for the privileged part anew."""
+        for node in self.nodes:
+            node.startService()
+            port, factory = node._port, node.factory
+            parent = MultiService()
+            parent.startService()
+            node.setServiceParent(parent)
+            self.assertIs(node._port, port)
+            self.assertIs(node.factory, factory)
+
+    def test_whatIsBeingStoppedIsNotStartedYet(self) -> None:
+        """The end of the last life would close the disk under the next one."""
+        for node, disk in zip(self.nodes, self.disks, strict=True):
+            node.startService()
+            self.network.run(1)
+            stuck: Deferred[None] = Deferred()
+            stop = node._port.stopListening
+            self.patch(node._port, "stopListening", lambda stop=stop, stuck=stuck: stop() or stuck)
+            end = node.stopService()
+            self.network.run(3)
+            error = self.assertRaises(CannotListenError, node.startService)
+            self.assertIn("this node is still being stopped", str(error))
+            self.assertFalse(node.running)
+            stuck.callback(None)
+            self.successResultOf(end)
+            self.assertTrue(getattr(disk, "closed", True))
+            node.startService()
+            self.assertTrue(node.running)
 
     def test_whoStopsItOnceMoreWaitsAsLong(self) -> None:
         """Until all is closed, and the disk is not before; once it is, for nothing."""
