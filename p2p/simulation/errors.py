@@ -7,7 +7,9 @@ from __future__ import annotations
 import os
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
@@ -23,7 +25,7 @@ KEPT_ERRORS = 20
 """Errors that are kept for the results; there may be more."""
 
 _NEVER_AWAITED = "was never awaited"
-"""How Python's warning ends of a coroutine that does not run, as where a strategy's callback is an C{async def}."""
+"""What Python's warning says of a coroutine that does not run, as where a strategy's callback is an C{async def}."""
 
 _OURS = tuple(os.path.dirname(package.__file__ or "") + os.sep for package in (p2p, twisted))
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
@@ -45,10 +47,11 @@ class Errors:
         self._now = now
         self.count = 0
         self.kept: list[dict[str, Any]] = []
+        self._during = ExitStack()
 
     def __call__(self, event: LogEvent) -> None:
         """Take a log event."""
-        warned = "warning" in event and str(event["warning"]).endswith(_NEVER_AWAITED)
+        warned = "warning" in event and _NEVER_AWAITED in str(event["warning"])
         if event.get("log_level") is LogLevel.critical or event.get("isError") or event.get("misbehaved") or warned:
             self.add(_textOf(event) if len(self.kept) < KEPT_ERRORS else "")
 
@@ -60,10 +63,14 @@ class Errors:
 
     def __enter__(self) -> Errors:
         globalLogPublisher.addObserver(self)
+        self._during.callback(globalLogPublisher.removeObserver, self)
+        self._during.enter_context(warnings.catch_warnings())
+        # Else Python warns once of each place, and so not of the next run in this process; or not at all.
+        warnings.filterwarnings("always", f".*{_NEVER_AWAITED}", RuntimeWarning)
         return self
 
     def __exit__(self, *error: object) -> None:
-        globalLogPublisher.removeObserver(self)
+        self._during.close()
 
 
 def _textOf(event: LogEvent) -> str:

@@ -79,8 +79,9 @@ class NodeTests(SynchronousTestCase):
             node.startService()
             self.network.run(1)
             stuck: Deferred[None] = Deferred()
-            stop = node._port.stopListening
-            self.patch(node._port, "stopListening", lambda stop=stop, stuck=stuck: stop() or stuck)
+            port: Any = node._port
+            stop = port.stopListening
+            self.patch(port, "stopListening", lambda stop=stop, stuck=stuck: stop() or stuck)
             end = node.stopService()
             self.network.run(3)
             error = self.assertRaises(CannotListenError, node.startService)

@@ -754,17 +754,24 @@ class ExpectTests(SynchronousTestCase):
         self.assertRegex(broken["problem"], f"^1, the first: .* ended: {what}$")
 
     def test_whatNobodyAwaitsIsAnError(self) -> None:
-        """It never runs, and Python says no more than a warning of it."""
+        """
+        It never runs, and Python says no more than a warning of it: of each place once in a process, which may do many
+        runs, and with C{-W ignore} nothing.
+        """
         errors = Errors(lambda: 5.0)
         # As a program logs that is no test.
         self.patch(warnings, "showwarning", warnings.showwarning)
+        self.patch(sys.modules[__name__], "__warningregistry__", {})
         beginner = LogBeginner(LogPublisher(), sys.stderr, sys, warnings)
         beginner.beginLoggingTo([errors], discardBuffer=True, redirectStandardIO=False)
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            _lateForGood()  # type: ignore[unused-coroutine]
-        (said,) = errors.kept
-        self.assertRegex(said["text"], "RuntimeWarning: coroutine '_lateForGood' was never awaited$")
+        for action, count in (("default", 2), ("ignore", 4)):
+            with warnings.catch_warnings():
+                warnings.simplefilter(action)  # type: ignore[arg-type]
+                for _ in range(2):
+                    with errors:
+                        _lateForGood()  # type: ignore[unused-coroutine]
+            self.assertEqual(errors.count, count, action)
+        self.assertRegex(errors.kept[-1]["text"], "RuntimeWarning: coroutine '_lateForGood' was never awaited$")
 
     def test_whoGetsAMessageAgainIsAnErrorAndCountsOnce(self) -> None:
         """Or one that gets it twice would stand for one that never does."""
