@@ -494,6 +494,6 @@ def _share(value: float) -> float:
 
 
 def _positive(bandwidth: float | None) -> float | None:
-    if bandwidth is not None and bandwidth <= 0:
+    if bandwidth is not None and not bandwidth > 0:
         raise ValueError(f"a bandwidth must be positive, not {bandwidth} bytes per second")
     return bandwidth

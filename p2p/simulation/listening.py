@@ -270,7 +270,7 @@ class Attempt:
         if self.over or not reactor.alive:
             return
         # Twisted's reactors take a name of bytes, too, as some of its protocols give them.
-        name = connector.host if isinstance(connector.host, str) else connector.host.decode("ascii")
+        name = connector.host if isinstance(connector.host, str) else connector.host.decode("ascii", "backslashreplace")
         if isIPAddress(name) or isIPv6Address(name):
             self._bind(reactor.network.numeric(name))
         else:

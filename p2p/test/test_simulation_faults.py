@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import accumulate, pairwise
-from math import nan
+from math import inf, nan
 from typing import Any
 
 from hypothesis import assume, given, settings
@@ -568,7 +568,8 @@ class BetweenHostsTests(TCPTestCase):
         faults = self.network.faults
         self.assertRaises(ValueError, faults.lose, rate=1.5)
         self.assertRaises(ValueError, faults.slow, factor=0)
-        self.assertRaises(ValueError, faults.throttle, bandwidth=-1.0)
+        for bandwidth in (-1.0, 0.0, nan):
+            self.assertRaises(ValueError, faults.throttle, bandwidth=bandwidth)
         self.assertRaises(ValueError, faults.setClock, "10.0.0.1", drift=-1.0)
         self.assertRaises(ValueError, faults.crash, "10.9.9.9")
         unknown = self.assertRaises(ValueError, faults.pause, "nobody")
@@ -643,7 +644,7 @@ class LeavingTests(TCPTestCase):
         """
         What takes long to leave comes in packets; what does not, in pieces of a hundredth of a second.
         """
-        for bandwidth, size in ((5000.0, 1448), (2e6, 20000), (1e9, 65536)):
+        for bandwidth, size in ((5000.0, 1448), (2e6, 20000), (1e9, 65536), (inf, 65536)):
             self.build(bandwidth=bandwidth)
             client, server = self.join()
             started = self.network.now

@@ -182,6 +182,11 @@ class EndpointTests(GuestTestCase):
             self.network.run(self.network.now + 1)
             self.assertIsNone(calling.failed)
             self.assertTrue(calling.made.connected)
+        calling = Calling(self.network, Recorder(self.network))
+        self.client.connectTCP("m\u00fcller.example".encode(), 80, calling)  # type: ignore[arg-type]
+        self.network.run(self.network.now + 1)
+        assert calling.failed is not None
+        self.assertEqual(calling.failed[1], error.DNSLookupError)
 
     def test_endpointOfAHostThatIsDown(self) -> None:
         """
