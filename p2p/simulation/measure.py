@@ -429,11 +429,12 @@ class Measure:
         """What may have made a live peer seem dead to another."""
         now = self._clock.now
         patience = self._seedPatience if judge in self.swarm.seeds else self._patience
-        lasted = 0.0
+        # Several short ones may be one long silence, in which what was two faults at a time counts once.
+        lasted, end = 0.0, float("-inf")
         for what, groups, since, until in self._faults:
             if since <= now <= until + self._grace and _between(what, groups, accused, judge):
-                # Several short ones may be one long silence.
-                lasted += until - since
+                lasted += max(0.0, until - max(since, end))
+                end = max(end, until)
                 if lasted >= patience:
                     return what
         return None

@@ -411,6 +411,16 @@ class DeathTests(SynchronousTestCase):
             self.slander(going)
             self.assertEqual(self.excuses(going), {excuse})
 
+    def test_whatIsTwoFaultsAtATimeIsNoLongerSilence(self) -> None:
+        """They excuse as long as somebody may have heard nothing, and no longer."""
+        for seconds, excuse in ((1.9, None), (2.0, "slow")):
+            faults = event('pause = { peers = ["peer-1"], for = 2.0 }', at=8.0)
+            faults += event('loss = { peers = ["peer-1"], rate = 0.1, for = 1.0 }', at=8.5)
+            faults += event(f'slow = {{ peers = ["peer-1"], factor = 2.0, for = {seconds} }}', at=9.0)
+            going = run(faults)
+            self.slander(going)
+            self.assertEqual(self.excuses(going), {excuse})
+
     def test_withSwimASuspicionIsShorter(self) -> None:
         """There the misses say when a link ends, and suspicionMult intervals when its peer is dead."""
         for seconds, excuse in ((3.9, None), (4.0, "pause")):
