@@ -111,7 +111,7 @@ _TWISTED = "twisted."
 """How the names of the modules begin that get virtual time and seeded randomness."""
 
 _PLUGINS = "twisted.plugins."
-"""But for those of these."""
+"""But for these."""
 
 _LOGGERS = ("twisted.logger.", "twisted.python.log")
 """Those of them that get the network's time, whatever the hosts' clocks show."""
@@ -194,8 +194,14 @@ def place() -> str:
 
 def _moduleOf(frame: FrameType) -> str:
     name: str = frame.f_globals.get("__name__", "")
-    # What stands where Twisted looks for plugins is somebody's own: a strategy, say.
-    return name.removeprefix(_TWISTED) if name.startswith(_PLUGINS) else name
+    return name
+
+
+def _isTwisteds(module: str) -> bool:
+    """
+    Whether a module is a part of Twisted: what stands where that looks for plugins is somebody's own, a strategy, say.
+    """
+    return module.startswith(_TWISTED) and not module.startswith(_PLUGINS)
 
 
 def _lineOf(frame: FrameType) -> str:
@@ -212,7 +218,7 @@ def _isLibrary(frame: FrameType) -> bool:
     """
     module = _moduleOf(frame)
     ours = module.startswith("p2p.") and not module.startswith("p2p.test.")
-    return ours or module.startswith(_TWISTED) or frame.f_code.co_filename.startswith(_SITE_PACKAGES)
+    return ours or _isTwisteds(module) or frame.f_code.co_filename.startswith(_SITE_PACKAGES)
 
 
 def _hostOf(frame: FrameType | None) -> Host | None:
@@ -448,7 +454,7 @@ class Guard:
             caller = _moduleOf(frame)
             if caller.startswith(self._real):
                 return original(*args, **kwargs)
-            if given is not None and caller.startswith((_TWISTED, *self._allowed)):
+            if given is not None and (_isTwisteds(caller) or caller.startswith(self._allowed)):
                 return given(frame, *args, **kwargs)
             if caller.startswith(self._allowed):
                 return original(*args, **kwargs)
@@ -503,7 +509,7 @@ class Guard:
                 caller = _moduleOf(frame)
                 if not self.active or caller.startswith(self._real):
                     return getattr(kind, name)(*args, **kwargs)
-                if not caller.startswith((_TWISTED, *self._allowed)):
+                if not (_isTwisteds(caller) or caller.startswith(self._allowed)):
                     raise self.report(f"datetime.{kind.__name__}.{name}()")
                 if name == "utcnow":
                     return kind.fromtimestamp(self._now(frame), datetime.UTC).replace(tzinfo=None)
@@ -520,10 +526,10 @@ class Guard:
         def seed(generator: Random, a: Any = None, version: int = 2) -> None:
             if a is None:
                 caller = _moduleOf(culprit(2))
-                if caller.startswith((_TWISTED, *self._allowed)) and not caller.startswith(self._real):
+                if not caller.startswith(self._real):
+                    if not (_isTwisteds(caller) or caller.startswith(self._allowed)):
+                        raise self.report("random.Random() without a seed")
                     a = self._entropy.getrandbits(64)
-                elif not caller.startswith(self._real):
-                    raise self.report("random.Random() without a seed")
             original(generator, a, version)
 
         return seed
@@ -531,7 +537,7 @@ class Guard:
     def _insteadOfReactor(self, name: str) -> Any:
         def told(*args: Any, **kwargs: Any) -> Any:
             frame = culprit(2)
-            if name in _POSTPONING and _moduleOf(frame).startswith(_TWISTED):
+            if name in _POSTPONING and _isTwisteds(_moduleOf(frame)):
                 return getattr(_processOf(frame, self._network), name)(*args, **kwargs)
             raise self.report(f"the real reactor ({name})")
 

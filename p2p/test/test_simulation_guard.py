@@ -404,11 +404,16 @@ class GuardTests(SynchronousTestCase):
         self.assertRaises(TypeError, SimulatedNetwork, allowed=__name__)
 
     def test_aPluginIsNoPartOfTwisted(self) -> None:
-        """A strategy that stands in C{twisted.plugins} is somebody's own, and is not given what Twisted is."""
+        """
+        A strategy that stands in C{twisted.plugins} is somebody's own, and given what Twisted is only if it is allowed.
+        """
         for reach in ("time.monotonic()", "random.random()", "datetime.datetime.now()"):
             names = {"__name__": "twisted.plugins.p2p_mine", "time": time, "random": random, "datetime": datetime}
-            error = self.caught(eval(f"lambda: {reach}", names))
-            self.assertIn(f"uses {reach} ", str(error))
+            look = eval(f"lambda: {reach}", names)
+            self.assertIn(f"uses {reach} ", str(self.caught(look)))
+            network = SimulatedNetwork(allowed=["twisted.plugins.p2p_mine"])
+            network.callAt(1.0, look)
+            network.run(2)
 
     def test_seededRandomnessIsFine(self) -> None:
         """
