@@ -17,6 +17,7 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 from contextlib import suppress
 
 
@@ -101,13 +102,17 @@ class Claim:
         """
         Give what there is of the files to another user and group; -1 for whose they are.
 
+        Whoever may write in these directories must get nothing else that way: a link is no file of a daemon's, nor is
+        what has another name elsewhere.
+
         @raise OSError: this process may not.
         """
         for _, lock in self._locks:
             directory, name = os.path.split(lock.removesuffix("lock"))
             for found in os.listdir(directory):
-                if found.startswith(name):
-                    os.chown(os.path.join(directory, found), user, group, follow_symlinks=False)
+                path = os.path.join(directory, found)
+                if found.startswith(name) and _isPlain(os.lstat(path)):
+                    os.chown(path, user, group, follow_symlinks=False)
 
     def listening(self) -> None:
         """The daemon listens itself now: the ports need not be held any more."""
@@ -141,6 +146,11 @@ def socketIsLive(path: str) -> bool:
 def _socket(host: str) -> socket.socket:
     """A socket of the address's family."""
     return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+
+
+def _isPlain(found: os.stat_result) -> bool:
+    """A file that has one name."""
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
 def _sameFile(descriptor: int, path: str) -> bool:

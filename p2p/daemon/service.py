@@ -119,7 +119,7 @@ class Daemon(MultiService):
         self._options.claim.handOver(user, group)
         where = self._options.where
         if where is not None and where.path is not None:
-            os.chown(where.path, user, group)
+            os.chown(where.path, user, group, follow_symlinks=False)
 
     def _orFail(self, start: Callable[[], object]) -> None:
         try:

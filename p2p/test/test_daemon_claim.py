@@ -77,9 +77,12 @@ class FilesTests(SynchronousTestCase):
         self.second.files(self.directory, "peer-6001")
 
     def test_whatIsHandedOverIsOneDaemonsFiles(self) -> None:
-        """In each of its directories; no other's, and of a link not what it leads to."""
+        """In each of its directories; no other's, and nothing that a link leads to, or that is called so, too."""
         other = self.mktemp()
         os.mkdir(other)
+        os.mkdir(os.path.join(other, "peer-6001.directory"))
+        with open(os.path.join(other, "somebody's"), "w") as file:
+            os.link(file.name, os.path.join(other, "peer-6001.log"))
         for name in ("peer-6001.log", "peer-60011.log", "seed-6001.log"):
             with open(os.path.join(self.directory, name), "w"):
                 pass
@@ -94,8 +97,7 @@ class FilesTests(SynchronousTestCase):
         self.first.files(self.directory, "peer-6001")
         self.first.files(other, "peer-6001")
         self.first.handOver(1001, 1002)
-        paths = (f"{self.directory}/peer-6001.lock", f"{self.directory}/peer-6001.log", f"{other}/peer-6001.lock",
-                 f"{other}/peer-6001.state")  # fmt: skip
+        paths = (f"{self.directory}/peer-6001.lock", f"{self.directory}/peer-6001.log", f"{other}/peer-6001.lock")
         self.assertEqual(given, dict.fromkeys(paths, (1001, 1002)))
 
     def test_aLockFileThatAKilledDaemonLeftBehindIsNoObstacle(self) -> None:

@@ -103,7 +103,12 @@ class StartTests(DaemonCase):
     def handedOver(self, *arguments: str, **parent: int) -> list[Any]:
         """To whom the files are given in a start with these options of C{twistd}'s, and then the socket."""
         given: list[Any] = []
-        self.patch(os, "chown", lambda *to: given.append(to))
+
+        def chown(*to: Any, follow_symlinks: bool) -> None:
+            self.assertFalse(follow_symlinks)
+            given.append(to)
+
+        self.patch(os, "chown", chown)
         self.patch(self.claim, "handOver", lambda *to: given.append(to))
         daemon = self.make(*arguments, parent=parent)
         daemon.privilegedStartService()
