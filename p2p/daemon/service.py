@@ -134,8 +134,14 @@ class Daemon(MultiService):
         A forked daemon's parent waits to hear of it: C{twistd} tells it of an
         exception, and removes the pid file itself.
         """
+        where = self._options.where
+        listens = any(service.name == "http" and service.port is not None for service in self.services)
         for service in self.services:
             maybeDeferred(service.stopService).addErrback(lambda failure: None)
+        if listens and where is not None and where.path is not None:
+            # It would go in the reactor's next turn, and there is none.
+            with suppress(OSError):
+                os.unlink(where.path)
         self._options.claim.release()
         line = f"p2p{self._options.role}: {_reason(error)}"
         parent: Any = self._options.parent or {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import pwd
 import signal
+from errno import EPERM
 from typing import Any
 
 from twisted.application.service import Service
@@ -123,6 +124,20 @@ class StartTests(DaemonCase):
         self.assertEqual(self.handedOver(gid=1002), [(-1, 1002), (WEB, -1, 1002)])
         self.assertEqual(self.handedOver("--http", "none", uid=1001, gid=1002), [(1001, 1002)])
         self.assertEqual(self.handedOver(), [])
+
+    def test_aStartThatFailsWhenItListensLeavesNoSocket(self) -> None:
+        """Here where this process may not give the files away."""
+        path = f"{self.directory}/web.sock"
+
+        def handOver(*to: int) -> None:
+            with open(path, "w"):
+                raise PermissionError(EPERM, "Operation not permitted", "peer-6001.lock")
+
+        self.patch(self.claim, "handOver", handOver)
+        daemon = self.make("--http", f"unix:{path}", parent={"uid": 1001, "gid": 1002})
+        self.assertRaises(SystemExit, daemon.privilegedStartService)
+        self.assertEqual(self.said, ["p2ppeer: [Errno 1] Operation not permitted: 'peer-6001.lock'"])
+        self.assertFalse(os.path.exists(path))
 
     def test_aUserThatThereIsNotEndsTheStart(self) -> None:
         """C{twistd} would ask for his group, with a traceback."""
