@@ -50,7 +50,7 @@ from p2p.wire.contacts import checkedContact
 from p2p.wire.errors import RemoteProtocolError
 from p2p.wire.factory import NEIGHBOUR, DialFailed, LinkFactory
 from p2p.wire.link import NOBODY, Handlers, Link, Turn
-from p2p.wire.messages import FRAME, MISSION, Alive, AnyMessage, Contact, Custom, Hello, Message, Sync, Synced
+from p2p.wire.messages import FRAME, MISSION, Alive, AnyMessage, Close, Contact, Custom, Hello, Message, Sync, Synced
 from p2p.wire.probe import Outcome, Verdict, probe
 
 NAMED = 8
@@ -802,7 +802,7 @@ class PeerService(NodeService):
         """Begin with strategies that know nothing yet."""
         made = {kind: makeStrategy(kind, self, self.settings, self.random) for kind in KINDS}
         self.overlay, self.broadcast, self.detector = (made[kind][0] for kind in KINDS)
-        takers: dict[type, str] = {}
+        takers: dict[type, str] = dict.fromkeys((Alive, Close, Sync, Synced), "peer itself")
         for kind, (_, handlers) in made.items():
             for type in handlers:
                 other = takers.setdefault(type, kind)

@@ -201,11 +201,16 @@ class JoiningTests(PeerTestCase):
             )
 
     def test_noTwoStrategiesTakeTheSameMessage(self) -> None:
-        """But for those of their own: one would not hear it."""
+        """But for those of their own: one would not hear it.  Nor does one take what the peer itself needs."""
         self.patch(Flood, "messages", (*Flood.messages, Custom, Ping))
         self.patch(RandomLinks, "messages", (Custom,))
         error = self.assertRaises(SettingError, PeerService, self.network.clock, PeerSettings(), [])
         self.assertEqual(str(error), "detector: 'heartbeat' takes Ping, and so does the broadcast")
+        self.patch(RandomLinks, "messages", ())
+        for own in (Alive, Close, Sync, Synced):
+            self.patch(Flood, "messages", (own,))
+            error = self.assertRaises(SettingError, PeerService, self.network.clock, PeerSettings(), [])
+            self.assertEqual(str(error), f"broadcast: 'flood' takes {own.__name__}, and so does the peer itself")
 
     def test_aTimedCallIsMadeWhileThePeerRuns(self) -> None:
         """With the time, in one turn; and not once it has stopped."""
