@@ -210,6 +210,7 @@ class Registry:
         if self._expired is not None:
             slept = now - self._expired - self._lease
             if slept > 0:
+                self._until += slept
                 for entry in self._entries.values():
                     entry.lastSeen = min(now, entry.lastSeen + slept)
         self._expired = now

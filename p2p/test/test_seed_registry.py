@@ -227,6 +227,15 @@ class RegistryTests(SynchronousTestCase):
             gone = known.expire(begin + RETURN)
             self.assertEqual({entry.contact for entry in gone}, {contact(2), contact(3)})
 
+    def test_whoSleepsAfterItsRestartWaitsAsMuchLonger(self) -> None:
+        """Nobody could come back meanwhile."""
+        known = Registry(0.5, 10, Random(1))
+        known.resume([Entry(contact(1), 0.0, 0.0)], 0.0)
+        known.expire(1.0)
+        for tenth in range(int(10 * (RETURN - 1.5))):
+            self.assertEqual(known.expire(3600.0 + tenth / 10), [], tenth)
+        self.assertEqual(len(known.expire(3600.0 + RETURN)), 1)
+
     def test_anEmptyListHasNobodyToWaitFor(self) -> None:
         """Who comes new goes as soon as a lease is over."""
         known = registry()
