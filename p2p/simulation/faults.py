@@ -496,4 +496,5 @@ def _share(value: float) -> float:
 def _positive(bandwidth: float | None) -> float | None:
     if bandwidth is not None and not bandwidth > 0:
         raise ValueError(f"a bandwidth must be positive, not {bandwidth} bytes per second")
-    return bandwidth
+    # An infinite one is no limit, and not to be reckoned with.
+    return None if bandwidth == inf else bandwidth

@@ -281,7 +281,7 @@ class Stream:
         bandwidth = self._there.bandwidth
         if bandwidth is None:
             return SEGMENT_SIZE
-        return max(PACKET_SIZE, int(min(SEGMENT_SIZE, PACKET_TIME * bandwidth)))
+        return max(PACKET_SIZE, min(SEGMENT_SIZE, int(PACKET_TIME * bandwidth)))
 
     def _goOn(self) -> None:
         """
