@@ -28,6 +28,9 @@ _NEVER_AWAITED = "was never awaited"
 """What Python's warning says of a coroutine that does not run, as where a strategy's callback is an C{async def}."""
 
 _OURS = tuple(os.path.dirname(package.__file__ or "") + os.sep for package in (p2p, twisted))
+_PLUGINS = os.path.join(os.path.dirname(twisted.__file__ or ""), "plugins") + os.sep
+"""What is installed there is somebody's own."""
+
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 
 
@@ -104,4 +107,5 @@ def _isOthers(frame: traceback.FrameSummary) -> bool:
     """Whether it belongs neither to this package nor to what that stands on."""
     file = frame.filename
     installed = f"{os.sep}site-packages{os.sep}" in file
-    return not (file.startswith((*_OURS, "<frozen")) or (file.startswith(_STANDARD_LIBRARY) and not installed))
+    ours = file.startswith((*_OURS, "<frozen")) and not file.startswith(_PLUGINS)
+    return not (ours or (file.startswith(_STANDARD_LIBRARY) and not installed))

@@ -174,7 +174,7 @@ class Run:
         for line in self.measure.repeated:
             self.errors.add(line)
         if self.errors.count:
-            first = self.errors.kept[0]["text"].splitlines()[0]
+            first = self.errors.kept[0]["text"].partition("\n")[0]
             problem = f"{self.errors.count}, the first: {first}"
             self.broken.append(Broken("errors", problem, self.network.now))
         network = self.network

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+import os
 import re
 import sys
 import warnings
@@ -18,10 +19,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogBeginner, Logger, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+import twisted
+from p2p.address import Address, AddressError
 from p2p.commands.simulate import summaryRows
 from p2p.simulation import graph
 from p2p.simulation.checks import Violation
-from p2p.simulation.errors import Errors
+from p2p.simulation.errors import Errors, crashText
 from p2p.simulation.expect import OF_BROADCASTS, Expect, calms
 from p2p.simulation.journal import BLOCK, Journal
 from p2p.simulation.metrics import metrics
@@ -753,6 +756,20 @@ class ExpectTests(SynchronousTestCase):
         self.assertRegex(results["errors"][0]["text"].splitlines()[0], line)
         self.assertRegex(results["broken"][0]["problem"], "^1, the first: " + line)
         self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
+
+    def test_anErrorMaySayNothing(self) -> None:
+        """It is one all the same."""
+        going = run()
+        going.network.callAt(5.0, lambda: Logger().critical(""))
+        (broken,) = going.go()["broken"]
+        self.assertEqual((broken["expectation"], broken["problem"]), ("errors", "1, the first:"))
+
+    def test_aPluginIsNoPartOfTwisted(self) -> None:
+        """What is wrong in one that stands beside Twisted's own is told of its line, not of one that it called."""
+        file = os.path.join(os.path.dirname(twisted.__file__ or ""), "plugins", "p2p_mine.py")
+        names: dict[str, Any] = {"Address": Address}
+        exec(compile("def tick():\n    Address.fromText('nowhere')\n", file, "exec"), names)
+        self.assertIn(" (p2p_mine.py:2)", crashText(self.assertRaises(AddressError, names["tick"])))
 
     def test_whatMayNotBeSentIsAnErrorOfWhoeverSendsIt(self) -> None:
         """A daemon turns away who sends it; here that is one of its own, and links that end for it may hide it."""
