@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 from twisted.logger import globalLogBeginner
 
+from p2p.peer.strategies import installed
 from p2p.seed.registry import LEASES
 from p2p.simulation.checks import Violation
 from p2p.simulation.clock import COARSE, FINE
@@ -87,6 +88,8 @@ class Run:
         @param fuzz: let the seed also choose what otherwise a rule decides.
         @param journal: where the trace goes.
         """
+        # Twisted logs what is wrong with others' plugins when it first looks for any: that is no error of a run's.
+        installed()
         seed = scenario.seed if seed is None else seed
         settings = scenario.network
         network = SimulatedNetwork(

@@ -17,11 +17,13 @@ from typing import Any
 import networkx
 from twisted.internet.defer import Deferred
 from twisted.logger import LogBeginner, Logger, LogPublisher
+from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 import twisted
 from p2p.address import Address, AddressError
 from p2p.commands.simulate import summaryRows
+from p2p.peer import strategies
 from p2p.simulation import graph
 from p2p.simulation.checks import Violation
 from p2p.simulation.errors import Errors, crashText
@@ -756,6 +758,18 @@ class ExpectTests(SynchronousTestCase):
         self.assertRegex(results["errors"][0]["text"].splitlines()[0], line)
         self.assertRegex(results["broken"][0]["problem"], "^1, the first: " + line)
         self.assertEqual(len(self.flushLoggedErrors(ArithmeticError)), 1)
+
+    def test_aPluginOfOthersThatIsBrokenIsNoError(self) -> None:
+        """Twisted logs that when it looks for strategies, once in a process: only the first run would be told of it."""
+
+        def look(*what: Any) -> Any:
+            Logger().critical("Unhandled Error")
+            return getPlugins(*what)
+
+        self.patch(strategies, "getPlugins", look)
+        strategies.installed.cache_clear()
+        self.addCleanup(strategies.installed.cache_clear)
+        self.assertEqual(run().go()["broken"], [])
 
     def test_anErrorMaySayNothing(self) -> None:
         """It is one all the same."""
