@@ -50,7 +50,8 @@ class StoriesTests(SynchronousTestCase):
         command = [sys.executable, "-m", "tests.stories", *arguments]
         environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(PROJECT)}
         there = subprocess.run(command, capture_output=True, text=True, cwd=self.directory, env=environment)
-        here = self.tell(*arguments, "--twice")[1]
+        status, here = self.tell(*arguments, "--twice")
+        self.assertEqual(status, 0, here)
         ours, theirs = ([line.split()[3] for line in said.splitlines()] for said in (here, there.stdout))
         self.assertEqual(ours, theirs, there.stderr)
         self.assertEqual(len(ours), 2)
