@@ -27,7 +27,7 @@ from p2p.simulation.traffic import PAYLOADS, Traffic, broadcastKey
 from p2p.wire.messages import Message
 
 SURVIVING = 10.0
-"""So many seconds at least, for which see C{surviving} below, where nobody is given more time to find a death out."""
+"""Seconds that are enough to find a death out in, where nobody says that it may take longer."""
 
 _UNFAIR = ("pause", "partition", "loss", "slow", "throttle")
 """Faults under which a live peer may seem dead."""
