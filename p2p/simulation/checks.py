@@ -7,7 +7,7 @@ Looking changes nothing: a run with checks has the same digest as one without.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING
 
 from p2p.simulation.clock import SimulationError, nameOf
@@ -22,9 +22,10 @@ def holds(statement: Callable[..., object], answer: object) -> bool:
     """
     Whether a statement holds that has answered this.
 
-    @raise TypeError: if the answer comes later only, from a coroutine or a Deferred: any such would count as true.
+    @raise TypeError: if the answer comes later only, from a coroutine, a Deferred or a generator: any such would count
+        as true.
     """
-    if isinstance(answer, Awaitable):
+    if isinstance(answer, Awaitable | Generator):
         if isinstance(answer, Coroutine):
             # So that nobody is warned of it as well.
             answer.close()

@@ -4,6 +4,7 @@ Tests for the simulated network as a whole, and for the reactors on it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -479,7 +480,8 @@ class CheckTests(SynchronousTestCase):
 
     def test_aStatementAnswersAtOnce(self) -> None:
         """
-        A coroutine or a Deferred would count as true, whatever it says in the end: it ends the run, and is named.
+        A coroutine, a Deferred or a generator would count as true, whatever it says in the end: it ends the run, and is
+        named.
         """
 
         async def coroutine(network: SimulatedNetwork) -> bool:
@@ -488,7 +490,10 @@ class CheckTests(SynchronousTestCase):
         def deferred(network: SimulatedNetwork) -> object:
             return Deferred.fromCoroutine(coroutine(network))
 
-        for statement, kind in ((coroutine, "coroutine"), (deferred, "Deferred")):
+        def generator(network: SimulatedNetwork) -> Iterator[bool]:
+            yield False
+
+        for statement, kind in ((coroutine, "coroutine"), (deferred, "Deferred"), (generator, "generator")):
             for watch, when in (("always", {}), ("eventually", {"by": 20.0})):
                 self.setUp()
                 getattr(self.network, watch)(statement, **when)
