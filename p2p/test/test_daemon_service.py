@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
+import tempfile
 from errno import EPERM
 from typing import Any
 
@@ -127,7 +129,10 @@ class StartTests(DaemonCase):
 
     def test_aStartThatFailsWhenItListensLeavesNoSocket(self) -> None:
         """Here where this process may not give the files away."""
-        path = f"{self.directory}/web.sock"
+        # The directory of a test may be too deep for a socket.
+        short = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, short)
+        path = f"{short}/web.sock"
 
         def handOver(*to: int) -> None:
             with open(path, "w"):
