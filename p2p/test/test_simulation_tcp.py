@@ -28,7 +28,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from p2p.simulation import clock, host
+from p2p.simulation import clock, host, listening
 from p2p.simulation.clock import COARSE, FINE, SimulationError
 from p2p.simulation.latency import constant, uniform
 from p2p.simulation.network import SimulatedNetwork
@@ -1188,6 +1188,17 @@ class WritingTests(TCPTestCase):
         writes=[(313, 0.3), (3105, 0.3), (1906, 0.3), (3028, 0.3), (5339, 0.3), (202, 0.0)],
         faults=[(3.5, "cut"), (1.0, "stop"), (3.9, "hold")],
     )
+    # The last packet of the handshake is lost for more than a minute.
+    @example(
+        seed=317,
+        fuzz=True,
+        loss=0.5,
+        window=5000,
+        bandwidth=20000.0,
+        rest=None,
+        writes=[(1, 0.001), (6, 0.3), (2, 0.001), (5, 0.0), (283, 0.0), (2, 0.0), (8, 0.0)],
+        faults=[],
+    )
     @settings(max_examples=60, deadline=None)
     @given(
         seed=st.integers(0, 1000),
@@ -1219,6 +1230,8 @@ class WritingTests(TCPTestCase):
         Whatever the seed, the cuts, the losses, the buffers, the faults that pass, and the rests that the reader takes
         after each piece: the other end gets exactly what was written, in order, and then the end of the stream.
         """
+        # Of a handshake whose last packet is lost again and again a kernel gives up the waiting end.
+        self.patch(listening, "HALF_OPEN", 1e6)
         network = SimulatedNetwork(
             seed=seed, latency=uniform(0.01, 0.1), fuzz=fuzz, loss=loss, window=window, bandwidth=bandwidth, giveUp=1e6
         )
